@@ -1,0 +1,37 @@
+"""The settings of a run: one pydantic model, which is also the form in the Prefect UI."""
+
+from eraflow.settings.gate import GateSettings
+from eraflow.settings.profiles import PROFILES, ProfileName, profile_values
+from eraflow.settings.run import (
+    AlertSettings,
+    BlendSettings,
+    DataSettings,
+    MachineSettings,
+    ModelSettings,
+    RoundSettings,
+    RunSettings,
+    SandboxSettings,
+    SourceSettings,
+    SubmitSettings,
+    TrackingSettings,
+    WindowSettings,
+)
+
+__all__ = [
+    "PROFILES",
+    "AlertSettings",
+    "BlendSettings",
+    "DataSettings",
+    "GateSettings",
+    "MachineSettings",
+    "ModelSettings",
+    "ProfileName",
+    "RoundSettings",
+    "RunSettings",
+    "SandboxSettings",
+    "SourceSettings",
+    "SubmitSettings",
+    "TrackingSettings",
+    "WindowSettings",
+    "profile_values",
+]

@@ -1,0 +1,36 @@
+"""The three profiles: what they change against the defaults."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+ProfileName = Literal["sandbox", "laptop", "workstation"]
+
+PROFILES: dict[str, dict[str, Any]] = {
+    # A complete week on generated data in a few minutes on two cores.
+    "sandbox": {
+        "source": {"kind": "sandbox"},
+        "data": {"target": "target_ender_20", "feature_set": "all"},
+        "windows": {"folds": 3},
+        "models": [
+            {"kind": "lightgbm", "params": {"n_estimators": 200, "learning_rate": 0.05}},
+            {"kind": "xgboost", "params": {"n_estimators": 200, "learning_rate": 0.05}},
+            {"kind": "catboost", "params": {"n_estimators": 200, "learning_rate": 0.08}},
+        ],
+        "machine": {"memory_mb": 2_000},
+        "round": {"wait_minutes": 2, "poll_seconds": 1},
+    },
+    # 6 cores, 16 GB: the medium set and the example settings of the tournament. These are the defaults.
+    "laptop": {},
+    # More memory and cores: all features, more windows.
+    "workstation": {
+        "data": {"feature_set": "all"},
+        "windows": {"folds": 8},
+        "machine": {"memory_mb": 48_000},
+    },
+}
+
+
+def profile_values(name: str) -> dict[str, Any]:
+    """The values that the profile `name` changes; an unknown name is left to the field's own validation."""
+    return PROFILES.get(name, {})

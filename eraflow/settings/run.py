@@ -1,0 +1,208 @@
+"""The settings of a weekly or daily run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, JsonValue, field_validator, model_validator
+
+from eraflow.settings.gate import GateSettings
+from eraflow.settings.profiles import ProfileName, profile_values
+from eraflow.settings.section import Section
+
+ModelKind = Literal["lightgbm", "xgboost", "catboost"]
+
+
+class SourceSettings(Section):
+    """Where the tournament is: Numerai itself, or a sandbox that speaks the same protocol."""
+
+    kind: Literal["numerai", "sandbox"] = Field("numerai", description="Numerai, or the embedded sandbox.")
+    data_dir: str | None = Field(
+        None, description="A folder in tournament layout for the sandbox to serve. Empty: it generates data."
+    )
+    url: str | None = Field(
+        None, description="Address of a sandbox that already runs (`eraflow sandbox serve`). Empty: one is started."
+    )
+    keys_block: str = Field(
+        "numerai-keys",
+        description="Prefect Secret block with PUBLIC_ID and SECRET_KEY, used when NUMERAI_PUBLIC_ID and "
+        "NUMERAI_SECRET_KEY are not in the environment.",
+    )
+    call_seconds: float = Field(30, gt=0, description="Deadline of one API call.")
+    transfer_seconds: float = Field(3600, gt=0, description="Deadline of one download or upload.")
+    attempts: int = Field(5, ge=1, le=20, description="Attempts of a call that fails for a passing reason.")
+
+
+class SandboxSettings(Section):
+    """Size and truth of the data that the embedded sandbox generates."""
+
+    train_eras: int = Field(280, ge=20, le=5000, description="Eras in train.parquet.")
+    validation_eras: int = Field(120, ge=10, le=5000, description="Eras in validation.parquet.")
+    rows_per_era: int = Field(400, ge=20, le=10000, description="Rows of an era.")
+    features: int = Field(60, ge=12, le=5000, description="Feature columns.")
+    signal: float = Field(1.0, ge=0, le=10, description="Strength of the planted signal; 0 plants none.")
+    seed: int = Field(1, ge=0, description="Seed of the generated data.")
+
+
+class DataSettings(Section):
+    """Which data a run learns from, and what it predicts."""
+
+    version: str = Field("v5.3", description="Data set version, as in Numerai's list of files.")
+    target: str = Field("target_ender_60", description="The target that is trained on and scored.")
+    alias_horizon: Literal[20, 60] | None = Field(
+        None, description="Only when target is the alias `target`: the horizon in days that it stands for now."
+    )
+    feature_set: str = Field("medium", description="A set of features.json.")
+    benchmark: str | None = Field(
+        None, description="Benchmark model for BMC. Empty: the one trained on this target, else the first."
+    )
+    era_stride: int = Field(1, ge=1, le=16, description="Use every n-th era for training (1 = all).")
+    first_era: int | None = Field(None, ge=1, description="Leave out the eras before this one.")
+
+
+class WindowSettings(Section):
+    """The walk-forward windows on which every model is judged."""
+
+    kind: Literal["expanding", "sliding"] = Field("expanding", description="Grow the training eras, or slide them.")
+    folds: int = Field(5, ge=1, le=50, description="How many windows.")
+    first_test_fraction: float = Field(
+        0.4, gt=0.05, lt=0.95, description="The first judged era lies at this fraction of the resolved eras."
+    )
+    train_eras: int | None = Field(None, ge=10, description="Training eras of a sliding window.")
+    purge_weeks: int | None = Field(
+        None, ge=1, description="Weeks left out between training and judging. Empty: 8 (20 days) or 16 (60 days)."
+    )
+
+
+class ModelSettings(Section):
+    """One member of the ensemble."""
+
+    kind: ModelKind = Field("lightgbm", description="The learner.")
+    name: str = Field("", description="Name in tables and files. Empty: the kind.")
+    params: dict[str, JsonValue] = Field(default_factory=dict, description="Overrides of the learner's own settings.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_after_kind(cls, values: Any) -> Any:
+        if isinstance(values, dict) and not values.get("name"):
+            values = {**values, "name": values.get("kind", "lightgbm")}
+        return values
+
+    @field_validator("name")
+    @classmethod
+    def _is_a_file_name(cls, value: str) -> str:
+        if not value.replace("-", "").replace("_", "").isalnum() or not value.islower():
+            raise ValueError(f"a model name holds lower-case letters, digits, - and _; found {value!r}")
+        return value
+
+
+class BlendSettings(Section):
+    """How the members become one prediction."""
+
+    method: Literal["rank-gaussian"] = Field(
+        "rank-gaussian", description="Rank and gaussianise each member per era, then average with equal weights."
+    )
+
+
+class MachineSettings(Section):
+    """How much of this computer a run may use."""
+
+    memory_mb: int | None = Field(
+        12_000, ge=300, description="Memory of a stage's whole process tree. Never more than what is free. MiB."
+    )
+    threads: int | None = Field(None, ge=1, description="Threads of a stage. Empty: all cores this process may use.")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where models are trained.")
+    stage_minutes: float = Field(600, gt=0, description="A stage that runs longer is ended and named.")
+    attempts: int = Field(5, ge=1, le=20, description="Attempts of a stage, each with a smaller plan.")
+
+
+class RoundSettings(Section):
+    """Waiting for the round to open. Opening times drift, so it is polled."""
+
+    wait_minutes: float = Field(360, ge=0, description="Give up when no round is open after this time.")
+    poll_seconds: float = Field(60, gt=0, description="Time between two looks.")
+
+
+class SubmitSettings(Section):
+    """What is sent, and for which model."""
+
+    model: str | None = Field(None, description="Numerai model slot. Empty: the only one of the account.")
+    dry_run: bool = Field(False, description="Stop before anything is sent.")
+    confirm_minutes: float = Field(10, gt=0, description="How long to wait for Numerai to accept the upload.")
+
+
+class AlertSettings(Section):
+    """Who hears of trouble."""
+
+    block: str | None = Field(
+        None, description="Prefect notification block, as type/name: for example custom-webhook/alert."
+    )
+
+
+class TrackingSettings(Section):
+    """MLflow."""
+
+    enabled: bool = Field(True, description="Record runs and register the shipped ensemble in MLflow.")
+    uri: str | None = Field(None, description="Tracking server. Empty: an SQLite file in the home folder.")
+    experiment: str = Field("eraflow", description="MLflow experiment.")
+    registered_model: str = Field("eraflow-ensemble", description="Name in the model registry.")
+
+
+def _default_models() -> list[ModelSettings]:
+    return [ModelSettings(kind=kind) for kind in ("lightgbm", "xgboost", "catboost")]  # type: ignore[arg-type]
+
+
+class RunSettings(Section):
+    """Everything a weekly run can be told.
+
+    The defaults are the `laptop` profile. `profile` fills in whatever is not given; what is given wins.
+    """
+
+    profile: ProfileName = Field("laptop", description="Fills in every field that is not given.")
+    home: str = Field(".eraflow", description="Folder for data, runs, MLflow and Prefect.")
+    run_dir: str | None = Field(None, description="Folder of this run. Empty: a new one under home/runs.")
+    seed: int = Field(7, ge=0, lt=2**31, description="Everything random starts here.")
+    source: SourceSettings = SourceSettings()
+    sandbox: SandboxSettings = SandboxSettings()
+    data: DataSettings = DataSettings()
+    windows: WindowSettings = WindowSettings()
+    models: list[ModelSettings] = Field(default_factory=_default_models, min_length=1)
+    blend: BlendSettings = BlendSettings()
+    gate: GateSettings = GateSettings()
+    machine: MachineSettings = MachineSettings()
+    round: RoundSettings = RoundSettings()
+    submit: SubmitSettings = SubmitSettings()
+    alert: AlertSettings = AlertSettings()
+    tracking: TrackingSettings = TrackingSettings()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_from_profile(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        return merge(profile_values(values.get("profile", "laptop")), values)
+
+    @field_validator("models")
+    @classmethod
+    def _names_differ(cls, models: list[ModelSettings]) -> list[ModelSettings]:
+        names = [model.name for model in models]
+        if len(set(names)) != len(names):
+            raise ValueError(f"model names must differ; found {names}")
+        return models
+
+    @property
+    def home_path(self) -> Path:
+        """The home folder, absolute."""
+        return Path(self.home).expanduser().resolve()
+
+
+def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """`base` with the values of `over` laid on it; nested dictionaries are merged, everything else is replaced."""
+    merged = dict(base)
+    for key, value in over.items():
+        below = merged.get(key)
+        if isinstance(value, Section):
+            value = value.model_dump(exclude_unset=True)
+        merged[key] = merge(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return merged

@@ -1,0 +1,92 @@
+"""Files appear whole or not at all: written to a temporary name beside the target, flushed to disk, renamed."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from eraflow.errors import EraflowError
+
+
+class StorageError(EraflowError):
+    """A file could not be written: no space, no permission, or not a folder. Nothing that existed was changed."""
+
+    code = "storage"
+
+
+@contextmanager
+def atomic_path(path: Path | str) -> Iterator[Path]:
+    """A temporary path beside `path`; renamed to it when the block ends well, removed when it does not.
+
+    Raises:
+        StorageError: when the disk is full or the folder cannot be written.
+    """
+    target = Path(path)
+    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        with storage_errors(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            yield temporary
+            _flush_to_disk(temporary)
+            os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def storage_errors(path: Path | str) -> Iterator[None]:
+    """Name the operating system's refusals to write at `path`."""
+    try:
+        yield
+    except OSError as error:
+        problem = _problem(error)
+        if problem is None:
+            raise
+        raise StorageError(f"cannot write {path}: {problem}", _remedy(error)) from error
+
+
+def _problem(error: OSError) -> str | None:
+    return {
+        errno.ENOSPC: "the disk is full",
+        errno.EDQUOT: "the disk quota is used up",
+        errno.EACCES: "permission denied",
+        errno.EPERM: "permission denied",
+        errno.EROFS: "the file system is read-only",
+        errno.ENOTDIR: "part of the path is a file, not a folder",
+        errno.EISDIR: "it is a folder",
+    }.get(error.errno or 0)
+
+
+def _remedy(error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "free some space, then run again: what was finished is kept"
+    return "choose a folder you may write to (home or --run-dir), then run again"
+
+
+def _flush_to_disk(path: Path) -> None:
+    if path.is_file():
+        with path.open("rb") as handle:
+            os.fsync(handle.fileno())
+
+
+def write_bytes(path: Path | str, content: bytes) -> Path:
+    """Write `content` whole or not at all."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)
+    return Path(path)
+
+
+def write_text(path: Path | str, content: str) -> Path:
+    """Write UTF-8 text with LF line ends, whole or not at all."""
+    return write_bytes(path, content.encode("utf-8"))
+
+
+def write_json(path: Path | str, value: Any) -> Path:
+    """Write JSON with sorted keys, whole or not at all. NaN is refused: it is not JSON."""
+    return write_text(path, json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n")

@@ -1,0 +1,1 @@
+"""A loopback server that speaks Numerai's protocol over generated or given data."""

@@ -1,0 +1,1 @@
+"""What happens, in order: the weekly and the daily flow, and the command `eraflow`."""

@@ -1,0 +1,1 @@
+"""Learn and predict: one file per model, one protocol. Knows no Prefect."""
