@@ -16,33 +16,50 @@ class GateSettings(Section):
         "hold",
         description="When the gate blocks: send nothing and alert (hold), or submit with the champion (champion).",
     )
-    confidence: float = Field(0.95, gt=0.5, lt=1, description="One-sided confidence of every bound (EWC interval).")
+    confidence: float = Field(
+        0.95, gt=0.5, lt=1, description="One-sided confidence of the bounds of CORR, BMC and MMC (EWC interval)."
+    )
     corr_bound: float | None = Field(
-        0.0, description="The calibrated lower bound of mean CORR over all out-of-fold eras must lie above this."
+        0.0,
+        description="Certificate: the calibrated lower bound of mean CORR over all out-of-fold eras must lie above "
+        "this. Too few eras for a bound: blocked.",
     )
     bmc_bound: float | None = Field(
         None,
-        description="The calibrated lower bound of mean BMC, where the benchmark covers, must lie above this. "
-        "Empty: BMC must not be significantly negative.",
+        description="Certificate: the calibrated lower bound of mean BMC, where the benchmark covers, must lie above "
+        "this. Empty: BMC must not be significantly negative.",
     )
     mmc_floor: float | None = Field(
-        -0.005, description="Mean MMC must lie above this; it must not be significantly negative either."
+        -0.005,
+        description="Mean MMC must lie above this, and must not be significantly negative. Not judged where the meta "
+        "model covers too few eras. Empty: both switched off.",
     )
     recent_eras: int | None = Field(
         52, ge=8, description="Alarm when the last so many eras are significantly worse than those before."
     )
     recent_confidence: float = Field(0.99, gt=0.5, lt=1, description="Confidence of the recent-window alarm.")
     max_drawdown: float | None = Field(
-        None, gt=0, description="The largest drop of cumulative CORR. Empty: switched off."
-    )
-    max_drawdown_eras: float | None = Field(
-        None, gt=0, description="The drawdown cap in standard deviations of the per-era CORR. Empty: switched off."
+        0.5,
+        gt=0,
+        description="The largest fall of cumulative CORR, as a share of all that the judged eras gain; so it means the "
+        "same for 20 and 60 days. At 0.5 a sound ensemble that has its certificate is stopped in at most a few of "
+        "100 weeks.",
     )
     max_exposure: float | None = Field(
-        0.5, gt=0, le=1, description="Mean over eras of the largest absolute correlation with any single feature."
+        0.7,
+        gt=0,
+        le=1,
+        description="Mean over eras of the largest absolute correlation with any single feature. At 0.7 one feature "
+        "explains half of the variance of the predictions.",
     )
     champion_confidence: float | None = Field(
-        0.95, gt=0.5, lt=1, description="Block when the ensemble is worse than the champion at this confidence."
+        0.95,
+        gt=0.5,
+        lt=1,
+        description="Block when CORR is worse than the champion's on their common eras at this one-sided confidence.",
     )
     min_models: int = Field(1, ge=1, description="How many models must have been trained for a blend to be judged.")
     verdict_max_age_days: float = Field(6, gt=0, description="A verdict older than this cannot be submitted on.")
+    champion_max_age_days: float = Field(
+        60, gt=0, description="The same for the champion's own verdict when it is carried over to a later round."
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any, Literal
 
 ProfileName = Literal["sandbox", "laptop", "workstation"]
@@ -33,4 +34,4 @@ PROFILES: dict[str, dict[str, Any]] = {
 
 def profile_values(name: str) -> dict[str, Any]:
     """The values that the profile `name` changes; an unknown name is left to the field's own validation."""
-    return PROFILES.get(name, {})
+    return deepcopy(PROFILES.get(name, {}))

@@ -29,14 +29,14 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     """
     target = Path(path)
     temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.tmp")
-    try:
-        with storage_errors(target):
-            target.parent.mkdir(parents=True, exist_ok=True)
+    with storage_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
             yield temporary
             _flush_to_disk(temporary)
             os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -59,6 +59,7 @@ def _problem(error: OSError) -> str | None:
         errno.EPERM: "permission denied",
         errno.EROFS: "the file system is read-only",
         errno.ENOTDIR: "part of the path is a file, not a folder",
+        errno.EEXIST: "part of the path is a file, not a folder",
         errno.EISDIR: "it is a folder",
     }.get(error.errno or 0)
 

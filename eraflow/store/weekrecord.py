@@ -1,0 +1,108 @@
+"""The record of a run, read from its folder: what `eraflow run --json` prints.
+
+Nothing is remembered in the process: the folder tells it, so the record of a run that failed, or was killed and
+continued, is built the same way.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from eraflow.errors import EraflowError
+from eraflow.store.atomic import write_json
+from eraflow.store.stage import read_manifest
+
+TIMES = "times.jsonl"
+ERROR = "error.json"
+STALE = ("gate/verdict.json", "submission/record.json", "record.json", TIMES, ERROR)
+
+
+def forget_last_outcome(run_dir: Path) -> None:
+    """Remove what an earlier attempt of this run concluded; finished stages stay."""
+    for name in STALE:
+        (run_dir / name).unlink(missing_ok=True)
+
+
+@contextmanager
+def timed(run_dir: Path, name: str) -> Iterator[None]:
+    """Note the seconds of a step that is not a stage: downloads, tracking, the upload."""
+    started = time.monotonic()
+    try:
+        yield
+    finally:
+        line = json.dumps({"name": name, "seconds": round(time.monotonic() - started, 3)})
+        with (run_dir / TIMES).open("a", encoding="utf-8") as handle:
+            handle.write(line + "\n")
+
+
+def error_values(error: BaseException) -> dict[str, Any]:
+    """An exception as JSON: the code that machines read, what was wrong, what to do."""
+    if isinstance(error, EraflowError):
+        return {"code": error.code, "problem": error.problem, "remedy": error.remedy}
+    return {"code": "unexpected", "problem": f"{type(error).__name__}: {error}", "remedy": "see the traceback in the log"}
+
+
+def week_record(run_dir: Path) -> dict[str, Any]:
+    """Everything that the folder of a run tells.
+
+    Returns:
+        run_dir; outcome: `submitted`, `ready` (dry run), `held` or `failed`; verdict; scores of each model and of the
+        blend with intervals; submission id and state; seconds, peak MiB and attempts by stage; error or null.
+    """
+    verdict = _json(run_dir / "gate" / "verdict.json")
+    submission = _json(run_dir / "submission" / "record.json")
+    error = _json(run_dir / ERROR)
+    return {
+        "run_dir": str(run_dir),
+        "outcome": _outcome(verdict, submission, error),
+        "verdict": verdict,
+        "scores": {name: model["summary"] for name, model in (_json(run_dir / "backtest" / "scores.json") or {}).items()},
+        "submission": submission,
+        "stages": stages(run_dir),
+        "error": error,
+    }
+
+
+def write_outcome(run_dir: Path, error: BaseException | None = None) -> dict[str, Any]:
+    """Write `record.json`, with the error that ended the run if there is one, and return it."""
+    if error is not None:
+        write_json(run_dir / ERROR, error_values(error))
+    record = week_record(run_dir)
+    write_json(run_dir / "record.json", record)
+    return record
+
+
+def _outcome(verdict: Any, submission: Any, error: Any) -> str:
+    if error is not None:
+        return "failed"
+    if submission is not None:
+        return "ready" if submission["state"] is None else "submitted"
+    return "held" if verdict is not None and not verdict["passed"] else "failed"
+
+
+def stages(run_dir: Path) -> dict[str, dict[str, Any]]:
+    """Seconds, peak memory and attempts by stage, then the seconds of the steps that are not stages."""
+    found: dict[str, dict[str, Any]] = {}
+    for manifest in sorted(run_dir.glob("*/manifest.json"), key=lambda path: path.stat().st_mtime):
+        record = read_manifest(manifest.parent)
+        if record is not None:
+            found[record.name] = {"seconds": record.seconds, "peak_mb": record.peak_mb, "attempts": record.attempts}
+    for row in _lines(run_dir / TIMES):
+        found[row["name"]] = {"seconds": row["seconds"], "peak_mb": None, "attempts": 1}
+    return found
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []

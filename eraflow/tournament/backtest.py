@@ -1,0 +1,88 @@
+"""The stage that scores every model, the blend and the benchmark on their out-of-fold eras."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from eraflow.errors import EraflowError
+from eraflow.machine.progress import report
+from eraflow.store.atomic import write_json
+from eraflow.store.erastore import EraStore
+from eraflow.tournament.schema import META_MODEL
+from eraflow.tournament.scoring import ModelScores, score_predictions
+
+BLEND = "blend"
+SCORES = "scores.json"
+
+
+class MisalignedPredictionsError(EraflowError):
+    """Predictions do not have exactly the rows of the era store. They were made from other data."""
+
+    code = "misaligned_predictions"
+
+
+def backtest(
+    *,
+    out: str,
+    store: str,
+    predictions: Mapping[str, str],
+    target: str,
+    horizon_days: int,
+    benchmark: str | None,
+    fnc_features: Sequence[str],
+    confidence: float,
+    plan: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Score `predictions` (name -> parquet with id, era, prediction) and the benchmark on the same eras.
+
+    Writes `out/scores.json`: name -> ModelScores. The benchmark's own row is called by its name.
+
+    Returns:
+        mean CORR and eras of each.
+    """
+    opened = EraStore.open(Path(store))
+    frames = {name: aligned_predictions(opened, Path(path)) for name, path in predictions.items()}
+    eras = next(iter(frames.values()))[0]
+    columns = {name: values for name, (_, values) in frames.items()}
+    if benchmark is not None:
+        columns[benchmark] = opened.column(benchmark, eras)
+    scores = {}
+    for done, (name, values) in enumerate(columns.items()):
+        report(done, len(columns), f"scoring {name}")
+        scores[name] = score_predictions(
+            opened,
+            values,
+            eras=eras,
+            target=target,
+            benchmark=None if name == benchmark else benchmark,
+            meta_model=META_MODEL if META_MODEL in opened.columns else None,
+            fnc_features=fnc_features,
+            confidence=confidence,
+            horizon_days=horizon_days,
+        )
+    write_json(Path(out) / SCORES, {name: model.as_dict() for name, model in scores.items()})
+    return {name: {"corr": model.summary["corr"].mean, "eras": model.summary["corr"].eras} for name, model in scores.items()}
+
+
+def aligned_predictions(store: EraStore, path: Path) -> tuple[list[str], NDArray[np.float64]]:
+    """The eras and values of a prediction file, whose rows must be exactly the store's rows of those eras."""
+    frame = pl.read_parquet(path, columns=["id", "era", "prediction"])
+    eras = frame["era"].unique(maintain_order=True).to_list()
+    if not np.array_equal(frame["id"].to_numpy(), np.asarray(store.ids(eras))):
+        raise MisalignedPredictionsError(
+            f"{path} does not hold the ids of the era store in its order", "train this model again on this store"
+        )
+    return eras, frame["prediction"].to_numpy()
+
+
+def read_scores(folder: Path) -> dict[str, ModelScores]:
+    """What `backtest` wrote."""
+    written = json.loads((folder / SCORES).read_text())
+    return {name: ModelScores.from_dict(values) for name, values in written.items()}

@@ -1,0 +1,177 @@
+"""The command `eraflow`: each verb starts a flow or calls one function.
+
+Heavy imports (Prefect, the boosters) happen inside the verbs, so that `eraflow --help` and `eraflow score` stay quick.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from eraflow import __version__
+from eraflow.errors import EraflowError
+from eraflow.settings.profiles import PROFILES
+from eraflow.store.weekrecord import error_values
+
+EPILOG = """exit codes: 0 done; 1 failed, with a named error; 2 wrong usage or settings; 3 the gate blocked, nothing was sent"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Parse the command line, run the verb, and turn a named error into one line and an exit code."""
+    arguments = parser().parse_args(argv)
+    try:
+        return int(arguments.verb(arguments))
+    except EraflowError as error:
+        print(f"eraflow: {error}", file=sys.stderr)
+        if getattr(arguments, "json", False):
+            print_record({"outcome": "failed", "error": error_values(error)})
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("eraflow: interrupted; run the same command with --run-dir to go on", file=sys.stderr)
+        return 130
+
+
+def print_record(record: dict[str, Any]) -> None:
+    """The record as the last line on stdout."""
+    print(json.dumps(record, sort_keys=True), flush=True)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line with all its verbs."""
+    top = argparse.ArgumentParser(
+        prog="eraflow",
+        description="From raw Numerai data to a gated submission, every week, on one ordinary computer.",
+        epilog=EPILOG,
+    )
+    top.add_argument("--version", action="version", version=f"eraflow {__version__}")
+    verbs = top.add_subparsers(title="verbs", required=True, metavar="VERB")
+    _run(verbs)
+    _daily(verbs)
+    _predict(verbs)
+    _score(verbs)
+    _sandbox(verbs)
+    _doctor(verbs)
+    _ui(verbs)
+    return top
+
+
+def _settings_arguments(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--profile", choices=sorted(PROFILES), default="laptop", help="what the other settings start from")
+    verb.add_argument(
+        "--data",
+        metavar="DIR",
+        help="a folder in tournament layout; the sandbox serves it, so the whole road is taken and nothing leaves "
+        "this machine. Without it every profile but sandbox goes to Numerai",
+    )
+    verb.add_argument("--target", metavar="T", help="target to train on and score, for example target_ender_60")
+    verb.add_argument(
+        "--set",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="any other setting by its dotted name, for example windows.folds=4, models=lightgbm,xgboost, "
+        "models.lightgbm.params.n_estimators=500; may be given many times",
+    )
+    verb.add_argument("--run-dir", metavar="DIR", help="folder of the run; an unfinished run in it is continued")
+    verb.add_argument("--home", metavar="DIR", help="folder for data, runs, MLflow and Prefect (default .eraflow)")
+    verb.add_argument("--dry-run", action="store_true", help="stop before anything is sent")
+    verb.add_argument("--json", action="store_true", help="print one JSON record as the last line on stdout")
+
+
+def _run(verbs: Any) -> None:
+    verb = verbs.add_parser(
+        "run", help="one complete week: fetch, train, judge, submit", epilog=EPILOG,
+        description="Fetch and verify the data, train every model on purged windows, blend, judge, and submit if the "
+        "gate allows it. `eraflow run --profile sandbox` needs no account.",
+    )
+    _settings_arguments(verb)
+    verb.set_defaults(verb=lambda arguments: _start("weekly", arguments))
+
+
+def _daily(verbs: Any) -> None:
+    verb = verbs.add_parser(
+        "daily", help="submit with the champion, for the rounds between two weeks", epilog=EPILOG,
+        description="Fetch the live data, predict with the ensemble that was last shipped, and submit.",
+    )
+    _settings_arguments(verb)
+    verb.set_defaults(verb=lambda arguments: _start("daily", arguments))
+
+
+def _start(flow: str, arguments: argparse.Namespace) -> int:
+    from flows.start import start
+
+    return start(flow, arguments)
+
+
+def _predict(verbs: Any) -> None:
+    verb = verbs.add_parser(
+        "predict", help="predict a live file with a trained ensemble and write the CSV",
+        description="Write a submission CSV (id,prediction) for a parquet file. Nothing is sent. A file without rows "
+        "gives a CSV with the header only.",
+    )
+    verb.add_argument("data", metavar="LIVE", help="parquet file in tournament layout")
+    verb.add_argument("--out", metavar="CSV", default="predictions.csv", help="where to write (default predictions.csv)")
+    source = verb.add_mutually_exclusive_group()
+    source.add_argument("--run-dir", metavar="DIR", help="use the ensemble of this run")
+    source.add_argument("--ensemble", metavar="DIR", help="use this ensemble folder (default: the champion)")
+    verb.add_argument("--home", metavar="DIR", default=".eraflow", help="where the champion is registered")
+    verb.add_argument("--json", action="store_true", help="print one JSON record as the last line on stdout")
+    verb.set_defaults(verb=_call("flows.predict_verb", "predict"))
+
+
+def _score(verbs: Any) -> None:
+    verb = verbs.add_parser(
+        "score", help="score a file of predictions against a folder in tournament layout",
+        description="Per-era CORR, MMC, BMC, FNC and exposure with calibrated intervals, as Numerai computes them.",
+    )
+    verb.add_argument("predictions", metavar="PREDICTIONS", help="CSV or parquet with id and prediction")
+    verb.add_argument("--data", metavar="DIR", required=True, help="folder in tournament layout")
+    verb.add_argument("--target", metavar="T", required=True, help="target to score on, for example target_ender_60")
+    verb.add_argument("--alias-horizon", type=int, choices=(20, 60), help="days, only when T is the alias `target`")
+    verb.add_argument("--benchmark", metavar="NAME", help="benchmark model for BMC (default: the one of this target)")
+    verb.add_argument("--confidence", type=float, default=0.95, help="one-sided confidence of the bounds (default 0.95)")
+    verb.add_argument("--json", action="store_true", help="print one JSON record as the last line on stdout")
+    verb.set_defaults(verb=_call("flows.score_verb", "score"))
+
+
+def _sandbox(verbs: Any) -> None:
+    verb = verbs.add_parser("sandbox", help="a local server that speaks Numerai's protocol")
+    inner = verb.add_subparsers(title="verbs", required=True, metavar="VERB")
+    serve = inner.add_parser("serve", help="serve generated or given data until Ctrl-C")
+    serve.add_argument("--data", metavar="DIR", help="a folder in tournament layout (default: data is generated)")
+    serve.add_argument("--port", type=int, default=8765, help="port on 127.0.0.1 (default 8765; 0 chooses a free one)")
+    serve.add_argument("--version", default="v5.3", help="data version under which the files are listed")
+    serve.add_argument("--home", metavar="DIR", default=".eraflow", help="where generated data and state are kept")
+    serve.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="size of generated data, for example sandbox.train_eras=100")
+    serve.set_defaults(verb=_call("flows.sandbox_verb", "serve"))
+
+
+def _doctor(verbs: Any) -> None:
+    verb = verbs.add_parser("doctor", help="check this machine, the installation and the accounts")
+    verb.add_argument("--home", metavar="DIR", default=".eraflow", help="home folder to check")
+    verb.add_argument("--json", action="store_true", help="print one JSON record as the last line on stdout")
+    verb.set_defaults(verb=_call("flows.doctor", "doctor"))
+
+
+def _ui(verbs: Any) -> None:
+    verb = verbs.add_parser("ui", help="open the Prefect UI (or MLflow) on the runs of this home")
+    verb.add_argument("--home", metavar="DIR", default=".eraflow", help="home folder")
+    verb.add_argument("--mlflow", action="store_true", help="MLflow instead of Prefect")
+    verb.add_argument("--port", type=int, help="port on 127.0.0.1 (default 4200, MLflow 5000)")
+    verb.set_defaults(verb=_call("flows.ui", "ui"))
+
+
+def _call(module: str, function: str) -> Any:
+    def verb(arguments: argparse.Namespace) -> int:
+        from importlib import import_module
+
+        return int(getattr(import_module(module), function)(arguments))
+
+    return verb
+
+
+if __name__ == "__main__":
+    sys.exit(main())

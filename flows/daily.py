@@ -1,0 +1,39 @@
+"""The rounds between two weeks: the champion predicts the new live data and submits.
+
+prefect deployment run daily/daily
+"""
+
+from typing import Any
+
+from prefect import flow
+
+from eraflow.settings import RunSettings
+from tasks.alert import tell_of_trouble
+from tasks.champion import fetch_champion
+from tasks.predict import predict_twice
+from tasks.refresh import refresh_live
+from tasks.round import wait_for_round
+from tasks.run import conclude, open_run
+from tasks.submit import submit, write_checked_submission
+from tasks.tournament import open_tournament
+
+DEFAULTS = RunSettings()
+
+
+@flow(
+    name="daily",
+    flow_run_name="daily-{settings.profile}",
+    on_failure=[tell_of_trouble],
+    on_crashed=[tell_of_trouble],
+    persist_result=False,
+)
+def daily(settings: RunSettings = DEFAULTS) -> dict[str, Any]:
+    """Fetch the live data, predict with the champion, submit; returns the run's record."""
+    with open_run(settings, "daily") as run, open_tournament(run) as tournament:
+        round_now = wait_for_round(run, tournament)
+        champion = fetch_champion(run, round_now)
+        live = refresh_live(run, tournament, round_now)
+        first, second = predict_twice(run, champion, live)
+        checked = write_checked_submission(run, first, second, live)
+        submit(run, tournament, round_now, champion, checked)
+        return conclude(run)

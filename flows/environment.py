@@ -1,0 +1,40 @@
+"""The environment that Prefect is started in; set before its first import, because it reads it then."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+QUIET = {
+    "DO_NOT_TRACK": "1",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+    "PREFECT_TELEMETRY_ENABLE_RESOURCE_METRICS": "false",
+    "PREFECT_CLI_PROMPT": "false",
+    # A first start writes a new database, which takes long on a loaded machine.
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+}
+
+
+def prepare(home: Path) -> str:
+    """Set what is not set yet, and return the words that tell where Prefect keeps this run.
+
+    A Prefect server that the user has named (`PREFECT_API_URL`, or a profile) is used. Otherwise Prefect's own folder
+    lies in the home folder, so that runs from the terminal can be looked at with `eraflow ui`.
+    """
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    if os.environ.get("PREFECT_API_URL"):
+        return f"the Prefect server at {os.environ['PREFECT_API_URL']}"
+    if os.environ.get("PREFECT_HOME") or _profile_names_a_server():
+        return "your own Prefect profile"
+    prefect_home = home / "prefect"
+    prefect_home.mkdir(parents=True, exist_ok=True)
+    os.environ["PREFECT_HOME"] = str(prefect_home)
+    return ""
+
+
+def _profile_names_a_server() -> bool:
+    profiles = Path.home() / ".prefect" / "profiles.toml"
+    return profiles.is_file() and "PREFECT_API_URL" in profiles.read_text(encoding="utf-8", errors="replace")

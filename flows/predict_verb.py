@@ -1,0 +1,54 @@
+"""`eraflow predict`: a submission CSV from a trained ensemble. Nothing is sent."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import polars as pl
+
+from eraflow.errors import SettingsError
+from eraflow.machine.plan import Plan
+from eraflow.settings import MachineSettings, RunSettings
+from eraflow.store.digest import file_sha256
+from eraflow.store.registry import load_champion
+from eraflow.store.stage import require
+from eraflow.store.tracking import Tracker
+from eraflow.tournament.submission import write_submission
+from flows.cli import print_record
+from models.predict import predict_live
+
+
+def predict(arguments: argparse.Namespace) -> int:
+    """Predict every row of the file and write the CSV."""
+    with tempfile.TemporaryDirectory(prefix="eraflow-predict-") as scratch:
+        ensemble = _ensemble(arguments, Path(scratch))
+        predict_live(out=scratch, ensemble=str(ensemble), live=str(Path(arguments.data)), plan=_plan().as_dict())
+        frame = pl.read_parquet(Path(scratch) / "predictions.parquet")
+    path = write_submission(frame["id"].to_list(), frame["prediction"].to_numpy(), Path(arguments.out))
+    if arguments.json:
+        print_record({"file": str(path), "rows": frame.height, "sha256": file_sha256(path), "ensemble": str(ensemble)})
+    else:
+        print(f"{frame.height} predictions in {path}")
+    return 0
+
+
+def _plan() -> Plan:
+    from eraflow.machine.resources import first_plan, probe
+
+    return first_plan(probe(Path.cwd()), MachineSettings())
+
+
+def _ensemble(arguments: argparse.Namespace, scratch: Path) -> Path:
+    if arguments.ensemble:
+        return Path(arguments.ensemble)
+    if arguments.run_dir:
+        return require(Path(arguments.run_dir) / "blend").path / "ensemble"
+    settings = RunSettings(home=arguments.home)
+    champion = load_champion(Tracker(settings.home_path, settings.tracking), scratch / "champion")
+    if champion is None:
+        raise SettingsError(
+            f"no champion is registered in {settings.home_path}", "name a run with --run-dir or a folder with --ensemble"
+        )
+    return champion

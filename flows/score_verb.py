@@ -1,0 +1,39 @@
+"""`eraflow score`: a file of predictions against a folder in tournament layout."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from eraflow.settings import DataSettings
+from eraflow.tournament.scorefile import score_file
+from flows.cli import print_record
+
+
+def score(arguments: argparse.Namespace) -> int:
+    """Print a line for each metric, or one JSON record."""
+    data = DataSettings(
+        target=arguments.target, alias_horizon=arguments.alias_horizon, benchmark=arguments.benchmark, feature_set="all"
+    )
+    with tempfile.TemporaryDirectory(prefix="eraflow-score-") as scratch:
+        scores = score_file(
+            Path(arguments.predictions), Path(arguments.data), data, Path(scratch), confidence=arguments.confidence
+        )
+    if arguments.json:
+        print_record({"predictions": arguments.predictions, **scores.as_dict()})
+    else:
+        print(_table({name: summary.as_dict() for name, summary in scores.summary.items()}))
+    return 0
+
+
+def _table(summary: dict[str, dict[str, Any]]) -> str:
+    lines = [f"{'metric':<16}{'mean':>9}  {'interval':^18}{'std':>8}{'Sharpe':>8}{'drawdown':>10}  eras"]
+    for name, figures in summary.items():
+        interval = f"{figures['low']:.4f} to {figures['high']:.4f}"
+        lines.append(
+            f"{name:<16}{figures['mean']:>9.4f}  {interval:^18}{figures['std']:>8.4f}{figures['sharpe']:>8.2f}"
+            f"{figures['max_drawdown']:>10.3f}  {figures['eras']} ({figures['first_era']} to {figures['last_era']})"
+        )
+    return "\n".join(lines)

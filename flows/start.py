@@ -1,0 +1,87 @@
+"""Start a flow from the terminal, and tell what came of it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import traceback
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from eraflow.errors import EraflowError
+from eraflow.settings import RunSettings
+from eraflow.settings.override import settings_from
+from eraflow.store.atomic import storage_errors
+from eraflow.store.rundir import new_run_dir
+from eraflow.store.weekrecord import week_record, write_outcome
+from flows.cli import print_record
+from flows.environment import prepare
+
+EXIT_HELD = 3
+
+
+def start(flow_name: str, arguments: argparse.Namespace) -> int:
+    """Run `weekly` or `daily` in this process; returns the exit code."""
+    settings = chosen_settings(flow_name, arguments)
+    run_dir = Path(str(settings.run_dir))
+    with storage_errors(settings.home_path):
+        settings.home_path.mkdir(parents=True, exist_ok=True)
+        server = prepare(settings.home_path)
+    error = _run(flow_name, settings)
+    record = _record(run_dir, error)
+    if not arguments.json:
+        from flows.summary import summary
+
+        print(summary(record, settings, server))
+    else:
+        print_record(record)
+    return _exit_code(record, error)
+
+
+def chosen_settings(flow_name: str, arguments: argparse.Namespace) -> RunSettings:
+    """The settings that the command line asks for, with the run's folder fixed.
+
+    Raises:
+        SettingsError: an unknown key or a value outside its range.
+    """
+    given: dict[str, Any] = {}
+    if arguments.data:
+        given["source"] = {"kind": "sandbox", "data_dir": str(Path(arguments.data).expanduser().resolve())}
+    if arguments.target:
+        given["data"] = {"target": arguments.target}
+    if arguments.home:
+        given["home"] = arguments.home
+    if arguments.dry_run:
+        given["submit"] = {"dry_run": True}
+    settings = settings_from(arguments.profile, given, arguments.set)
+    chosen = arguments.run_dir or settings.run_dir or new_run_dir(settings.home_path, flow_name)
+    return settings.model_copy(update={"run_dir": str(Path(chosen).expanduser().resolve())})
+
+
+def _run(flow_name: str, settings: RunSettings) -> BaseException | None:
+    """The exception that ended the flow, or None. A blocked gate is not an exception here: the record tells it."""
+    flow = getattr(import_module(f"flows.{flow_name}"), flow_name)
+    state = flow(settings, return_state=True)
+    if state.is_completed() or state.name == "Held":
+        return None
+    found = state.result(raise_on_failure=False)
+    return found if isinstance(found, BaseException) else RuntimeError(state.message or state.name)
+
+
+def _record(run_dir: Path, error: BaseException | None) -> dict[str, Any]:
+    if error is None:
+        return week_record(run_dir)
+    if not isinstance(error, EraflowError):
+        traceback.print_exception(error, file=sys.stderr)
+    if not run_dir.is_dir():  # the run never got its folder: there is nothing to read the record from
+        from eraflow.store.weekrecord import error_values
+
+        return {"run_dir": str(run_dir), "outcome": "failed", "error": error_values(error)}
+    return write_outcome(run_dir, error)
+
+
+def _exit_code(record: dict[str, Any], error: BaseException | None) -> int:
+    if error is not None:
+        return error.exit_code if isinstance(error, EraflowError) else 1
+    return EXIT_HELD if record["outcome"] == "held" else 0

@@ -1,0 +1,85 @@
+"""The last words of a run in the terminal: the result, where it lies, how to look at it, and how to go live."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from eraflow.settings import RunSettings
+
+OUTCOMES = {
+    "submitted": "Submitted and accepted.",
+    "ready": "Dry run: the submission is ready and was not sent.",
+    "held": "Held: the gate blocked, nothing was sent.",
+    "failed": "Failed: nothing was sent.",
+}
+
+
+def summary(record: dict[str, Any], settings: RunSettings, server: str) -> str:
+    """A few paragraphs of plain text."""
+    parts = [OUTCOMES[record["outcome"]]]
+    if record.get("error"):
+        parts.append(f"{record['error']['code']}: {record['error']['problem']}\nWhat to do: {record['error']['remedy']}")
+    if record.get("scores"):
+        parts.append(_scores(record["scores"]))
+    if record.get("verdict"):
+        parts.append(_verdict(record["verdict"]))
+    if record.get("stages"):
+        parts.append(_stages(record["stages"]))
+    parts.append(_places(record, settings, server))
+    if settings.source.kind == "sandbox" and record["outcome"] == "submitted":
+        parts.append(_go_live())
+    return "\n\n" + "\n\n".join(parts)
+
+
+def _scores(scores: dict[str, Any]) -> str:
+    lines = [f"{'model':<20}{'CORR':>8}  {'interval':^18}{'Sharpe':>8}{'BMC (eras)':>16}{'MMC (eras)':>16}{'eras':>6}"]
+    for name, metrics in scores.items():
+        corr = metrics["corr"]
+        lines.append(
+            f"{name:<20}{corr['mean']:>8.4f}  {_interval(corr):^18}{corr['sharpe']:>8.2f}"
+            f"{_with_eras(metrics.get('bmc')):>16}{_with_eras(metrics.get('mmc')):>16}{corr['eras']:>6}"
+        )
+    return "\n".join(lines)
+
+
+def _interval(metric: dict[str, Any]) -> str:
+    return f"{metric['low']:.4f} to {metric['high']:.4f}"
+
+
+def _with_eras(metric: dict[str, Any] | None) -> str:
+    return f"{metric['mean']:.4f} ({metric['eras']})" if metric and metric["eras"] else "-"
+
+
+def _verdict(verdict: dict[str, Any]) -> str:
+    lines = ["The gate passed." if verdict["passed"] else "The gate BLOCKED."]
+    lines += [f"  {'ok     ' if rule['passed'] else 'BLOCKED'}  {rule['text']}" for rule in verdict["rules"]]
+    return "\n".join(lines)
+
+
+def _stages(stages: dict[str, Any]) -> str:
+    lines = [f"{'stage':<24}{'seconds':>9}{'peak MiB':>10}{'attempts':>10}"]
+    for name, stage in stages.items():
+        peak = "-" if stage["peak_mb"] is None else f"{stage['peak_mb']:.0f}"
+        lines.append(f"{name:<24}{stage['seconds']:>9.1f}{peak:>10}{stage['attempts']:>10}")
+    return "\n".join(lines)
+
+
+def _places(record: dict[str, Any], settings: RunSettings, server: str) -> str:
+    home = "" if settings.home == ".eraflow" else f" --home {settings.home}"
+    prefect = f"Prefect UI    {server}" if server else f"Prefect UI    eraflow ui{home}"
+    return "\n".join(
+        [f"run folder    {record['run_dir']}", prefect, f"MLflow        eraflow ui --mlflow{home}"]
+    )
+
+
+def _go_live() -> str:
+    return "\n".join(
+        [
+            "To go live:",
+            "  1. Create an API key at numer.ai (Account, API keys; scope: upload submissions) and set "
+            "NUMERAI_PUBLIC_ID and NUMERAI_SECRET_KEY.",
+            "  2. eraflow run --profile laptop --set submit.model=YOUR_MODEL --dry-run",
+            "  3. The same without --dry-run; then let it run every week: prefect deploy --all, and a worker "
+            "(README, On a schedule).",
+        ]
+    )

@@ -1,0 +1,62 @@
+"""One tournament week: from raw data to a submission that the gate allowed.
+
+eraflow run --profile sandbox           from the terminal
+prefect deployment run weekly/weekly    through a worker; the settings are a form in the Prefect UI
+"""
+
+from typing import Any
+
+from prefect import flow
+from prefect.states import State
+
+from eraflow.settings import RunSettings
+from tasks.alert import tell_of_trouble
+from tasks.backtest import backtest
+from tasks.blend import blend
+from tasks.champion import champion_scores, fetch_champion
+from tasks.features import build_features
+from tasks.gate import decide, held, ours
+from tasks.predict import predict_twice
+from tasks.refresh import refresh
+from tasks.register import register, track
+from tasks.round import wait_for_round
+from tasks.run import conclude, open_run
+from tasks.submit import submit, write_checked_submission
+from tasks.tournament import open_tournament
+from tasks.train import enough, train
+
+
+DEFAULTS = RunSettings()
+
+
+@flow(
+    name="weekly",
+    flow_run_name="weekly-{settings.profile}",
+    on_failure=[tell_of_trouble],
+    on_crashed=[tell_of_trouble],
+    persist_result=False,
+)
+def weekly(settings: RunSettings = DEFAULTS) -> dict[str, Any] | State:
+    """Fetch, train, blend, judge and submit; returns the run's record, or the state `Held` when the gate blocks."""
+    with open_run(settings, "weekly") as run, open_tournament(run) as tournament:
+        round_now = wait_for_round(run, tournament)
+        data = refresh(run, tournament, round_now)
+        features = build_features(run, data)
+        members = enough(run, [train(run, features, model, return_state=True) for model in settings.models])
+        blended = blend(run, features, members)
+        backtested = backtest(run, data, features, members, blended)
+        tracked = track(run, features, members, blended, backtested)
+        verdict = decide(run, features, members, blended, backtested, champion_scores(run, features), round_now)
+
+        if verdict.passed:
+            shipped = ours(blended, verdict)
+        elif settings.gate.on_block == "champion":
+            shipped = fetch_champion(run, round_now)
+        else:
+            return held(run, verdict)
+        first, second = predict_twice(run, shipped, data.files.live)
+        checked = write_checked_submission(run, first, second, data.files.live)
+        submit(run, tournament, round_now, shipped, checked)
+        if verdict.passed and not settings.submit.dry_run:
+            register(run, blended, backtested, tracked, verdict, round_now)
+        return conclude(run)

@@ -1,0 +1,82 @@
+"""One clear message when a week fails, crashes or is held, and no silence when the message itself fails."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from prefect.artifacts import create_markdown_artifact
+from prefect.blocks.core import Block
+from prefect.logging.loggers import flow_run_logger
+
+from eraflow.errors import EraflowError
+from eraflow.settings import RunSettings
+
+
+class AlertError(EraflowError):
+    """The notification block is unknown or did not deliver. The run itself is not affected."""
+
+    code = "alert"
+
+
+def send(block_name: str, subject: str, body: str) -> None:
+    """Deliver one message through a notification block.
+
+    Args:
+        block_name: `type/name`, such as `custom-webhook/alert`.
+        subject: one line.
+        body: what broke, what was tried, what to do.
+
+    Raises:
+        AlertError: the block cannot be loaded, or says that it delivered nothing.
+    """
+    try:
+        block: Any = Block.load(block_name)
+    except ValueError as error:
+        raise AlertError(
+            f"no notification block {block_name!r} ({error})", "save it in the Prefect UI under Blocks, as type/name"
+        ) from error
+    try:
+        with block.raise_on_failure():  # without it a block that sent nothing returns as if it had
+            block.notify(body, subject)
+    except Exception as error:
+        raise AlertError(
+            f"{block_name} did not deliver ({type(error).__name__}: {error})", "check the block's address and the network"
+        ) from error
+
+
+def tell_of_trouble(flow: Any, flow_run: Any, state: Any) -> None:
+    """Flow hook for failed, held and crashed runs."""
+    logger = flow_run_logger(flow_run, flow)
+    block_name = _block_of(flow_run, logger)
+    if block_name is None:
+        return
+    subject = f"Eraflow {flow.name}: {state.name.lower()}"
+    body = f"{subject}\nrun {flow_run.name}\n{state.message or 'no message'}"
+    try:
+        send(block_name, subject, body)
+        logger.info("alert sent through %s", block_name)
+    except AlertError as error:
+        logger.error("%s", error)
+        _show_failure(flow_run, error)
+
+
+def _block_of(flow_run: Any, logger: Any) -> str | None:
+    given = flow_run.parameters.get("settings") or {}
+    try:
+        settings = given if isinstance(given, RunSettings) else RunSettings(**given)
+    except ValueError as error:
+        logger.error("alert: the run's settings cannot be read, so nobody is told: %s", error)
+        return None
+    if settings.alert.block is None:
+        logger.warning("alert: alert.block is not set, so nobody is told of this")
+    return settings.alert.block
+
+
+def _show_failure(flow_run: Any, error: AlertError) -> None:
+    try:
+        create_markdown_artifact(
+            f"**An alert could not be delivered.** {error}", key="alert-failed", description=str(flow_run.name)
+        )
+    except Exception as failure:  # noqa: BLE001 - the log line above has been written; a hook must not raise
+        logging.getLogger(__name__).error("the failed alert cannot be shown either: %s", failure)

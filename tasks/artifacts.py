@@ -1,0 +1,65 @@
+"""What people look at in the Prefect UI: charts, tables, the verdict and the submission."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+
+from eraflow.store.charts import cumulative_corr_chart, markdown_table, png_markdown
+from eraflow.tournament.scoring import ModelScores
+from eraflow.tournament.verdict import Verdict
+
+
+def artifact_key(*parts: str) -> str:
+    """Prefect takes lower-case letters, digits and dashes only."""
+    return re.sub(r"[^a-z0-9]+", "-", "-".join(parts).lower()).strip("-")
+
+
+def show_attempts(stage: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """One version of the attempts table of a stage."""
+    create_table_artifact(
+        [dict(row) for row in rows], key=artifact_key("attempts", stage), description=f"Attempts at {stage}"
+    )
+
+
+def show_chart(scores: Mapping[str, ModelScores], blend: str, target: str) -> None:
+    """Cumulative CORR of every model, the blend and the benchmark."""
+    curves = {name: model.per_era["corr"] for name, model in scores.items() if "corr" in model.per_era}
+    png = cumulative_corr_chart(curves, highlight=blend, title=f"Cumulative CORR, out of fold, {target}")
+    create_markdown_artifact(
+        png_markdown(png, "Cumulative CORR"), key="cumulative-corr", description="Cumulative CORR, out of fold"
+    )
+
+
+def show_models(table: Sequence[Mapping[str, Any]]) -> None:
+    """The table of models: scores with intervals, eras, minutes, peak memory."""
+    headers = list(table[0])
+    create_markdown_artifact(
+        markdown_table(headers, [[row[header] for header in headers] for row in table]),
+        key="models",
+        description="Models, out of fold",
+    )
+
+
+def show_verdict(verdict: Verdict) -> None:
+    """The verdict: each rule with its figure, its bound and the eras it rests on."""
+    head = "# Passed" if verdict.passed else "# Blocked"
+    rows = [["passed" if rule.passed else "**blocked**", rule.name, rule.kind, rule.text] for rule in verdict.rules]
+    text = f"{head}\n\n{markdown_table(['', 'rule', 'kind', 'what it says'], rows)}\n\n{verdict.note}"
+    create_markdown_artifact(text, key="verdict", description=f"Round {verdict.round_number}")
+
+
+def show_submission(submission: Mapping[str, Any], round_number: int) -> None:
+    """The submission record: the ten checks and what Numerai said."""
+    state = submission["state"]
+    told = "not sent (dry run)" if state is None else f"id `{state['id']}`, state **{state['status']}**"
+    checks = submission["file"]["checks"]
+    rows = [["ok" if check["passed"] else "**failed**", check["name"], check["text"]] for check in checks]
+    create_markdown_artifact(
+        f"# Round {round_number}\n\n{told}\n\n{markdown_table(['', 'check', ''], rows)}",
+        key="submission",
+        description=f"Round {round_number}",
+    )

@@ -1,0 +1,87 @@
+"""Score every model, the blend and the benchmark on the same out-of-fold eras, and show it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from prefect import task
+
+from eraflow.attempt import Work
+from eraflow.store.stage import StageRecord
+from eraflow.tournament.backtest import BLEND, read_scores
+from eraflow.tournament.catalog import read_catalog
+from eraflow.tournament.scoring import ModelScores
+from tasks.artifacts import show_chart, show_models
+from tasks.features import Features
+from tasks.refresh import Data
+from tasks.run import Run
+from tasks.stage import STAGE_TASK, run_stage
+
+
+@task(name="backtest", **STAGE_TASK)
+def backtest(
+    run: Run, data: Data, features: Features, members: Sequence[StageRecord], blended: StageRecord
+) -> StageRecord:
+    """Per-era CORR, MMC, BMC, FNC and exposure of every member and the blend; chart and table in the UI."""
+    contract = features.contract
+    scored = {**{record.name.removeprefix("train-"): record for record in members}, BLEND: blended}
+    decided = {
+        "target": contract.target,
+        "horizon_days": contract.horizon_days,
+        "benchmark": contract.benchmark,
+        "fnc_features": _fnc_features(data, features),
+        "confidence": run.settings.gate.confidence,
+    }
+    work = Work(
+        name="backtest",
+        target="eraflow.tournament.backtest:backtest",
+        settings=decided,
+        inputs={"features": features.record.signature, **{name: record.signature for name, record in scored.items()}},
+        arguments={
+            **decided,
+            "store": str(features.store),
+            "predictions": {name: str(record.path / "oof.parquet") for name, record in scored.items()},
+        },
+    )
+    record = run_stage(run, work)
+    scores = read_scores(record.path)
+    show_chart(scores, BLEND, contract.target)
+    show_models(model_table(scores, scored))
+    return record
+
+
+def _fnc_features(data: Data, features: Features) -> list[str]:
+    """FNCv3 neutralises to `fncv3_features`; without that set, to the features that are trained on."""
+    catalog = read_catalog(data.files.features_json)
+    wanted = catalog.features("fncv3_features") if "fncv3_features" in catalog.sets else features.contract.features
+    kept = [name for name in features.contract.features if name in set(wanted)]
+    return kept or list(features.contract.features)
+
+
+def model_table(scores: Mapping[str, ModelScores], stages: Mapping[str, StageRecord]) -> list[dict[str, Any]]:
+    """A row a model: CORR with its interval, Sharpe, MMC and BMC with their eras, minutes, peak memory."""
+    rows = []
+    for name, model in scores.items():
+        corr, stage = model.summary["corr"], stages.get(name)
+        rows.append(
+            {
+                "model": name,
+                "CORR": f"{corr.mean:.4f}",
+                "interval": f"{corr.low:.4f} to {corr.high:.4f}",
+                "Sharpe": f"{corr.sharpe:.2f}",
+                "drawdown": f"{corr.max_drawdown:.2f}",
+                "eras": f"{corr.eras} ({corr.first_era} to {corr.last_era})",
+                "BMC": _with_eras(model, "bmc"),
+                "MMC": _with_eras(model, "mmc"),
+                "FNC": _with_eras(model, "fnc"),
+                "minutes": f"{stage.seconds / 60:.1f}" if stage else "",
+                "peak MiB": f"{stage.peak_mb:.0f}" if stage and stage.peak_mb is not None else "",
+            }
+        )
+    return rows
+
+
+def _with_eras(model: ModelScores, metric: str) -> str:
+    summary = model.summary.get(metric)
+    return "" if summary is None or summary.eras == 0 else f"{summary.mean:.4f} ({summary.eras})"

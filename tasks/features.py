@@ -1,0 +1,54 @@
+"""Lay the verified data out as an int8 era store, and cut the walk-forward windows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from prefect import get_run_logger, task
+
+from eraflow.attempt import Work
+from eraflow.store.stage import StageRecord
+from eraflow.tournament.eras import Window, walk_forward
+from eraflow.tournament.schema import Contract
+from tasks.refresh import Data
+from tasks.run import Run
+from tasks.stage import STAGE_TASK, run_stage
+
+
+@dataclass(frozen=True)
+class Features:
+    """The era store's record, and what every model is judged on."""
+
+    record: StageRecord
+    contract: Contract
+    windows: tuple[Window, ...]
+    training_eras: tuple[str, ...]
+
+    @property
+    def store(self) -> Path:
+        """The folder of the era store."""
+        return self.record.path / "store"
+
+
+@task(name="features", **STAGE_TASK)
+def build_features(run: Run, data: Data) -> Features:
+    """Write the era store and cut the windows; too few eras end the run before any training."""
+    contract, settings = data.contract, run.settings
+    stride = settings.data.era_stride
+    windows = walk_forward(contract.resolved_eras, contract.horizon_days, settings.windows, stride=stride)
+    files = data.files
+    decided = {"data": settings.data.model_dump(mode="json"), "contract": contract.as_dict()}
+    work = Work(
+        name="features",
+        target="eraflow.tournament.features:build_features",
+        settings=decided,
+        inputs={"data": data.signature},
+        arguments={"files": files.as_dict(), "contract": contract.as_dict()},
+    )
+    record = run_stage(run, work)
+    get_run_logger().info(
+        "%d windows over eras %s to %s, purge %d weeks",
+        len(windows), windows[0].test[0], windows[-1].test[-1], windows[0].purge_weeks,
+    )
+    return Features(record, contract, tuple(windows), tuple(contract.resolved_eras[::stride]))

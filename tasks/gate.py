@@ -1,0 +1,80 @@
+"""Judge the ensemble, and choose what may be sent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from prefect import get_run_logger, task
+from prefect.states import Failed, State
+
+from eraflow.store.atomic import write_json
+from eraflow.store.stage import StageRecord
+from eraflow.store.weekrecord import write_outcome
+from eraflow.tournament.backtest import BLEND, read_scores
+from eraflow.tournament.client import Round
+from eraflow.tournament.gate import judge
+from eraflow.tournament.scoring import ModelScores
+from eraflow.tournament.verdict import Verdict
+from tasks.artifacts import show_verdict
+from tasks.features import Features
+from tasks.run import Run
+from tasks.stage import LIGHT_TASK
+
+
+@dataclass(frozen=True)
+class Shipment:
+    """An ensemble folder together with the verdict that was given on exactly this ensemble."""
+
+    ensemble: Path
+    signature: str
+    verdict: Verdict
+
+
+@task(name="gate", **LIGHT_TASK)
+def decide(
+    run: Run,
+    features: Features,
+    members: Sequence[StageRecord],
+    blended: StageRecord,
+    backtested: StageRecord,
+    champion: ModelScores | None,
+    round_now: Round,
+) -> Verdict:
+    """The verdict on exactly this ensemble for this round; stored in `RUN_DIR/gate/verdict.json` and shown."""
+    verdict = judge(
+        read_scores(backtested.path)[BLEND],
+        champion=champion,
+        settings=run.settings.gate,
+        horizon_days=features.contract.horizon_days,
+        ensemble_signature=ensemble_signature(blended),
+        round_number=round_now.number,
+        models_trained=len(members),
+        models_wanted=len(run.settings.models),
+        now=datetime.now(UTC),
+    )
+    write_json(run.path / "gate" / "verdict.json", verdict.as_dict())
+    show_verdict(verdict)
+    for rule in verdict.rules:
+        get_run_logger().info("gate %s %s", "passed" if rule.passed else "BLOCKED", rule.text)
+    return verdict
+
+
+def ours(blended: StageRecord, verdict: Verdict) -> Shipment:
+    """This week's ensemble, which passed."""
+    return Shipment(blended.path / "ensemble", ensemble_signature(blended), verdict)
+
+
+def held(run: Run, verdict: Verdict) -> State[Any]:
+    """The end of a blocked week: a red state named Held, so that nobody takes it for a submission."""
+    write_outcome(run.path)
+    return Failed(name="Held", message=f"the gate blocked, nothing was sent: {'; '.join(verdict.reasons())}")
+
+
+def ensemble_signature(blended: StageRecord) -> str:
+    """The signature of the ensemble that a blend stage made."""
+    value: Any = blended.metrics["ensemble_signature"]
+    return str(value)

@@ -1,0 +1,33 @@
+"""Predict the live era, twice: the second time in a fresh process, to prove that the answer is reproducible."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from prefect import task
+
+from eraflow.attempt import Work
+from eraflow.store.digest import file_sha256
+from eraflow.store.stage import StageRecord
+from tasks.gate import Shipment
+from tasks.run import Run
+from tasks.stage import STAGE_TASK, run_stage
+
+
+def predict_twice(run: Run, shipped: Shipment, live: Path) -> tuple[StageRecord, StageRecord]:
+    """The live prediction and its repetition; their equality is one of the checks of the submission."""
+    first, second = (predict_live(run, shipped, live, name) for name in ("live", "again"))
+    return first, second
+
+
+@task(name="predict", task_run_name="predict-{name}", **STAGE_TASK)
+def predict_live(run: Run, shipped: Shipment, live: Path, name: str) -> StageRecord:
+    """`predictions.parquet` with id, era and the raw blended prediction of every live row."""
+    work = Work(
+        name=f"predict-{name}",
+        target="models.predict:predict_live",
+        settings={},
+        inputs={"ensemble": shipped.signature, "live": file_sha256(live)},
+        arguments={"ensemble": str(shipped.ensemble), "live": str(live)},
+    )
+    return run_stage(run, work)

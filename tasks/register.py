@@ -1,0 +1,123 @@
+"""Record the week in MLflow and register the shipped ensemble as champion."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from prefect import get_run_logger, task
+
+from eraflow.errors import EraflowError
+from eraflow.store.registry import Champion, champion_info, load_champion, register_champion
+from eraflow.store.stage import StageRecord
+from eraflow.store.tracking import Tracker, TrackingError
+from eraflow.tournament.backtest import BLEND, SCORES, read_scores
+from eraflow.tournament.client import Round
+from eraflow.tournament.scoring import ModelScores
+from eraflow.tournament.verdict import Verdict
+from tasks.features import Features
+from tasks.run import Run
+from tasks.stage import LIGHT_TASK
+
+
+class NoChampionError(EraflowError):
+    """Nothing has been shipped yet, so there is no champion to predict with. Run a week first."""
+
+    code = "no_champion"
+
+
+def tracker(run: Run) -> Tracker:
+    """MLflow as the settings say."""
+    return Tracker(run.settings.home_path, run.settings.tracking)
+
+
+@task(name="track", **LIGHT_TASK)
+def track(
+    run: Run,
+    features: Features,
+    members: Sequence[StageRecord],
+    blended: StageRecord,
+    backtested: StageRecord,
+) -> str | None:
+    """One MLflow run for each model and one for the ensemble; returns the ensemble's run id.
+
+    A tracking server that fails does not cost the week: it is logged as an error, and the submission goes on.
+    """
+    if not run.settings.tracking.enabled:
+        return None
+    try:
+        return _track(run, features, members, blended, read_scores(backtested.path))
+    except TrackingError as error:
+        get_run_logger().error("%s", error)
+        return None
+
+
+def _track(
+    run: Run,
+    features: Features,
+    members: Sequence[StageRecord],
+    blended: StageRecord,
+    scores: dict[str, ModelScores],
+) -> str:
+    book = tracker(run)
+    tags = {"run_dir": str(run.path), "data_signature": features.record.signature}
+    kinds = {model.name: model for model in run.settings.models}
+    with book.run(run.path.name, kind="ensemble", tags={**tags, "signature": blended.signature}) as ensemble:
+        ensemble.log_settings(run.settings.model_dump(mode="json"))
+        _log_stage(ensemble, blended, scores[BLEND])
+        ensemble.log_files([path for path in (run.path / "backtest" / SCORES, run.path / "settings.json") if path.exists()])
+        for record in members:
+            name = record.name.removeprefix("train-")
+            with book.run(
+                name, kind="model", tags={**tags, "signature": record.signature}, parent_run_id=ensemble.run_id
+            ) as child:
+                child.log_settings(kinds[name].model_dump(mode="json"))
+                _log_stage(child, record, scores[name])
+    return ensemble.run_id
+
+
+def _log_stage(logged: Any, record: StageRecord, scores: ModelScores) -> None:
+    figures = {"minutes": record.seconds / 60, "attempts": record.attempts}
+    if record.peak_mb is not None:
+        figures["peak_mb"] = record.peak_mb
+    for metric, summary in scores.summary.items():
+        figures |= {f"{metric}_mean": summary.mean, f"{metric}_sharpe": summary.sharpe, f"{metric}_eras": summary.eras}
+        figures |= {f"{metric}_low": summary.low, f"{metric}_high": summary.high}
+        eras, values = scores.per_era[metric]
+        logged.log_per_era(metric, eras, values)
+    logged.log_metrics(figures)
+
+
+@task(name="register", **LIGHT_TASK)
+def register(
+    run: Run,
+    blended: StageRecord,
+    backtested: StageRecord,
+    tracked: str | None,
+    verdict: Verdict,
+    round_now: Round,
+) -> int | None:
+    """Make the shipped ensemble the champion; returns its version."""
+    if tracked is None:
+        get_run_logger().warning("tracking is off or failed, so this ensemble is not registered as champion")
+        return None
+    try:
+        version = register_champion(
+            tracker(run),
+            blended.path / "ensemble",
+            tracked,
+            scores=backtested.path / SCORES,
+            verdict=run.path / "gate" / "verdict.json",
+            tags={
+                "signature": verdict.ensemble_signature,
+                "round": str(round_now.number),
+                "target": verdict.target,
+                "run_dir": str(run.path),
+            },
+        )
+    except TrackingError as error:
+        get_run_logger().error("%s", error)
+        return None
+    get_run_logger().info("champion is now version %s", version.number)
+    return int(version.number)

@@ -1,0 +1,18 @@
+"""Wait for the round to open."""
+
+from __future__ import annotations
+
+from prefect import get_run_logger, task
+
+from eraflow.tournament.client import Round, Tournament
+from tasks.run import Run
+from tasks.stage import LIGHT_TASK
+
+
+@task(name="wait-for-round", **LIGHT_TASK)
+def wait_for_round(run: Run, tournament: Tournament) -> Round:
+    """The open round. Opening times drift, so it is polled until the deadline of the settings."""
+    waiting = run.settings.round
+    found = tournament.wait_for_round(waiting.wait_minutes * 60, waiting.poll_seconds)
+    get_run_logger().info("round %s is open until %s; multipliers %s", found.number, found.close_time, found.multipliers)
+    return found

@@ -1,0 +1,96 @@
+"""What every heavy task does around its plain function: retries by the ledger, progress, and the attempts table."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+from prefect import get_run_logger
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect.cache_policies import NO_CACHE
+
+from eraflow.attempt import Work, attempt_stage
+from eraflow.machine.ledger import Ledger
+from eraflow.machine.plan import RETRIED_KINDS
+from eraflow.machine.progress import Progress
+from eraflow.store.stage import LEDGER, StageRecord
+from tasks.artifacts import show_attempts
+from tasks.run import Run
+
+PROGRESS_SECONDS = 5.0
+
+
+def retryable(task: Any, task_run: Any, state: Any) -> bool:
+    """Whether another attempt makes sense; a plain function, because Prefect ignores anything else here."""
+    error = state.result(raise_on_failure=False)
+    return getattr(error, "kind", None) in RETRIED_KINDS
+
+
+# The ladder in the ledger ends a stage long before Prefect's own count does. No Prefect cache: the manifest decides.
+STAGE_TASK: dict[str, Any] = {
+    "retries": 20,
+    "retry_delay_seconds": 1,
+    "retry_condition_fn": retryable,
+    "cache_policy": NO_CACHE,
+}
+LIGHT_TASK: dict[str, Any] = {"cache_policy": NO_CACHE}
+
+
+def run_stage(run: Run, work: Work) -> StageRecord:
+    """One attempt at `work`, shown: log lines, progress with the time left, and one version of the attempts table."""
+    logger = get_run_logger()
+    shown = ProgressShown(work.name, logger.info)
+    try:
+        return attempt_stage(
+            work, run.path, run.settings.machine, log=logger.info, on_progress=shown.update
+        )
+    finally:
+        shown.close()
+        rows = Ledger(run.path / work.name / LEDGER).table()
+        if rows:
+            show_attempts(work.name, rows)
+
+
+class ProgressShown:
+    """A progress bar in the Prefect UI and a log line, at most one each five seconds."""
+
+    def __init__(self, name: str, log: Callable[[str], None]) -> None:
+        self.name = name
+        self.log = log
+        self.artifact: UUID | None = None
+        self.last = time.monotonic()
+
+    def update(self, progress: Progress) -> None:
+        """Take the newest progress of the stage; most are dropped."""
+        if time.monotonic() - self.last < PROGRESS_SECONDS:
+            return
+        self.last = time.monotonic()
+        percent = 100.0 * progress.done / max(progress.total, 1)
+        left = f", {_duration(progress.seconds_left)} left" if progress.seconds_left is not None else ""
+        self.log(f"{self.name} {progress.label} {percent:.0f} %{left}")
+        self._show(percent)
+
+    def _show(self, percent: float) -> None:
+        try:
+            if self.artifact is None:
+                self.artifact = create_progress_artifact(  # type: ignore[assignment]
+                    percent, key=f"progress-{self.name}", description=f"{self.name}"
+                )
+            else:
+                update_progress_artifact(self.artifact, percent)
+        except Exception as error:  # noqa: BLE001 - a progress bar must never cost the stage; the log has the figures
+            logging.getLogger(__name__).warning("progress of %s cannot be shown: %s", self.name, error)
+
+    def close(self) -> None:
+        """Fill the bar of a stage that showed one."""
+        if self.artifact is not None:
+            self._show(100.0)
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -1,0 +1,97 @@
+"""A folder with a manifest is finished; anything less is not."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from eraflow.store import stage
+
+PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers(-1000, 1000) | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+SETTINGS = st.dictionaries(st.text(min_size=1, max_size=6), PLAIN, max_size=4)
+
+
+def make(folder, signature, files):
+    stage.begin(folder, signature)
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return stage.finish(
+        folder, "train-a", signature, metrics={"rows": 3}, seconds=1.5, peak_mb=10.0, attempts=1, provenance={}
+    )
+
+
+def test_a_finished_folder_is_found_again_with_its_figures(tmp_path):
+    made = make(tmp_path / "s", "abc", {"a.bin": b"1", "deep/b.bin": b"22"})
+    found = stage.finished(tmp_path / "s", "abc")
+    assert found is not None
+    assert found.reused
+    assert not made.reused
+    assert found.files == made.files
+    assert found.metrics == {"rows": 3}
+    assert stage.StageRecord.from_dict(json.loads(json.dumps(found.as_dict()))) == found
+
+
+@pytest.mark.parametrize("damage", ["changed", "shortened", "removed", "no manifest", "torn manifest"])
+def test_a_damaged_folder_is_not_finished(tmp_path, damage):
+    folder = tmp_path / "s"
+    make(folder, "abc", {"a.bin": b"content"})
+    match damage:
+        case "changed":
+            (folder / "a.bin").write_bytes(b"CONTENT")
+        case "shortened":
+            (folder / "a.bin").write_bytes(b"con")
+        case "removed":
+            (folder / "a.bin").unlink()
+        case "no manifest":
+            (folder / stage.MANIFEST).unlink()
+        case "torn manifest":
+            (folder / stage.MANIFEST).write_text('{"name": "tra')
+    assert stage.finished(folder, "abc") is None
+    with pytest.raises(stage.DamagedStageError, match="damaged_stage"):
+        stage.require(folder)
+
+
+def test_another_signature_empties_the_folder_and_the_same_one_keeps_its_parts(tmp_path):
+    folder = tmp_path / "s"
+    stage.begin(folder, "one")
+    (folder / "fold-0").write_text("half the work")
+    stage.begin(folder, "one")
+    assert (folder / "fold-0").exists()
+    stage.begin(folder, "two")
+    assert not (folder / "fold-0").exists()
+
+
+def test_beginning_again_takes_the_manifest_away_first(tmp_path):
+    folder = tmp_path / "s"
+    make(folder, "abc", {"a": b"1"})
+    stage.begin(folder, "abc")
+    assert stage.read_manifest(folder) is None
+
+
+def test_the_ledger_and_the_log_are_not_content(tmp_path):
+    folder = tmp_path / "s"
+    make(folder, "abc", {"a": b"1", stage.LEDGER: b"row\n", "stage.log": b"words"})
+    (folder / stage.LEDGER).write_text("more rows\n")
+    assert stage.finished(folder, "abc") is not None
+
+
+@given(settings=SETTINGS, name=st.text(min_size=1, max_size=5), other=PLAIN)
+def test_the_signature_changes_with_what_matters_and_with_nothing_else(settings, name, other):
+    def signature(**changes):
+        parts = {"name": "s", "settings": settings, "inputs": {"a": "1"}, "code": "c", **changes}
+        return stage.stage_signature(**parts)
+
+    assert signature() == signature(settings=dict(reversed(settings.items())))
+    if settings.get(name, object()) != other:
+        assert signature() != signature(settings={**settings, name: other}) or settings.get(name) == other
+    assert signature() != signature(inputs={"a": "2"})
+    assert signature() != signature(inputs={"b": "1"})
+    assert signature() != signature(code="d")
+    assert signature() != signature(name="t")

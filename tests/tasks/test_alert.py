@@ -1,0 +1,72 @@
+"""One message on failure, crash and a blocked gate; none that claims to have been sent and was not."""
+
+import logging
+
+import pytest
+from prefect import flow
+from prefect.blocks.notifications import CustomWebhookNotificationBlock
+from prefect.states import Failed
+
+from eraflow.errors import SettingsError
+from eraflow.settings import RunSettings
+from tasks.alert import AlertError, send, tell_of_trouble
+from tests.weeks import receiver
+
+pytestmark = [pytest.mark.server, pytest.mark.usefixtures("prefect_server")]
+
+
+def webhook(name, url):
+    block = CustomWebhookNotificationBlock(
+        name=name, url=url, method="POST", json_data={"text": "{{subject}} | {{body}}"}
+    )
+    block.save(name, overwrite=True)
+    return f"custom-webhook/{name}"
+
+
+@flow(name="failing", on_failure=[tell_of_trouble])
+def failing(settings: RunSettings):
+    raise SettingsError("a thing was wrong", "mend it")
+
+
+@flow(name="holding", on_failure=[tell_of_trouble])
+def holding(settings: RunSettings):
+    return Failed(name="Held", message="the gate blocked, nothing was sent: CORR bound")
+
+
+def test_a_failure_is_told_once_with_what_to_do():
+    with receiver() as inbox:
+        name = webhook("alert-failure", inbox.url)
+        failing(RunSettings(alert={"block": name}), return_state=True)
+        assert len(inbox.messages) == 1
+        text = inbox.messages[0]["text"]
+    assert "failing" in text
+    assert "a thing was wrong" in text
+    assert "mend it" in text
+
+
+def test_a_blocked_gate_is_told_once():
+    with receiver() as inbox:
+        name = webhook("alert-held", inbox.url)
+        holding(RunSettings(alert={"block": name}), return_state=True)
+        assert [("held" in message["text"], "CORR bound" in message["text"]) for message in inbox.messages] == [(True, True)]
+
+
+def test_a_receiver_that_refuses_is_an_error_not_a_success():
+    with receiver(status=500) as inbox:
+        name = webhook("alert-refused", inbox.url)
+        with pytest.raises(AlertError, match="did not deliver"):
+            send(name, "subject", "body")
+
+
+def test_an_unknown_block_is_named():
+    with pytest.raises(AlertError, match="custom-webhook/none"):
+        send("custom-webhook/none", "subject", "body")
+
+
+@pytest.mark.parametrize("settings", [RunSettings(alert={"block": "custom-webhook/none"}), RunSettings()])
+def test_a_run_whose_alert_cannot_be_sent_still_ends_as_it_did_and_says_so(settings, caplog):
+    with caplog.at_level(logging.WARNING):
+        state = failing(settings, return_state=True)
+    assert state.is_failed()
+    assert "a thing was wrong" in state.message
+    assert "alert" in caplog.text
