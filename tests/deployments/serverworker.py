@@ -1,0 +1,113 @@
+"""A real Prefect server and worker as processes of their own, on a fresh home."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent.parent
+PREFECT = [sys.executable, "-m", "prefect", "--no-prompt"]
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Server:
+    """Commands and requests against one running server."""
+
+    def __init__(self, port, home):
+        self.api = f"http://127.0.0.1:{port}/api"
+        self.env = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")},
+            "PREFECT_HOME": str(home),
+            "PREFECT_API_URL": self.api,
+            "PREFECT_SERVER_UI_API_URL": self.api,
+            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+            "PREFECT_WORKER_QUERY_SECONDS": "2",
+            "DO_NOT_TRACK": "1",
+        }
+
+    def prefect(self, *arguments, timeout=120):
+        done = subprocess.run(
+            [*PREFECT, *arguments], cwd=ROOT, env=self.env, stdin=subprocess.DEVNULL,
+            capture_output=True, text=True, timeout=timeout, check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def post(self, path, body=None):
+        request = urllib.request.Request(
+            f"{self.api}{path}", json.dumps(body or {}).encode(), {"content-type": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return json.loads(answer.read())
+
+    def get(self, path):
+        with urllib.request.urlopen(f"{self.api}{path}", timeout=30) as answer:
+            return json.loads(answer.read())
+
+    def wait_for_run(self, run_id, wanted, seconds):
+        """The run's state once its type is one of `wanted`."""
+        deadline = time.monotonic() + seconds
+        while True:
+            state = self.get(f"/flow_runs/{run_id}")["state"]
+            if state["type"] in wanted:
+                return state
+            assert time.monotonic() < deadline, f"still {state['name']} after {seconds} s"
+            time.sleep(0.5)
+
+
+@contextmanager
+def process(command, env, log):
+    """A process in a session of its own, ended with everything it started."""
+    with log.open("wb") as out:
+        child = subprocess.Popen(command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True)
+    try:
+        yield child
+    finally:
+        for number in (signal.SIGINT, signal.SIGKILL):
+            if child.poll() is None:
+                os.killpg(child.pid, number)
+                try:
+                    child.wait(10)
+                except subprocess.TimeoutExpired:
+                    continue
+        child.wait(10)
+
+
+@contextmanager
+def server(folder):
+    """A server with the pool `eraflow`."""
+    port = free_port()
+    home = folder / "prefect"
+    home.mkdir(parents=True)
+    running = Server(port, home)
+    command = [*PREFECT, "server", "start", "--port", str(port)]
+    with process(command, running.env, folder / "server.log"):
+        deadline = time.monotonic() + 120
+        while True:
+            try:
+                running.get("/health")
+                break
+            except OSError:
+                assert time.monotonic() < deadline, (folder / "server.log").read_text()
+                time.sleep(0.5)
+        running.prefect("work-pool", "create", "eraflow", "--type", "process")
+        yield running
+
+
+@contextmanager
+def worker(running, folder):
+    """A worker on the pool."""
+    command = [*PREFECT, "worker", "start", "--pool", "eraflow", "--name", "tested"]
+    with process(command, running.env, folder / "worker.log") as child:
+        yield child

@@ -1,0 +1,32 @@
+"""prefect.yaml, read without a server."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from prefect.client.schemas.schedules import construct_schedule
+from prefect.flows import load_flow_from_entrypoint
+
+ROOT = Path(__file__).parent.parent.parent
+DEPLOYMENTS = {entry["name"]: entry for entry in yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]}
+
+
+@pytest.mark.parametrize("name", DEPLOYMENTS)
+def test_every_deployment_starts_with_parameters_that_its_flow_accepts(name, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    entry = DEPLOYMENTS[name]
+    flow = load_flow_from_entrypoint(entry["entrypoint"])
+    checked = flow.validate_parameters(entry["parameters"])
+    assert checked["settings"].profile == entry["parameters"]["settings"]["profile"]
+    assert entry["concurrency_limit"]["limit"] == 1
+    assert entry["work_pool"]["name"] == "eraflow"
+
+
+def test_the_weekly_schedule_is_saturday_noon_utc_and_the_daily_one_the_days_between():
+    schedules = {name: entry.get("schedules", []) for name, entry in DEPLOYMENTS.items()}
+    for entries in schedules.values():
+        for entry in entries:
+            construct_schedule(cron=entry["cron"], timezone=entry["timezone"])
+    assert [(e["cron"], e["timezone"]) for e in schedules["weekly"]] == [("0 12 * * 6", "UTC")]
+    assert [(e["cron"], e["timezone"]) for e in schedules["daily"]] == [("0 12 * * 2-5", "UTC")]
+    assert schedules["sandbox"] == []

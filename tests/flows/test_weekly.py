@@ -1,0 +1,105 @@
+"""A whole week, through the real client, server, children and gate; and what happens when it must not end well."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import polars as pl
+import pytest
+from numerai_tools.submissions import validate_submission_numerai
+
+from flows.daily import daily
+from flows.weekly import weekly
+from tests.weeks import receiver, tiny
+
+pytestmark = [pytest.mark.server, pytest.mark.usefixtures("prefect_server")]
+
+
+@pytest.fixture(scope="module")
+def shipped(tmp_path_factory, prefect_server):
+    """One week that ships, with tracking; several tests look at what it left."""
+    home = tmp_path_factory.mktemp("home")
+    settings = tiny(
+        home,
+        run_dir=str(home / "run"),
+        tracking={"enabled": True},
+        models=[
+            {"kind": "lightgbm", "params": {"n_estimators": 30, "learning_rate": 0.1}},
+            {"kind": "xgboost", "params": {"n_estimators": 30, "learning_rate": 0.1}},
+            {"kind": "catboost", "params": {"n_estimators": 30, "learning_rate": 0.1}},
+        ],
+    )
+    return settings, weekly(settings)
+
+
+def test_the_week_ends_in_an_accepted_submission(shipped):
+    settings, record = shipped
+    assert record["outcome"] == "submitted"
+    assert record["submission"]["state"]["status"] == "success"
+    assert record["verdict"]["passed"]
+    assert set(record["scores"]) >= {"lightgbm", "xgboost", "catboost", "blend"}
+    assert record["error"] is None
+    assert json.loads((Path(settings.run_dir) / "record.json").read_text()) == record
+    heavy = {"features", "train-lightgbm", "train-xgboost", "train-catboost", "blend", "backtest", "predict-live"}
+    assert heavy <= set(record["stages"])
+    assert all(record["stages"][name]["peak_mb"] > 10 for name in heavy)
+
+
+def test_numerai_tools_accepts_the_file(shipped):
+    settings, record = shipped
+    live = next(Path(settings.home).glob("data/*/v5.3/round-*/live.parquet"))
+    ids = pl.read_parquet(live, columns=["id"])["id"].to_pandas()
+    validate_submission_numerai(ids, pd.read_csv(record["submission"]["file"]["path"]))
+
+
+def test_the_same_settings_again_skip_everything_and_send_nothing_twice(shipped):
+    settings, record = shipped
+    again = weekly(settings)
+    assert again["submission"]["file"]["sha256"] == record["submission"]["file"]["sha256"]
+    assert again["submission"]["state"]["id"] == record["submission"]["state"]["id"]
+    for name in ("features", "train-lightgbm", "blend", "backtest", "predict-live"):
+        assert again["stages"][name] == record["stages"][name]
+
+
+def test_the_champion_serves_the_rounds_between(shipped):
+    settings, record = shipped
+    told = daily(settings.model_copy(update={"run_dir": str(Path(settings.home) / "daily")}))
+    assert told["outcome"] == "submitted"
+    assert told["submission"]["file"]["sha256"] == record["submission"]["file"]["sha256"]
+
+
+def test_another_folder_and_another_process_give_the_same_bytes(shipped, tmp_path):
+    settings, record = shipped
+    other = weekly(settings.model_copy(update={"run_dir": str(tmp_path / "other")}))
+    assert other["submission"]["file"]["sha256"] == record["submission"]["file"]["sha256"]
+
+
+def test_a_blocked_gate_sends_nothing_and_says_why(tmp_path):
+    settings = tiny(tmp_path, run_dir=str(tmp_path / "run"), gate={"corr_bound": 0.9})
+    with receiver() as inbox:
+        from tests.tasks.test_alert import webhook
+
+        settings = settings.model_copy(update={"alert": settings.alert.model_copy(update={"block": webhook("held-week", inbox.url)})})
+        state = weekly(settings, return_state=True)
+        assert [("held" in message["text"], "CORR" in message["text"]) for message in inbox.messages] == [(True, True)]
+    assert state.name == "Held"
+    assert state.is_failed()
+    record = json.loads((tmp_path / "run" / "record.json").read_text())
+    assert record["outcome"] == "held"
+    assert record["submission"] is None
+    assert not (tmp_path / "run" / "submission").exists()
+
+
+def test_a_dry_run_stops_before_anything_is_sent(tmp_path):
+    settings = tiny(tmp_path, run_dir=str(tmp_path / "run"), submit={"dry_run": True})
+    record = weekly(settings)
+    assert record["outcome"] == "ready"
+    assert record["submission"]["state"] is None
+    assert Path(record["submission"]["file"]["path"]).exists()
+
+
+def test_blocked_with_the_champion_chosen_but_none_shipped_is_named(tmp_path):
+    settings = tiny(tmp_path, run_dir=str(tmp_path / "run"), gate={"corr_bound": 0.9, "on_block": "champion"})
+    state = weekly(settings, return_state=True)
+    assert state.is_failed()
+    assert "no_champion" in state.message
