@@ -8,7 +8,8 @@ from typing import Any
 
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
-from eraflow.store.charts import cumulative_corr_chart, markdown_table, png_markdown
+from eraflow.store.charts import cumulative_corr_chart
+from eraflow.store.markdown import markdown_table, png_markdown
 from eraflow.tournament.scoring import ModelScores
 from eraflow.tournament.verdict import Verdict
 
@@ -25,10 +26,10 @@ def show_attempts(stage: str, rows: Sequence[Mapping[str, Any]]) -> None:
     )
 
 
-def show_chart(scores: Mapping[str, ModelScores], blend: str, target: str) -> None:
+def show_chart(scores: Mapping[str, ModelScores], blend: str, benchmark: str | None, target: str) -> None:
     """Cumulative CORR of every model, the blend and the benchmark."""
     curves = {name: model.per_era["corr"] for name, model in scores.items() if "corr" in model.per_era}
-    png = cumulative_corr_chart(curves, highlight=blend, title=f"Cumulative CORR, out of fold, {target}")
+    png = cumulative_corr_chart(curves, highlight=blend, benchmark=benchmark, title=f"Cumulative CORR, out of fold, {target}")
     create_markdown_artifact(
         png_markdown(png, "Cumulative CORR"), key="cumulative-corr", description="Cumulative CORR, out of fold"
     )
@@ -47,7 +48,7 @@ def show_models(table: Sequence[Mapping[str, Any]]) -> None:
 def show_verdict(verdict: Verdict) -> None:
     """The verdict: each rule with its figure, its bound and the eras it rests on."""
     head = "# Passed" if verdict.passed else "# Blocked"
-    rows = [["passed" if rule.passed else "**blocked**", rule.name, rule.kind, rule.text] for rule in verdict.rules]
+    rows = [[rule.state if rule.passed else "**blocked**", rule.name, rule.kind, rule.text] for rule in verdict.rules]
     text = f"{head}\n\n{markdown_table(['', 'rule', 'kind', 'what it says'], rows)}\n\n{verdict.note}"
     create_markdown_artifact(text, key="verdict", description=f"Round {verdict.round_number}")
 

@@ -11,6 +11,7 @@ from eraflow.attempt import Work
 from eraflow.store.stage import StageRecord
 from eraflow.tournament.backtest import BLEND, read_scores
 from eraflow.tournament.catalog import read_catalog
+from eraflow.tournament.scorefile import fnc_features
 from eraflow.tournament.scoring import ModelScores
 from tasks.artifacts import show_chart, show_models
 from tasks.features import Features
@@ -30,7 +31,7 @@ def backtest(
         "target": contract.target,
         "horizon_days": contract.horizon_days,
         "benchmark": contract.benchmark,
-        "fnc_features": _fnc_features(data, features),
+        "fnc_features": fnc_features(read_catalog(data.files.features_json), contract.features),
         "confidence": run.settings.gate.confidence,
     }
     work = Work(
@@ -46,17 +47,9 @@ def backtest(
     )
     record = run_stage(run, work)
     scores = read_scores(record.path)
-    show_chart(scores, BLEND, contract.target)
+    show_chart(scores, BLEND, contract.benchmark, contract.target)
     show_models(model_table(scores, scored))
     return record
-
-
-def _fnc_features(data: Data, features: Features) -> list[str]:
-    """FNCv3 neutralises to `fncv3_features`; without that set, to the features that are trained on."""
-    catalog = read_catalog(data.files.features_json)
-    wanted = catalog.features("fncv3_features") if "fncv3_features" in catalog.sets else features.contract.features
-    kept = [name for name in features.contract.features if name in set(wanted)]
-    return kept or list(features.contract.features)
 
 
 def model_table(scores: Mapping[str, ModelScores], stages: Mapping[str, StageRecord]) -> list[dict[str, Any]]:

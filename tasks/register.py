@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from prefect import get_run_logger, task
 
-from eraflow.errors import EraflowError
-from eraflow.store.registry import Champion, champion_info, load_champion, register_champion
+from eraflow.store.registry import register_champion
 from eraflow.store.stage import StageRecord
 from eraflow.store.tracking import Tracker, TrackingError
 from eraflow.tournament.backtest import BLEND, SCORES, read_scores
@@ -19,12 +17,6 @@ from eraflow.tournament.verdict import Verdict
 from tasks.features import Features
 from tasks.run import Run
 from tasks.stage import LIGHT_TASK
-
-
-class NoChampionError(EraflowError):
-    """Nothing has been shipped yet, so there is no champion to predict with. Run a week first."""
-
-    code = "no_champion"
 
 
 def tracker(run: Run) -> Tracker:
@@ -107,14 +99,15 @@ def register(
             tracker(run),
             blended.path / "ensemble",
             tracked,
-            scores=backtested.path / SCORES,
-            verdict=run.path / "gate" / "verdict.json",
-            tags={
+            {
                 "signature": verdict.ensemble_signature,
                 "round": str(round_now.number),
                 "target": verdict.target,
                 "run_dir": str(run.path),
             },
+            scores=backtested.path / SCORES,
+            verdict=run.path / "gate" / "verdict.json",
+            oof=blended.path / "oof.parquet",
         )
     except TrackingError as error:
         get_run_logger().error("%s", error)

@@ -13,7 +13,8 @@ from eraflow.settings import RunSettings
 from eraflow.store.digest import value_sha256
 from eraflow.tournament.client import Endpoint, Tournament
 from eraflow.tournament.sandbox.generate import generate
-from eraflow.tournament.sandbox.process import SANDBOX_KEYS, sandbox
+from eraflow.tournament.sandbox.process import sandbox
+from eraflow.tournament.sandbox.records import SANDBOX_KEYS
 from tasks.keys import numerai_keys
 from tasks.run import Run
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from prefect import State, get_run_logger, task
 
@@ -19,7 +20,7 @@ def train(run: Run, features: Features, model: ModelSettings) -> StageRecord:
     """Out-of-fold predictions and the final model of one member."""
     decided = {
         "model": model.model_dump(mode="json"),
-        "windows": [window.as_dict() for window in features.windows],
+        "windows": [asdict(window) for window in features.windows],
         "resolved_eras": list(features.training_eras),
         "target": features.contract.target,
         "seed": run.settings.seed,

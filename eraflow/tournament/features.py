@@ -12,25 +12,36 @@ from eraflow.store.erastore import write_era_store
 from eraflow.tournament.schema import META_MODEL, Contract, DataFiles
 
 
-def build_features(*, out: str, files: Mapping[str, str | None], contract: Mapping[str, Any], plan: Mapping[str, Any]) -> dict[str, Any]:
+def build_features(
+    *, out: str, files: Mapping[str, str | None], contract: Mapping[str, Any], plan: Mapping[str, Any]
+) -> dict[str, Any]:
     """Write `out/store`: every resolved era of train and validation, the target, the benchmarks and the meta model.
 
     Returns:
-        rows, features and eras of the store.
+        rows, features and eras of the store, and what is missing in it.
     """
     paths, agreed = DataFiles.from_dict(files), Contract.from_dict(contract)
-    benchmark_files = [path for path in (paths.train_benchmark_models, paths.validation_benchmark_models) if path]
-    companions = {name: benchmark_files for name in agreed.benchmarks}
-    if paths.meta_model is not None:
-        companions[META_MODEL] = [paths.meta_model]
     store = write_era_store(
         [paths.train, paths.validation],
         agreed.features,
         [agreed.target],
         Path(out) / "store",
         eras=agreed.resolved_eras,
-        companions=companions,
+        companions=companion_files(paths, agreed),
         rows_in_memory=Plan(**plan).rows_in_memory,
         progress=lambda done, total: report(done, total, "rows written"),
     )
-    return {"rows": store.n_rows, "features": len(store.features), "eras": len(store.eras)}
+    return {
+        "rows": store.n_rows,
+        "features": len(store.features),
+        "eras": len(store.eras),
+        "missing": store.missing.describe(),
+    }
+
+
+def companion_files(files: DataFiles, contract: Contract) -> dict[str, tuple[Path, ...]]:
+    """Column name -> the files that it is joined from by id: the benchmark models and the meta model."""
+    companions: dict[str, tuple[Path, ...]] = {name: files.benchmark_files for name in contract.benchmarks}
+    if files.meta_model is not None:
+        companions[META_MODEL] = (files.meta_model,)
+    return companions

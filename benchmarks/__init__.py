@@ -1,0 +1,1 @@
+"""Commands that compare Eraflow with the plain way; they print, they do not assert."""

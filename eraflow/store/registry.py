@@ -1,0 +1,324 @@
+"""The shipped ensemble as a version in MLflow's model registry; the alias `champion` names the one last shipped.
+
+A version is the ensemble's folder as plain artifacts with a sha256 manifest. It is not one of MLflow's own model
+formats on purpose: those need MLflow and pandas to load, guess package requirements, and would make this room know the
+models.
+
+    artifacts of the ensemble's run
+      shipped-<hash of the manifest>/ensemble/...   what `load_champion` brings back
+      shipped-<hash of the manifest>/evidence/...   scores.json, verdict.json, oof.parquet, as given
+      shipped-<hash of the manifest>/manifest.json  sha256 and size of all of them
+
+Order of writing: files, manifest, version, its tag `files`, alias. Files that an alias can reach are never written
+again, so whatever dies in between, the alias names a complete version.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from eraflow.errors import EraflowError
+from eraflow.store.atomic import storage_errors, write_json
+from eraflow.store.digest import value_sha256
+from eraflow.store.mlflowlink import NothingThereError, TrackingError
+from eraflow.store.shipment import MANIFEST, FileMark, damage, manifest_values, marks_of, read_marks
+from eraflow.store.tracking import Tracker
+from eraflow.store.trackingtext import as_tags
+
+ALIAS = "champion"
+ENSEMBLE = "ensemble"
+EVIDENCE = "evidence"
+PLACE_TAG = "files"  # of a version: the artifact folder that holds it
+
+
+class ChampionDamagedError(EraflowError):
+    """The files of the registered champion are not those that were shipped. Ship a new ensemble, or restore them."""
+
+    code = "champion_damaged"
+
+
+@dataclass(frozen=True)
+class Version:
+    """A version in the registry.
+
+    Attributes:
+        number: counts from 1.
+        model: name of the registered model.
+        signature: of the ensemble.
+        run_id: the MLflow run that holds the files.
+        reused: whether the same signature was registered before.
+    """
+
+    number: int
+    model: str
+    signature: str
+    run_id: str
+    reused: bool
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The ensemble last shipped.
+
+    Attributes:
+        version: its number in the registry.
+        signature: of the ensemble.
+        round_number: the round it was shipped for; None when that was not recorded.
+        target: what it predicts; None when that was not recorded.
+        created_at: when it was registered, ISO 8601, UTC.
+        run_id: its MLflow run.
+        tags: everything that was recorded with the version.
+        scores: the JSON of its out-of-fold scores; None when none were given.
+        verdict: the JSON of the verdict it was shipped under; None when none was given.
+        oof: its out-of-fold predictions as a parquet file; None when none were given.
+    """
+
+    version: int
+    signature: str
+    round_number: int | None
+    target: str | None
+    created_at: str
+    run_id: str
+    tags: dict[str, str]
+    scores: dict[str, Any] | None
+    verdict: dict[str, Any] | None
+    oof: Path | None
+
+
+def register_champion(
+    tracker: Tracker,
+    ensemble_folder: Path,
+    run_id: str,
+    tags: Mapping[str, Any],
+    *,
+    scores: Path | None = None,
+    verdict: Path | None = None,
+    oof: Path | None = None,
+) -> Version:
+    """Make an ensemble the champion. The same signature twice is the same version.
+
+    Args:
+        tracker: the MLflow store.
+        ensemble_folder: holds ensemble.json and models/.
+        run_id: the ensemble's MLflow run, which receives the files.
+        tags: `signature` is needed; round, target, run_dir and the like are kept with the version.
+        scores: JSON file of the out-of-fold scores, for the comparison with the next challenger.
+        verdict: JSON file of the verdict it is shipped under.
+        oof: parquet file of the blend's out-of-fold predictions.
+
+    Raises:
+        TrackingError: something is missing, or MLflow cannot be written. The champion is then the one before.
+    """
+    signature = str(tags.get("signature") or "")
+    if not signature.isalnum():
+        raise TrackingError(f"an ensemble needs a plain signature, found {signature!r}", "pass tags={'signature': ...}")
+    if not ensemble_folder.is_dir() or not any(ensemble_folder.iterdir()):
+        raise TrackingError(f"{ensemble_folder} holds no ensemble", "run the blend stage first")
+    evidence = {"scores.json": scores, "verdict.json": verdict, "oof.parquet": oof}
+    found = _version_of(tracker, signature)
+    holder = str(found.run_id) if found else run_id
+    place = _upload(tracker, holder, signature, ensemble_folder, evidence)
+    number = int(found.version) if found else _create_version(tracker, run_id, place, tags)
+    name = tracker.settings.registered_model
+    for key, value in (as_tags(tags) | {PLACE_TAG: place}).items():
+        tracker.link.call("set_model_version_tag", name, str(number), key, value)
+    tracker.link.call("set_registered_model_alias", name, ALIAS, str(number))
+    return Version(number, name, signature, holder, found is not None)
+
+
+def load_champion(tracker: Tracker, destination: Path) -> Path | None:
+    """Bring the champion's ensemble folder to `destination`, byte for byte as it was shipped.
+
+    A folder that is there already is kept when it is the champion, and replaced when it is not.
+
+    Returns:
+        `destination`, or None when there is no champion.
+
+    Raises:
+        ChampionDamagedError: a file is missing or differs from the manifest; `destination` is as before.
+    """
+    found = _champion_version(tracker)
+    if found is None:
+        return None
+    marks = _marks(tracker, found, ENSEMBLE)
+    if destination.is_dir() and damage(destination, marks, exactly=True) is None:
+        return destination
+    with storage_errors(destination):
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=destination.parent, prefix=".champion.") as scratch:
+            folder = _fetch(tracker, found, ENSEMBLE, Path(scratch))
+            _refuse_damage(folder, marks, found)
+            _keep_only(folder, marks)
+            _put_in_place(folder, destination)
+    return destination
+
+
+def champion_info(tracker: Tracker) -> Champion | None:
+    """What is known of the champion; None when nothing has been shipped yet.
+
+    Raises:
+        ChampionDamagedError: its scores, verdict or predictions are not those that were recorded.
+    """
+    found = _champion_version(tracker)
+    if found is None:
+        return None
+    marks = _marks(tracker, found, EVIDENCE)
+    folder = _evidence_folder(tracker, found) if marks else tracker.home
+    _refuse_damage(folder, marks, found)
+    tags = dict(found.tags)
+    return Champion(
+        version=int(found.version),
+        signature=_recorded(found, "signature"),
+        round_number=int(tags["round"]) if tags.get("round", "").isdigit() else None,
+        target=tags.get("target"),
+        created_at=datetime.fromtimestamp(found.creation_timestamp / 1000, UTC).isoformat(timespec="seconds"),
+        run_id=str(found.run_id),
+        tags=tags,
+        scores=json.loads((folder / "scores.json").read_text()) if "scores.json" in marks else None,
+        verdict=json.loads((folder / "verdict.json").read_text()) if "verdict.json" in marks else None,
+        oof=folder / "oof.parquet" if "oof.parquet" in marks else None,
+    )
+
+
+def _upload(tracker: Tracker, run_id: str, signature: str, ensemble: Path, evidence: Mapping[str, Path | None]) -> str:
+    """Send the files, unless the same ones lie there whole already; returns the artifact folder they lie in."""
+    with tempfile.TemporaryDirectory() as scratch:
+        copies = _copies(evidence, Path(scratch) / EVIDENCE)
+        marks = {f"{ENSEMBLE}/{name}": mark for name, mark in marks_of(ensemble).items()}
+        marks |= {f"{EVIDENCE}/{name}": mark for name, mark in marks_of(copies).items()}
+        values = manifest_values(signature, marks)
+        place = f"shipped-{value_sha256(values)[:16]}"
+        if not _is_whole(tracker, run_id, place, marks):
+            tracker.link.call("log_artifacts", run_id, str(ensemble), artifact_path=f"{place}/{ENSEMBLE}")
+            tracker.link.call("log_artifacts", run_id, str(copies), artifact_path=f"{place}/{EVIDENCE}")
+            manifest = write_json(Path(scratch) / MANIFEST, values)
+            tracker.link.call("log_artifact", run_id, str(manifest), artifact_path=place)
+    return place
+
+
+def _copies(evidence: Mapping[str, Path | None], folder: Path) -> Path:
+    folder.mkdir()
+    for name, path in evidence.items():
+        if path is not None and not path.is_file():
+            raise TrackingError(f"{path} is not there, so it cannot go with the champion", "run the backtest first")
+        if path is not None:
+            shutil.copyfile(path, folder / name)
+    return folder
+
+
+def _is_whole(tracker: Tracker, run_id: str, place: str, marks: Mapping[str, FileMark]) -> bool:
+    with tempfile.TemporaryDirectory() as scratch:
+        try:
+            folder = Path(tracker.link.call("download_artifacts", run_id, place, scratch))
+        except TrackingError:
+            return False
+        return (folder / MANIFEST).is_file() and damage(folder, marks) is None
+
+
+def _create_version(tracker: Tracker, run_id: str, place: str, tags: Mapping[str, Any]) -> int:
+    name = tracker.settings.registered_model
+    try:
+        tracker.link.call("get_registered_model", name)
+    except NothingThereError:
+        tracker.link.call("create_registered_model", name, description="Ensembles shipped by Eraflow")
+    run = tracker.link.call("get_run", run_id)
+    created = tracker.link.call(
+        "create_model_version",
+        name,
+        f"{run.info.artifact_uri}/{place}",
+        run_id,
+        tags=as_tags(tags) | {PLACE_TAG: place},
+        description=f"round {tags.get('round', 'unknown')}, target {tags.get('target', 'unknown')}",
+    )
+    return int(created.version)
+
+
+def _version_of(tracker: Tracker, signature: str) -> Any:
+    name = tracker.settings.registered_model
+    tracker.experiment_id()  # makes the home and corrects the addresses of a moved one
+    found = tracker.link.call("search_model_versions", f"name = '{name}' and tag.signature = '{signature}'")
+    return found[0] if found else None
+
+
+def _champion_version(tracker: Tracker) -> Any:
+    if not tracker.exists():
+        return None
+    name = tracker.settings.registered_model
+    tracker.experiment_id()
+    try:
+        number = tracker.link.call("get_registered_model", name).aliases.get(ALIAS)
+    except NothingThereError:
+        return None
+    return tracker.link.call("get_model_version", name, number) if number is not None else None
+
+
+def _fetch(tracker: Tracker, found: Any, part: str, destination: Path) -> Path:
+    path = f"{_recorded(found, PLACE_TAG)}/{part}"
+    try:
+        return Path(tracker.link.call("download_artifacts", found.run_id, path, str(destination)))
+    except TrackingError as error:
+        raise _damaged(found, f"{part} cannot be read ({error.problem})") from error
+
+
+def _marks(tracker: Tracker, found: Any, part: str) -> dict[str, FileMark]:
+    """The manifest's files below `part`, by name relative to it."""
+    with tempfile.TemporaryDirectory() as scratch:
+        manifest = _fetch(tracker, found, MANIFEST, Path(scratch))
+        try:
+            marks = read_marks(manifest, _recorded(found, "signature"))
+        except ValueError as error:
+            raise _damaged(found, f"its manifest cannot be read ({error})") from error
+    return {name.removeprefix(f"{part}/"): mark for name, mark in marks.items() if name.startswith(f"{part}/")}
+
+
+def _evidence_folder(tracker: Tracker, found: Any) -> Path:
+    """Where the evidence can be read: a copy in the home folder, by version."""
+    place = tracker.home / "champion" / f"v{found.version}-{_recorded(found, PLACE_TAG)}"
+    with storage_errors(place):
+        place.mkdir(parents=True, exist_ok=True)
+    return _fetch(tracker, found, EVIDENCE, place)
+
+
+def _refuse_damage(folder: Path, marks: Mapping[str, FileMark], found: Any) -> None:
+    problem = damage(folder, marks)
+    if problem is not None:
+        raise _damaged(found, problem)
+
+
+def _recorded(found: Any, tag: str) -> str:
+    value = found.tags.get(tag)
+    if not value:
+        raise _damaged(found, f"it has no tag `{tag}`, so it was not registered by Eraflow")
+    return str(value)
+
+
+def _damaged(found: Any, problem: str) -> ChampionDamagedError:
+    return ChampionDamagedError(
+        f"champion {found.name} version {found.version}: {problem}",
+        "restore the artifacts of its MLflow run, or run a week that ships a new one",
+    )
+
+
+def _keep_only(folder: Path, marks: Mapping[str, FileMark]) -> None:
+    """Remove what is not in the manifest: left over from an upload that was cut off."""
+    for path in folder.rglob("*"):
+        if path.is_file() and path.relative_to(folder).as_posix() not in marks:
+            path.unlink()
+
+
+def _put_in_place(folder: Path, destination: Path) -> None:
+    if destination.exists():
+        old = destination.with_name(f".{destination.name}.{uuid.uuid4().hex[:8]}.old")
+        destination.rename(old)
+        folder.rename(destination)
+        shutil.rmtree(old) if old.is_dir() else old.unlink()
+    else:
+        folder.rename(destination)

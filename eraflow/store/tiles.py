@@ -1,0 +1,157 @@
+"""Decoding parquet features into int8 pieces of bounded size, whatever the row groups of the file are.
+
+Two ways, chosen from the footer. Row tiles: some thousands of rows of all columns at once; right while row groups are
+not much larger than a tile. Column blocks: up to 64 columns of a whole row group at once; right for huge row groups,
+where each row tile would have to decompress the whole group again. Both were measured to stay near the floor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import pyarrow as pa
+
+from eraflow.tournament.eraindex import EraIndex
+from eraflow.tournament.footer import (
+    HIGHEST_CODE,
+    BadFeatureValueError,
+    Footer,
+    TruncatedFileError,
+    decoding,
+)
+
+MISSING_CODE = 2
+"""Numerai's own code for a missing feature; NaN is stored as this too."""
+TILE_BYTES = 32 * 2**20
+BLOCK_COLUMNS = 64
+"""Wider blocks make polars' transposition slow (strides beyond the caches); narrower ones repeat overheads."""
+TILES_PER_GROUP = 4
+"""A row group of more tiles than this is read by columns, because each tile decompresses all of its group."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A run of rows [start, stop) of a file, and whether it is to be read by columns."""
+
+    start: int
+    stop: int
+    by_columns: bool
+
+
+@dataclass(frozen=True)
+class Block:
+    """Decoded features: codes int8[rows, columns] (C order) at `row` of the file and `column` of the features."""
+
+    codes: npt.NDArray[np.int8]
+    row: int
+    column: int
+    missing_cells: npt.NDArray[np.int64]
+
+
+def tile_rows(footer: Footer, features: Sequence[str], rows_in_memory: int) -> int:
+    """Rows of a tile: as many as TILE_BYTES hold, never more than `rows_in_memory`."""
+    width = max((_bytes_of(footer.types[name]) for name in features), default=1)
+    return max(1, min(rows_in_memory, TILE_BYTES // max(1, len(features) * width)))
+
+
+def plan_pieces(footer: Footer, ranges: Sequence[tuple[int, int]], rows: int) -> list[Piece]:
+    """Cut the row ranges into pieces along the row groups, `rows` being the size of a tile."""
+    edges = np.concatenate([[0], np.cumsum(footer.group_rows, dtype=np.int64)])
+    pieces: list[Piece] = []
+    for start, stop in ranges:
+        while start < stop:
+            group = int(np.searchsorted(edges, start, side="right")) - 1
+            end = min(int(edges[group + 1]), stop)
+            by_columns = end - start > TILES_PER_GROUP * rows
+            if not by_columns:
+                end = _tile_end(edges, start, stop, rows)
+            pieces.append(Piece(start, end, by_columns))
+            start = end
+    return pieces
+
+
+def read_piece(
+    index: EraIndex, frame: pl.LazyFrame, features: Sequence[str], piece: Piece, rows: int
+) -> Iterator[Block]:
+    """Decode a piece: one block of all features, or block after block of columns.
+
+    Raises:
+        BadFeatureValueError: naming file, column, value and era.
+        TruncatedFileError: the bytes cannot be decoded.
+    """
+    if not piece.by_columns:
+        yield _decode(index, frame, features, piece, 0)
+        return
+    # As many cells as a tile has, so that `rows_in_memory` bounds this way too.
+    width = max(1, min(BLOCK_COLUMNS, rows * len(features) // (piece.stop - piece.start)))
+    for column in range(0, len(features), width):
+        yield _decode(index, frame, features[column : column + width], piece, column)
+
+
+def _decode(index: EraIndex, frame: pl.LazyFrame, features: Sequence[str], piece: Piece, column: int) -> Block:
+    with decoding(index.path):
+        raw = frame.select(features).slice(piece.start, piece.stop - piece.start).collect()
+        schema = dict(raw.schema)  # once: polars builds it anew at each look
+        absent = raw.select(_count_absent(kind, name) for name, kind in schema.items()).row(0)
+        plain = not any(absent) and all(kind == pl.Int8 for kind in schema.values())
+        if not plain:
+            raw = raw.select(_as_code(kind, name) for name, kind in schema.items())
+        codes = raw.to_numpy(order="c")
+    if codes.shape != (piece.stop - piece.start, len(features)):
+        raise _short(index, piece, codes.shape[0])
+    codes = np.ascontiguousarray(codes, dtype=np.int8)
+    if codes.size and int(codes.view(np.uint8).max()) > HIGHEST_CODE:  # as unsigned, negative codes are large too
+        raise _bad_value(index, frame, features, codes, piece.start)
+    return Block(codes, piece.start, column, np.array(absent, dtype=np.int64))
+
+
+def _as_code(dtype: pl.DataType, name: str) -> pl.Expr:
+    """int8 codes with 2 for null and NaN; what is not a code becomes one that the check refuses (-1 or 5)."""
+    column = pl.col(name)
+    if dtype == pl.Int8:
+        return column.fill_null(MISSING_CODE)
+    if dtype.is_float():
+        column = column.fill_nan(None)
+        column = pl.when(column.is_null() | (column == column.floor())).then(column).otherwise(HIGHEST_CODE + 1)
+    elif dtype.is_unsigned_integer():
+        return column.clip(0, HIGHEST_CODE + 1).cast(pl.Int8).fill_null(MISSING_CODE)
+    return column.clip(-1, HIGHEST_CODE + 1).cast(pl.Int8).fill_null(MISSING_CODE)
+
+
+def _count_absent(dtype: pl.DataType, name: str) -> pl.Expr:
+    nulls = pl.col(name).null_count()
+    return nulls + pl.col(name).is_nan().sum() if dtype.is_float() else nulls
+
+
+def _bad_value(
+    index: EraIndex, frame: pl.LazyFrame, features: Sequence[str], codes: npt.NDArray[np.int8], start: int
+) -> BadFeatureValueError:
+    row, column = (int(place[0]) for place in np.nonzero(codes.view(np.uint8) > HIGHEST_CODE))
+    value = frame.select(features[column]).slice(start + row, 1).collect().item()
+    return BadFeatureValueError(
+        f"{index.path}: {features[column]} is {value} in row {start + row}, era {index.era_of_row(start + row)}",
+        "features are 0 to 4; download the file again",
+    )
+
+
+def _short(index: EraIndex, piece: Piece, found: int) -> TruncatedFileError:
+    return TruncatedFileError(
+        f"{index.path}: rows {piece.start} to {piece.stop} hold {found} rows only", "delete it and download it again"
+    )
+
+
+def _tile_end(edges: npt.NDArray[np.int64], start: int, stop: int, rows: int) -> int:
+    """The last row-group edge within reach of a tile, or the tile's own end when a group is larger than a tile."""
+    if stop <= start + rows:
+        return stop
+    end = start + rows
+    edge = int(edges[int(np.searchsorted(edges, end, side="right")) - 1])
+    return edge if edge > start else end
+
+
+def _bytes_of(kind: pa.DataType) -> int:
+    return max(1, int(kind.bit_width) // 8)

@@ -1,0 +1,123 @@
+"""The tournament, as the rest of Eraflow sees it: one object over the unmodified numerapi client.
+
+    tournament = Tournament(Endpoint(None, public_id, secret_key), call_seconds=30, transfer_seconds=3600, attempts=5)
+    current = tournament.wait_for_round(wait_seconds=21_600, poll_seconds=60)
+    tournament.download("v5.3/live.parquet", folder / "live.parquet", verifier("live.parquet"))
+    tournament.submit(csv, tournament.model_id(None), current.number, confirm_seconds=600)
+
+Every call has a deadline, is repeated only when waiting can help, and fails by a name (see `api_errors`).
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from difflib import get_close_matches
+from pathlib import Path
+
+from eraflow.tournament import rounds, submission_state, transfer, upload
+from eraflow.tournament.api_errors import NoSuchModelError
+from eraflow.tournament.patience import Patience
+from eraflow.tournament.rounds import Round
+from eraflow.tournament.submission_state import SubmissionState
+from eraflow.tournament.transfer import Progress, Receipt
+from eraflow.tournament.wire import Endpoint, Wire
+
+__all__ = ["Endpoint", "Receipt", "Round", "SubmissionState", "Tournament"]
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _silent(_: str) -> None:
+    """The log of a caller who wants none."""
+
+
+class Tournament:
+    """Everything that is asked of Numerai, or of a server that speaks its protocol.
+
+    Args:
+        endpoint: where, and with which key.
+        call_seconds: deadline of one attempt of an API call, and the longest silence within a transfer.
+        transfer_seconds: deadline of one download or upload.
+        attempts: attempts of a call that fails for a passing reason.
+        log: receives a line for whatever is waited for or repeated.
+        sleep, clock, jitter, now: time and chance, replaced in tests.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        call_seconds: float = 30.0,
+        transfer_seconds: float = 3600.0,
+        attempts: int = 5,
+        log: Callable[[str], None] = _silent,
+        sleep: Callable[[float], None] = time.sleep,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        jitter: Callable[[], float] = random.random,
+        now: Callable[[], datetime] = _utc_now,
+    ) -> None:
+        self._now = now
+        self._wire = Wire(endpoint, Patience(call_seconds, transfer_seconds, attempts, log, sleep, clock, jitter))
+
+    def __repr__(self) -> str:
+        return f"Tournament({self._wire.endpoint.name})"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        raise TypeError("a Tournament holds an API key and is never pickled; make a new one where it is needed")
+
+    def current_round(self) -> Round | None:
+        """The current round with its multipliers; None between two rounds."""
+        return rounds.current_round(self._wire, self._now())
+
+    def wait_for_round(self, wait_seconds: float, poll_seconds: float) -> Round:
+        """Poll until a round is open; RoundClosedError after `wait_seconds`."""
+        return rounds.wait_for_round(self._wire, wait_seconds, poll_seconds, self._now)
+
+    def list_files(self, version: str | None = None) -> list[str]:
+        """Names of the data set's files, such as `v5.3/live.parquet`, sorted."""
+        return transfer.list_files(self._wire, version)
+
+    def download(
+        self, name: str, destination: Path, verify: Callable[[Path], None], progress: Progress | None = None
+    ) -> Receipt:
+        """Fetch a file to the path `destination`, checked and with a receipt; see `transfer.download`."""
+        return transfer.download(self._wire, name, destination, verify, progress)
+
+    def models(self) -> dict[str, str]:
+        """The account's models: name -> id."""
+        found = self._wire.ask("listing the models", lambda api: dict(api.get_models()), needs_key=True)
+        return {str(name): str(model_id) for name, model_id in found.items()}
+
+    def model_id(self, name: str | None) -> str:
+        """The id of a model; without a name, of the only one.
+
+        Raises:
+            NoSuchModelError: there is none of that name, or none, or several and no name was given.
+        """
+        models = self.models()
+        if name is not None and name in models:
+            return models[name]
+        if name is None and len(models) == 1:
+            return next(iter(models.values()))
+        if not models:
+            raise NoSuchModelError("the account has no model", "create a model slot on the website, then run again")
+        shown = get_close_matches(name, list(models), n=5, cutoff=0.0) if name else sorted(models)[:5]
+        problem = f"the account has no model {name!r}" if name else "no model was named and the account has several"
+        raise NoSuchModelError(f"{problem}: {len(models)} models, among them {', '.join(shown)}", "set submit.model")
+
+    def submissions(self, model_id: str) -> list[SubmissionState]:
+        """All submissions of a model, the newest first."""
+        return submission_state.submissions(self._wire, model_id)
+
+    def submit(self, csv: Path, model_id: str, round_number: int, confirm_seconds: float) -> SubmissionState:
+        """File a CSV for a round and follow it until it is accepted; see `upload.submit`.
+
+        The same CSV for the same round is not sent twice: the state of the first is returned, with `already=True`.
+        """
+        current = rounds.current_round(self._wire, self._now())
+        return upload.submit(self._wire, Path(csv), model_id, round_number, confirm_seconds, current, self._now())

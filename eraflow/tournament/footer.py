@@ -1,0 +1,195 @@
+"""What a parquet file of the tournament says about itself in its footer, read before any of its data."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from eraflow.errors import EraflowError
+
+ID = "id"
+ERA = "era"
+DATA_TYPE = "data_type"
+UNNAMED_INDEX = "__index_level_0__"
+HIGHEST_CODE = 4
+"""Features are five equal bins, 0 to 4."""
+
+
+class MissingFileError(EraflowError):
+    """A file that the work needs is not there."""
+
+    code = "missing_file"
+
+
+class TruncatedFileError(EraflowError):
+    """A parquet file is cut short or damaged. Download it again."""
+
+    code = "truncated_file"
+
+
+class MissingColumnError(EraflowError):
+    """A parquet file lacks a column that the work needs."""
+
+    code = "missing_column"
+
+
+class FeatureTypeError(EraflowError):
+    """A feature is neither a whole number nor a float that can hold one."""
+
+    code = "feature_type"
+
+
+class BadFeatureValueError(EraflowError):
+    """A feature holds a value other than 0, 1, 2, 3, 4 or missing."""
+
+    code = "feature_value"
+
+
+@dataclass(frozen=True)
+class Footer:
+    """The footer of one parquet file.
+
+    Attributes:
+        path: the file.
+        rows: number of rows.
+        group_rows: rows of each row group, in file order.
+        types: arrow type of each column.
+        id_column: name of the column that holds the id (also when pandas regards it as the index), or None.
+    """
+
+    path: Path
+    rows: int
+    group_rows: tuple[int, ...]
+    types: dict[str, pa.DataType]
+    id_column: str | None
+    metadata: Any = field(repr=False, compare=False)
+
+    def require(self, columns: Sequence[str]) -> None:
+        """Raise MissingColumnError unless every one of `columns` is in the file."""
+        absent = [name for name in columns if name not in self.types]
+        if absent:
+            raise MissingColumnError(
+                f"{self.path} has no column {_listed(absent)}", "use files of one data version, or download it again"
+            )
+
+    def require_id(self) -> str:
+        """The name of the id column; MissingColumnError when there is none."""
+        if self.id_column is None:
+            raise MissingColumnError(
+                f"{self.path} has no `id`, neither as a column nor as the index", "download the file again"
+            )
+        return self.id_column
+
+    def scan(self) -> pl.LazyFrame:
+        """A lazy frame whose parsed footer is kept, so that many small reads do not parse it again each time."""
+        with decoding(self.path):
+            frame = pl.scan_parquet(self.path, glob=False, hive_partitioning=False)
+            frame.collect_schema()
+        return frame
+
+
+def read_footer(path: Path | str) -> Footer:
+    """Read the footer of a parquet file.
+
+    Raises:
+        MissingFileError: the file is not there.
+        TruncatedFileError: it has no readable footer, or the footer points beyond the end of the file.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise MissingFileError(f"{path} is not there", "download the data again, or name another folder")
+    try:
+        metadata = pq.read_metadata(path)
+        schema = metadata.schema.to_arrow_schema()
+        _check_extent(path, metadata)
+    except (pa.ArrowException, OSError) as error:
+        raise TruncatedFileError(
+            f"{path} ({path.stat().st_size} bytes) is not a whole parquet file: {_first_line(error)}",
+            "delete it and download it again",
+        ) from error
+    groups = tuple(metadata.row_group(index).num_rows for index in range(metadata.num_row_groups))
+    types = {name: schema.field(position).type for position, name in enumerate(schema.names)}
+    return Footer(path, metadata.num_rows, groups, types, _id_column(schema), metadata)
+
+
+@contextmanager
+def decoding(path: Path) -> Iterator[None]:
+    """Name every failure to decode `path`: what polars raises there means damaged bytes."""
+    try:
+        yield
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+        raise TruncatedFileError(
+            f"{path} cannot be decoded: {_first_line(error)}", "delete it and download it again"
+        ) from error
+
+
+def footer_extremes(footer: Footer, columns: Sequence[str]) -> Iterator[tuple[str, int, float, float]]:
+    """Yield (column, row group, minimum, maximum) where the footer states them."""
+    metadata = footer.metadata
+    if metadata.num_row_groups == 0:
+        return
+    first = metadata.row_group(0)
+    wanted = set(columns)
+    places = [(i, first.column(i).path_in_schema) for i in range(metadata.num_columns)]
+    chosen = [(position, name) for position, name in places if name in wanted]
+    for group in range(metadata.num_row_groups):
+        row_group = metadata.row_group(group)
+        for position, name in chosen:
+            statistics = row_group.column(position).statistics
+            if statistics is not None and statistics.has_min_max:
+                yield name, group, statistics.min, statistics.max
+
+
+def check_feature_types(footer: Footer, features: Sequence[str]) -> None:
+    """Raise FeatureTypeError unless each feature is a whole number or a float."""
+    wrong = [name for name in features if not _is_number(footer.types[name])]
+    if wrong:
+        raise FeatureTypeError(
+            f"{footer.path}: feature {wrong[0]} has type {footer.types[wrong[0]]}"
+            + (f" (and {len(wrong) - 1} more)" if wrong[1:] else ""),
+            "features are int8, or whole numbers as floats; download the file again",
+        )
+
+
+def _check_extent(path: Path, metadata: Any) -> None:
+    size = path.stat().st_size
+    for group in range(metadata.num_row_groups if metadata.num_columns else 0):
+        chunk = metadata.row_group(group).column(metadata.num_columns - 1)
+        end = (chunk.dictionary_page_offset or chunk.data_page_offset) + chunk.total_compressed_size
+        if end > size:
+            raise pa.ArrowInvalid(f"row group {group} ends at byte {end}")
+
+
+def _id_column(schema: pa.Schema) -> str | None:
+    if ID in schema.names:
+        return ID
+    pandas = json.loads((schema.metadata or {}).get(b"pandas", b"{}"))
+    index = [name for name in pandas.get("index_columns", []) if isinstance(name, str) and name in schema.names]
+    # A pandas index without a name is taken for the ids only when it holds text: row numbers are no ids.
+    unnamed = index == [UNNAMED_INDEX] and _is_text(schema.field(UNNAMED_INDEX).type)
+    return UNNAMED_INDEX if unnamed else None
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _listed(names: Sequence[str], limit: int = 8) -> str:
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))

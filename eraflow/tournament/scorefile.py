@@ -1,0 +1,110 @@
+"""Score a file of predictions, such as a user's own, against a folder in tournament layout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from eraflow.errors import EraflowError
+from eraflow.settings import DataSettings
+from eraflow.store.erastore import EraStore, write_era_store
+from eraflow.tournament.catalog import Catalog, read_catalog
+from eraflow.tournament.features import companion_files
+from eraflow.tournament.schema import META_MODEL, Contract, DataFiles, check_contract
+from eraflow.tournament.scoring import ModelScores, score_predictions
+
+
+class PredictionFileError(EraflowError):
+    """A file of predictions cannot be scored: columns, ids or values are not as they should be."""
+
+    code = "prediction_file"
+
+
+def score_file(
+    predictions: Path, folder: Path, data: DataSettings, scratch: Path, *, confidence: float = 0.95
+) -> ModelScores:
+    """Per-era scores of `predictions` on every era of `folder` that it covers.
+
+    Args:
+        predictions: CSV or parquet with an id and a prediction column (any of the names Numerai takes).
+        folder: tournament layout.
+        data: target and benchmark.
+        scratch: folder for the features that FNC and exposure need; may be large (1 byte a value).
+        confidence: one-sided confidence of the bounds.
+
+    Raises:
+        PredictionFileError: no such file, no ids in common, duplicated ids, missing column.
+    """
+    given = read_predictions(predictions)
+    files = DataFiles.in_folder(folder)
+    contract = check_contract(files, data)
+    eras = _covered_eras(given, files, contract)
+    store = write_era_store(
+        [files.train, files.validation],
+        contract.features,
+        [contract.target],
+        scratch / "store",
+        eras=eras,
+        companions=companion_files(files, contract),
+    )
+    return score_predictions(
+        store,
+        _aligned(given, store),
+        eras=store.eras,
+        target=contract.target,
+        horizon_days=contract.horizon_days,
+        benchmark=contract.benchmark,
+        meta_model=META_MODEL if META_MODEL in store.columns else None,
+        fnc_features=fnc_features(read_catalog(files.features_json), contract.features),
+        confidence=confidence,
+    )
+
+
+def fnc_features(catalog: Catalog, features: tuple[str, ...]) -> list[str]:
+    """FNCv3 neutralises to `fncv3_features`; where that set is not in the catalog, to all that are used."""
+    wanted = set(catalog.features("fncv3_features")) if "fncv3_features" in catalog.sets else set(features)
+    return [name for name in features if name in wanted] or list(features)
+
+
+def read_predictions(path: Path) -> pl.DataFrame:
+    """Columns id (str) and prediction (float64)."""
+    if not path.is_file():
+        raise PredictionFileError(f"there is no file {path}", "name a CSV or parquet file")
+    try:
+        frame = pl.read_parquet(path) if path.suffix == ".parquet" else pl.read_csv(path)
+    except pl.exceptions.PolarsError as error:
+        raise PredictionFileError(f"{path} cannot be read: {error}", "write it as CSV or parquet") from error
+    column = next((name for name in ("prediction", "probability") if name in frame.columns), None)
+    if column is None or "id" not in frame.columns:
+        raise PredictionFileError(
+            f"{path} has the columns {', '.join(frame.columns)}", "it needs id and prediction"
+        )
+    try:
+        kept = frame.select(pl.col("id").cast(pl.String), pl.col(column).cast(pl.Float64).alias("prediction"))
+    except pl.exceptions.PolarsError as error:
+        raise PredictionFileError(f"{path} holds a prediction that is no number: {error}", "correct it") from error
+    if kept["id"].n_unique() != kept.height:
+        raise PredictionFileError(f"{path} holds an id twice", "keep one row an id")
+    return kept
+
+
+def _covered_eras(given: pl.DataFrame, files: DataFiles, contract: Contract) -> list[str]:
+    """Resolved eras in which at least one id has a prediction, in order."""
+    ids = given.lazy().select("id")
+    found: set[str] = set()
+    for path in (files.train, files.validation):
+        found |= set(pl.scan_parquet(path).select("id", "era").join(ids, on="id", how="semi").collect()["era"].unique())
+    eras = [era for era in contract.resolved_eras if era in found]
+    if not eras:
+        raise PredictionFileError(
+            f"none of the {given.height} ids lies in a resolved era of this folder", "score predictions for its rows"
+        )
+    return eras
+
+
+def _aligned(given: pl.DataFrame, store: EraStore) -> np.ndarray:
+    rows = pl.DataFrame({"id": np.asarray(store.ids()).astype(str)})
+    joined = rows.join(given, on="id", how="left", maintain_order="left")
+    return joined["prediction"].to_numpy()

@@ -1,0 +1,347 @@
+"""A file of the data set, whole and certain: fetched beside its place, checked, hashed, moved, and a receipt last.
+
+`live.parquet` has another content every day under the same name and nearly the same size. So nothing is reused or
+continued on the strength of a name or a size: the server's own label of the content (its ETag) must agree.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from numerapi import NumerAPI
+
+from eraflow.store.atomic import StorageError, storage_errors, write_json
+from eraflow.store.digest import file_sha256
+from eraflow.tournament.api_errors import (
+    ApiRefusedError,
+    DownloadBrokenError,
+    DownloadCorruptError,
+    NoSuchFileError,
+)
+from eraflow.tournament.filecheck import verifier, verify_json, verify_parquet
+from eraflow.tournament.stream import Offer, check_time, open_rest, open_whole, pieces
+from eraflow.tournament.wire import Wire
+
+__all__ = [
+    "Progress",
+    "Receipt",
+    "download",
+    "list_files",
+    "receipt_path",
+    "verifier",
+    "verify_json",
+    "verify_parquet",
+]
+
+try:
+    import fcntl
+except ImportError:  # not a POSIX system: two processes that fetch one file at the same time are then not kept apart
+    fcntl = None  # type: ignore[assignment]
+
+Progress = Callable[[int, int], None]
+
+SPARE_BYTES = 64 << 20  # left free beside the file: receipts, logs, and other programs of the machine
+_LOCK_SECONDS = 0.5
+_AGAIN = "run again; if it stays so, the file on the server is faulty: wait for Numerai to repair it"
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What was fetched. Written as JSON beside the file, after everything else.
+
+    Attributes:
+        name: the file's name in the data set, such as `v5.3/live.parquet`.
+        path: where it lies.
+        bytes, sha256: size and hash of its content.
+        etag, last_modified: the server's labels of this content.
+        reused: True when the file was here already, and the server still has the same.
+    """
+
+    name: str
+    path: Path
+    bytes: int
+    sha256: str
+    etag: str | None = None
+    last_modified: str | None = None
+    reused: bool = False
+
+
+def receipt_path(destination: Path) -> Path:
+    """Where the receipt of a file lies."""
+    return destination.with_name(f"{destination.name}.receipt.json")
+
+
+def download(
+    wire: Wire, name: str, destination: Path, verify: Callable[[Path], None], progress: Progress | None = None
+) -> Receipt:
+    """Fetch `name` to the file `destination`, unless the very same content is there already.
+
+    Args:
+        wire: the way to the API.
+        name: as in the list of files, such as `v5.3/live.parquet`.
+        destination: the file to write; its folder is made.
+        verify: raises when the file at a path is faulty; called before the file gets its name.
+        progress: called with (bytes done, bytes in all; 0 when not known).
+
+    Raises:
+        DownloadCorruptError: it arrived damaged every time.
+        NoSuchFileError, DownloadRefusedError, ServerDownError, ServerFaultError, DeadlineError.
+        StorageError: no space, or no permission. What was at `destination` before is unchanged.
+    """
+    destination = Path(destination)
+    with storage_errors(destination):
+        destination.parent.mkdir(parents=True, exist_ok=True)
+    until = wire.patience.clock() + wire.patience.transfer_seconds
+    fetch = _Fetch(wire, name, destination, verify, progress or _no_progress, until)
+    with _turn(fetch):
+        destination.with_name(f"{destination.name}.temp").unlink(missing_ok=True)  # numerapi would splice onto it
+        return wire.patience.retry(f"downloading {name}", fetch.attempt)
+
+
+def list_files(wire: Wire, version: str | None = None) -> list[str]:
+    """Names of the data set's files, of one version or of all."""
+    names = wire.ask("listing the files", lambda api: [str(name) for name in api.list_datasets()])
+    return sorted(name for name in names if version is None or name.startswith(f"{version}/"))
+
+
+def _no_progress(done: int, total: int) -> None:
+    """Nobody watches."""
+
+
+class _Fetch:
+    """The attempts at one file."""
+
+    def __init__(
+        self,
+        wire: Wire,
+        name: str,
+        destination: Path,
+        verify: Callable[[Path], None],
+        progress: Progress,
+        until: float,
+    ) -> None:
+        self.wire, self.name, self.destination = wire, name, destination
+        self.until, self.patience = until, wire.patience
+        self._verify, self._progress = verify, progress
+        self._partial = destination.with_name(f"{destination.name}.partial")
+        self._note = destination.with_name(f"{destination.name}.partial.json")
+        self._faulty: set[str] = set()  # hashes of contents that arrived and did not pass `verify`
+
+    def attempt(self) -> Receipt:
+        """One attempt, from a fresh signed address to the receipt."""
+        url = self._signed_url()
+        offer = open_whole(self.name, url, self.patience, self.until)
+        try:
+            kept = self._kept(offer)
+            if kept is not None:
+                return kept
+            offer = self._continued(url, offer)
+            self._check_space(offer)
+            self._receive(offer)
+        except BaseException:
+            if not offer.can_resume:
+                self._drop()
+            raise
+        finally:
+            offer.close()
+        return self._finish(offer)
+
+    def _signed_url(self) -> str:
+        what = f"asking for the address of {self.name}"
+        try:
+            url = self.wire.ask_once(what, partial(_dataset_url, self.name))
+        except ApiRefusedError as error:
+            raise self._no_such_file(error) from error
+        if not url:
+            raise self._no_such_file(None)
+        return url
+
+    def _no_such_file(self, refusal: ApiRefusedError | None) -> ApiRefusedError | NoSuchFileError:
+        names = list_files(self.wire)
+        if refusal is not None and self.name in names:
+            return refusal
+        near = get_close_matches(self.name, names, n=3, cutoff=0.0) or ["none at all"]
+        return NoSuchFileError(
+            f"the data set has no file {self.name!r}; the nearest of its {len(names)} files: {', '.join(near)}",
+            "correct data.version (an old version may have been retired)",
+        )
+
+    def _kept(self, offer: Offer) -> Receipt | None:
+        """The receipt of what is at the destination, when it is sound and the server has the same."""
+        receipt = _read_receipt(self.destination, self.name)
+        if receipt is None or not self.destination.is_file():
+            return None
+        if not _same_content(receipt, offer) or self.destination.stat().st_size != receipt.bytes:
+            return None
+        if file_sha256(self.destination) != receipt.sha256:
+            self.patience.log(f"{self.destination} was changed since it was fetched; fetching it anew")
+            return None
+        try:
+            self._verify(self.destination)
+        except Exception as error:  # noqa: BLE001  (whatever a check says, the remedy is a fresh copy)
+            self.patience.log(f"{self.destination} does not pass its check ({error}); fetching it anew")
+            return None
+        return replace(receipt, reused=True)
+
+    def _continued(self, url: str, offer: Offer) -> Offer:
+        """The rest of a broken transfer of the same content, or `offer` itself and no remains."""
+        have = self._partial.stat().st_size if self._partial.is_file() else 0
+        if have and offer.can_resume and have < (offer.length or 0) and _read_json(self._note) == self._label(offer):
+            rest = open_rest(self.name, url, have, offer, self.patience, self.until)
+            if rest is not None:
+                offer.close()
+                self.patience.log(f"downloading {self.name}: going on after {have} of {offer.length} bytes")
+                return rest
+        self._drop()
+        return offer
+
+    def _label(self, offer: Offer) -> dict[str, Any]:
+        return {"name": self.name, "etag": offer.etag, "length": offer.length}
+
+    def _check_space(self, offer: Offer) -> None:
+        needed = (offer.length or 0) - offer.start + SPARE_BYTES
+        free = shutil.disk_usage(self.destination.parent).free
+        if free < needed:
+            raise StorageError(
+                f"{self.name} needs {needed / 2**20:,.0f} MiB in {self.destination.parent}, "
+                f"{free / 2**20:,.0f} MiB are free",
+                "free some space, or choose another folder (home), then run again",
+            )
+
+    def _receive(self, offer: Offer) -> None:
+        with storage_errors(self.destination):
+            if offer.start == 0 and offer.can_resume:
+                write_json(self._note, self._label(offer))
+            handle = self._partial.open("ab" if offer.start else "wb")
+        done, total = offer.start, offer.length or 0
+        with handle:
+            for piece in pieces(self.name, offer, self.patience, self.until):
+                with storage_errors(self.destination):
+                    handle.write(piece)
+                done += len(piece)
+                self._progress(done, total)
+            with storage_errors(self.destination):
+                handle.flush()
+                os.fsync(handle.fileno())
+
+    def _finish(self, offer: Offer) -> Receipt:
+        size = self._partial.stat().st_size
+        if offer.length is not None and size != offer.length:
+            if size > offer.length or not offer.can_resume:
+                self._drop()
+            raise DownloadBrokenError(f"{self.name} arrived with {size} of {offer.length} bytes", _AGAIN)
+        digest = file_sha256(self._partial)
+        self._check(digest)
+        with storage_errors(self.destination):
+            receipt_path(self.destination).unlink(missing_ok=True)  # no receipt may stand beside another content
+            os.replace(self._partial, self.destination)
+            self._note.unlink(missing_ok=True)
+        receipt = Receipt(self.name, self.destination, size, digest, offer.etag, offer.last_modified)
+        _write_receipt(receipt)
+        return receipt
+
+    def _check(self, digest: str) -> None:
+        try:
+            self._verify(self._partial)
+        except (StorageError, MemoryError):
+            raise
+        except Exception as error:
+            self._drop()
+            problem = f"{self.name} arrived complete, but is faulty: {error}"
+            if digest in self._faulty:  # the same bytes twice: the fault is the server's, a third time will not help
+                raise DownloadCorruptError(f"{problem} (fetched twice, sha256 {digest[:12]})", _AGAIN) from error
+            self._faulty.add(digest)
+            raise DownloadBrokenError(problem, _AGAIN) from error
+
+    def _drop(self) -> None:
+        with storage_errors(self.destination):
+            self._partial.unlink(missing_ok=True)
+            self._note.unlink(missing_ok=True)
+
+
+def _dataset_url(name: str, api: NumerAPI) -> str | None:
+    # The query of numerapi's download_dataset, whose own transfer skips and splices.
+    query = """
+        query ($filename: String!
+               $round: Int
+               $tournament: Int) {
+            dataset(filename: $filename
+                    round: $round
+                    tournament: $tournament)
+        }
+        """
+    url = api.raw_query(query, {"filename": name, "round": None, "tournament": api.tournament_id})["data"]["dataset"]
+    return None if url is None else str(url)
+
+
+def _same_content(receipt: Receipt, offer: Offer) -> bool:
+    """Whether the server offers what the receipt describes. Without a label of its own nothing is certain."""
+    if offer.length != receipt.bytes:
+        return False
+    if offer.etag is not None or receipt.etag is not None:
+        return offer.etag == receipt.etag
+    return offer.last_modified is not None and offer.last_modified == receipt.last_modified
+
+
+def _write_receipt(receipt: Receipt) -> None:
+    write_json(
+        receipt_path(receipt.path),
+        {
+            "name": receipt.name,
+            "bytes": receipt.bytes,
+            "sha256": receipt.sha256,
+            "etag": receipt.etag,
+            "last_modified": receipt.last_modified,
+        },
+    )
+
+
+def _read_receipt(destination: Path, name: str) -> Receipt | None:
+    found = _read_json(receipt_path(destination))
+    if found is None or found.get("name") != name:
+        return None
+    try:
+        return Receipt(path=destination, **found)
+    except TypeError:  # written by another version: the file is fetched anew
+        return None
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    try:
+        value = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+@contextmanager
+def _turn(fetch: _Fetch) -> Iterator[None]:
+    """One process at a time fetches to a destination; the next one then finds the file and its receipt."""
+    path = fetch.destination.with_name(f".{fetch.destination.name}.lock")
+    with storage_errors(path):
+        handle = path.open("ab")
+    with handle:
+        while not _locked(handle.fileno()):
+            check_time(fetch.name, fetch.patience, fetch.until)
+            fetch.patience.sleep(_LOCK_SECONDS)
+        yield
+
+
+def _locked(descriptor: int) -> bool:
+    if fcntl is None:
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno not in (errno.EWOULDBLOCK, errno.EACCES)  # a file system without locks: go on without
+    return True

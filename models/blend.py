@@ -1,0 +1,107 @@
+"""The stage that blends the members' out-of-fold predictions and lays the ensemble out as one folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from eraflow.errors import EraflowError, SettingsError
+from eraflow.machine.progress import report
+from eraflow.store.erastore import EraStore
+from models.ensemble import RANK_GAUSSIAN, write_ensemble
+from models.predictions import Predictions, read_predictions
+from models.protocol import check_predictions
+from models.rankblend import rank_gaussian_blend
+from models.train import MODEL_FOLDER, OOF
+
+ENSEMBLE_FOLDER = "ensemble"
+
+__all__ = ["MembersDifferError", "blend_members", "rank_gaussian_blend"]
+
+
+class MembersDifferError(EraflowError):
+    """Members were not judged on the same rows, or not on those of the era store. Train them again on one store."""
+
+    code = "members_differ"
+
+
+def blend_members(
+    *,
+    out: str,
+    members: Mapping[str, str],
+    store: str,
+    method: str,
+    target: str,
+    horizon_days: int,
+    data_version: str,
+    plan: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Write `out/oof.parquet`, the blend out of fold, and `out/ensemble/`, which predicts live.
+
+    Args:
+        out: folder of the stage.
+        members: name of each member -> folder of its training stage.
+        store: folder of the era store they were trained on.
+        method: "rank-gaussian".
+        target, horizon_days, data_version: written into the ensemble, to be compared with the data it is used on.
+        plan: not used; every stage takes one.
+
+    Returns:
+        ensemble_signature, members, weights, rows, eras.
+
+    Raises:
+        MembersDifferError: the members' rows differ from each other or from the store.
+        StageNaN, ConstantPredictionsError: a member's predictions are of no use.
+    """
+    if method != RANK_GAUSSIAN or not members:
+        raise SettingsError(
+            f"cannot blend {len(members)} members by {method!r}", f"use {RANK_GAUSSIAN} and at least one member"
+        )
+    opened = EraStore.open(store)
+    found = {}
+    for done, (name, folder) in enumerate(members.items()):
+        report(done, len(members) + 1, f"reading {name}")
+        found[name] = read_predictions(Path(folder) / OOF)
+        check_predictions(found[name].values, name)
+    _check_same_rows(found, opened)
+    first = next(iter(found.values()))
+    values = rank_gaussian_blend(np.stack([each.values for each in found.values()], axis=1), first.groups)
+    check_predictions(values, "the blend")
+    Predictions(first.ids, first.eras, first.groups, values).write(Path(out) / OOF)
+    report(len(members), len(members) + 1, "writing the ensemble")
+    description = write_ensemble(
+        Path(out) / ENSEMBLE_FOLDER,
+        {name: Path(folder) / MODEL_FOLDER for name, folder in members.items()},
+        features=opened.features,
+        method=method,
+        target=target,
+        horizon_days=horizon_days,
+        data_version=data_version,
+    )
+    return {
+        "ensemble_signature": description["signature"],
+        "members": list(members),
+        "weights": [member["weight"] for member in description["members"]],
+        "rows": len(values),
+        "eras": len(first.eras),
+    }
+
+
+def _check_same_rows(found: Mapping[str, Predictions], store: EraStore) -> None:
+    """Every member must hold exactly the store's rows of its eras, and the same eras as the others."""
+    first_name, first = next(iter(found.items()))
+    ids = store.ids(first.eras)
+    for name, each in found.items():
+        if each.eras != first.eras:
+            raise MembersDifferError(
+                f"{name} was judged on {len(each.eras)} eras ({each.eras[0]} to {each.eras[-1]}), {first_name} on "
+                f"{len(first.eras)} ({first.eras[0]} to {first.eras[-1]})",
+                "train both again on the same windows",
+            )
+        if not np.array_equal(each.ids.astype(np.str_), ids):
+            raise MembersDifferError(
+                f"{name} does not hold the ids of the era store in its order", "train it again on this store"
+            )

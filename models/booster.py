@@ -1,0 +1,268 @@
+"""What the three gradient boosting libraries have in common here: parameters, progress, prediction in tiles, files."""
+
+from __future__ import annotations
+
+import re
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from eraflow.machine.failures import StageNaN
+from eraflow.machine.plan import Plan
+from eraflow.store.atomic import write_bytes, write_json
+from eraflow.store.digest import file_sha256
+from models.protocol import (
+    MODEL_FILE,
+    Codes,
+    ConstantPredictionsError,
+    DamagedModelError,
+    FloatArray,
+    ModelSettingsError,
+    ProgressFn,
+    read_description,
+)
+from models.rows import TrainingRows, level_matrix, tile_rows, tiles
+
+SECONDS_BETWEEN = 0.5
+TRIAL_FEATURES = 8
+NOTHING_TO_LEARN = ("targets are equal", "constant or ignored")  # CatBoost's words; the others fit a constant
+DECIDED_ELSEWHERE = "it is decided by the run's seed, plan and windows"
+
+
+class TreeMeter:
+    """Passes on how many trees are done, at most about twice a second; the last tree always."""
+
+    def __init__(self, progress: ProgressFn | None, total: int) -> None:
+        self._progress, self._total, self._sent = progress, total, 0.0
+
+    def __call__(self, done: int) -> None:
+        """Tell that `done` trees are finished."""
+        now = time.monotonic()
+        if self._progress is not None and (done >= self._total or now - self._sent >= SECONDS_BETWEEN):
+            self._sent = now
+            self._progress(done, self._total, "trees")
+
+
+class BoosterModel(ABC):
+    """A gradient boosting model.
+
+    A subclass states its library's names and implements the four steps below. `params` accepts the library's own names
+    and these common ones, which mean the same everywhere: n_estimators, learning_rate, max_depth, colsample (fraction
+    of features that a tree may use).
+
+    Attributes:
+        params: the settings in the library's own names, defaults included.
+        n_features: columns it was fitted on; 0 before.
+    """
+
+    kind: ClassVar[str]
+    file_name: ClassVar[str]
+    library: ClassVar[str]
+    defaults: ClassVar[Mapping[str, Any]]
+    trees_name: ClassVar[str]
+    rate_name: ClassVar[str]
+    other_names: ClassVar[Mapping[str, str]]
+    reserved: ClassVar[frozenset[str]]
+
+    def __init__(self, *, params: Mapping[str, Any] | None = None, scratch: Path | None = None) -> None:
+        given = self._own_names(params or {})
+        self.params: dict[str, Any] = {**self.defaults, **given}
+        self.scratch = scratch
+        self.n_features = 0
+        self._booster: Any = None
+        if given:
+            self._check_numbers()
+            self._try_out(given)
+
+    # The four steps of a library.
+
+    @abstractmethod
+    def _train(self, rows: TrainingRows, settings: dict[str, Any], plan: Plan, meter: TreeMeter) -> Any:
+        """Fit `self.trees` trees; returns the library's own model."""
+
+    @abstractmethod
+    def _settings(self, plan: Plan, seed: int) -> dict[str, Any]:
+        """`self.params` and what plan and seed decide, as the library wants them."""
+
+    @abstractmethod
+    def _predict_tile(self, tile: Codes, threads: int) -> npt.NDArray[np.floating[Any]]:
+        """The raw predictions of some rows."""
+
+    @abstractmethod
+    def _to_bytes(self) -> bytes:
+        """The model as the content of a file; nothing in it depends on when it was made."""
+
+    @abstractmethod
+    def _from_file(self, path: Path) -> Any:
+        """The inverse: the library's own model."""
+
+    @classmethod
+    @abstractmethod
+    def library_version(cls) -> str:
+        """Version of the library."""
+
+    @classmethod
+    @abstractmethod
+    def _library_error(cls) -> type[Exception]:
+        """What the library raises, on a parameter it refuses for example."""
+
+    # The protocol.
+
+    @property
+    def trees(self) -> int:
+        """How many trees are fitted."""
+        return int(self.params[self.trees_name])
+
+    def fit(
+        self,
+        x: Codes,
+        y: npt.NDArray[np.floating[Any]],
+        *,
+        plan: Plan,
+        seed: int,
+        progress: ProgressFn | None = None,
+    ) -> None:
+        """Learn from the rows with a known target; see `models.protocol.Model`.
+
+        Raises:
+            TrainingDataError: nothing to learn from, or arrays that do not fit.
+        """
+        rows = TrainingRows(x, y, plan.rows_in_memory)
+        usable = replace(plan, device=self._usable_device(plan))
+        try:
+            self._booster = self._train(rows, self._settings(usable, seed), usable, TreeMeter(progress, self.trees))
+        except self._library_error() as error:
+            if not any(text in str(error).lower() for text in NOTHING_TO_LEARN):
+                raise
+            raise ConstantPredictionsError(
+                f"{self.kind} found nothing to learn in {rows.n_rows} rows: {_first_line(str(error))}",
+                "check that the target and the features vary in the eras trained on",
+            ) from error
+        self.n_features = rows.n_features
+
+    def predict(self, x: Codes, *, plan: Plan | None = None) -> FloatArray:
+        """float64[n]: raw predictions, computed in tiles.
+
+        Raises:
+            DamagedModelError: it was neither fitted nor loaded, or x has another number of features.
+            StageNaN: a prediction is not finite.
+        """
+        if self._booster is None or x.ndim != 2 or x.shape[1] != self.n_features:
+            raise DamagedModelError(
+                f"a {self.kind} model of {self.n_features} features was given x{list(x.shape)}",
+                "fit or load it first, and pass exactly the features it was fitted on",
+            )
+        plan = plan or Plan()
+        result = np.empty(len(x), dtype=np.float64)
+        for rows in tiles(len(x), tile_rows(self.n_features, plan.rows_in_memory)):
+            result[rows] = self._predict_tile(x[rows], plan.threads)
+        if not np.isfinite(result).all():
+            raise StageNaN(f"{self.kind} returned NaN values", "lower its learning_rate")
+        return result
+
+    def save(self, folder: Path) -> None:
+        """Write the model and, last, `model.json`."""
+        if self._booster is None:
+            raise DamagedModelError(f"this {self.kind} model was not fitted", "fit it before saving")
+        path = write_bytes(Path(folder) / self.file_name, self._to_bytes())
+        description = {
+            "kind": self.kind,
+            "n_features": self.n_features,
+            "params": self.params,
+            "library": self.library,
+            "library_version": self.library_version(),
+            "file": self.file_name,
+            "sha256": file_sha256(path),
+        }
+        write_json(Path(folder) / MODEL_FILE, description)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote.
+
+        Raises:
+            DamagedModelError: a file is missing, changed or of another kind.
+        """
+        description = read_description(Path(folder))
+        path = Path(folder) / str(description["file"])
+        if description["kind"] != cls.kind or not path.is_file() or file_sha256(path) != description["sha256"]:
+            raise DamagedModelError(f"{folder} does not hold the {cls.kind} model it describes", "train it again")
+        model = cls()
+        model.params = dict(description.get("params", cls.defaults))
+        model.n_features = int(description["n_features"])
+        model._booster = model._from_file(path)
+        return model
+
+    # Parameters.
+
+    def _own_names(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """`params` in the library's own names; two names of one setting and names decided elsewhere are refused."""
+        own: dict[str, Any] = {}
+        for name, value in params.items():
+            key = self._own_name(name)
+            if key in self.reserved:
+                raise ModelSettingsError(f"{self.kind}: {name} cannot be set", f"leave it out: {DECIDED_ELSEWHERE}")
+            if key in own:
+                raise ModelSettingsError(f"{self.kind}: {name} sets {key} a second time", "keep one of the two names")
+            own[key] = value
+        return own
+
+    def _own_name(self, name: str) -> str:
+        return self.other_names.get(name, name)
+
+    def _check_numbers(self) -> None:
+        trees, rate = self.params[self.trees_name], self.params[self.rate_name]
+        if isinstance(trees, bool) or not isinstance(trees, int) or trees < 1:
+            raise ModelSettingsError(f"{self.kind}: {self.trees_name} is {trees!r}", "use a whole number from 1")
+        if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 < rate <= 1:
+            raise ModelSettingsError(f"{self.kind}: {self.rate_name} is {rate!r}", "use a number above 0, up to 1")
+
+    @property
+    def _refusals(self) -> tuple[type[Exception], ...]:
+        return self._library_error(), ModelSettingsError, TypeError, ValueError
+
+    def _try_out(self, given: Mapping[str, Any]) -> None:
+        """Fit one tree on a few made-up rows: the library itself says what it does not accept."""
+        try:
+            self._trial(Plan(threads=1))
+        except ModelSettingsError:
+            raise
+        except self._refusals as error:
+            raise self._refused(given, str(error)) from error
+
+    def _trial(self, plan: Plan) -> None:
+        x = level_matrix(TRIAL_FEATURES)
+        x = np.stack([np.roll(x[:, i], i) for i in range(TRIAL_FEATURES)], axis=1)
+        rows = TrainingRows(x, np.linspace(0, 1, len(x), dtype=np.float32), plan.rows_in_memory)
+        settings = {**self._settings(plan, seed=1), self.trees_name: 1}
+        self._train(rows, settings, plan, TreeMeter(None, 1))
+
+    def _refused(self, given: Mapping[str, Any], text: str) -> ModelSettingsError:
+        guilty = [name for name in given if re.search(rf"\b{re.escape(name)}\b", text)] or list(given)
+        named = ", ".join(f"{name}={given[name]!r}" for name in guilty)
+        return ModelSettingsError(
+            f"{self.kind} does not accept {named}: {_first_line(text)}",
+            f"correct it in the params of the {self.kind} model",
+        )
+
+    def _usable_device(self, plan: Plan) -> Any:
+        """The plan's device, or "cpu" when this build of the library or these settings cannot use it."""
+        if plan.device == "cpu":
+            return "cpu"
+        try:
+            self._trial(replace(plan, threads=1, low_memory=False))
+        except self._refusals:
+            return "cpu"
+        return plan.device
+
+
+def _first_line(text: str) -> str:
+    """The first line of a library's message, without the place in its source."""
+    line = next((line.strip() for line in text.splitlines() if line.strip()), "no reason given")
+    return re.sub(r"^(\[[\d:]+\] )?\S*/\S+:\d+: ", "", line)[:300]

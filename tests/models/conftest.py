@@ -1,0 +1,76 @@
+"""One small trained week, made once for the tests of train, blend, ensemble and predict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from eraflow.store.erastore import EraStore
+from models.blend import blend_members
+from models.train import train_model
+from tests.models.planted import FAST, PLAN, TARGET, Planted, plant, windows_of
+
+
+@dataclass(frozen=True)
+class Week:
+    planted: Planted
+    store: EraStore
+    folders: dict[str, str]  # member -> folder of its training stage
+    metrics: dict[str, dict[str, Any]]
+    blend: Path
+    blend_metrics: dict[str, Any]
+
+    @property
+    def ensemble(self) -> Path:
+        return self.blend / "ensemble"
+
+
+def member(kind: str, **params: Any) -> dict[str, Any]:
+    return {"kind": kind, "name": kind, "params": {**FAST, **params}}
+
+
+def training(store: EraStore, out: Path, model: dict[str, Any], **over: Any) -> dict[str, Any]:
+    """The keyword arguments of `train_model` for a store of the planted data, the last eight eras kept as unseen."""
+    eras = list(store.eras)
+    return {
+        "out": str(out),
+        "store": str(store.path),
+        "windows": windows_of(eras, first=30, folds=2),
+        "resolved_eras": eras,
+        "target": TARGET,
+        "model": model,
+        "seed": 7,
+        "plan": PLAN.as_dict(),
+        **over,
+    }
+
+
+def blending(store: EraStore, out: Path, folders: dict[str, str], **over: Any) -> dict[str, Any]:
+    return {
+        "out": str(out),
+        "members": folders,
+        "store": str(store.path),
+        "method": "rank-gaussian",
+        "target": TARGET,
+        "horizon_days": 20,
+        "data_version": "v5.3",
+        "plan": PLAN.as_dict(),
+        **over,
+    }
+
+
+@pytest.fixture(scope="session")
+def week(tmp_path_factory: pytest.TempPathFactory) -> Week:
+    folder = tmp_path_factory.mktemp("week")
+    planted = plant()
+    store = planted.store(folder / "store")
+    folders, metrics = {}, {}
+    for kind in ("lightgbm", "xgboost", "catboost"):
+        out = folder / f"train-{kind}"
+        metrics[kind] = train_model(**training(store, out, member(kind)))
+        folders[kind] = str(out)
+    blend_metrics = blend_members(**blending(store, folder / "blend", folders))
+    return Week(planted, store, folders, metrics, folder / "blend", blend_metrics)

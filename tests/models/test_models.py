@@ -1,0 +1,232 @@
+"""What every kind of model promises: fit, predict, save and load, on int8 codes with missing targets."""
+
+import hashlib
+import json
+from dataclasses import replace
+
+import lightgbm
+import numpy as np
+import pytest
+
+from eraflow.machine.failures import StageNaN
+from models.protocol import (
+    MODELS,
+    ConstantPredictionsError,
+    DamagedModelError,
+    ModelSettingsError,
+    TrainingDataError,
+    check_predictions,
+    load_model,
+    make_model,
+)
+from models.rows import TrainingRows
+from tests.models.planted import FAST, PLAN, plant
+
+KINDS = sorted(MODELS)
+every_kind = pytest.mark.parametrize("kind", KINDS)
+
+
+@pytest.fixture(scope="module")
+def data():
+    planted = plant(eras=20, rows=100)
+    y = planted.y.copy()
+    y[::9] = np.nan
+    return planted.x, y
+
+
+def fitted(kind, data, plan=PLAN, seed=3, progress=None, scratch=None, **params):
+    model = make_model(kind, {**FAST, **params}, scratch=scratch)
+    model.fit(*data, plan=plan, seed=seed, progress=progress)
+    return model
+
+
+def folder_hashes(folder):
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
+
+
+@every_kind
+def test_it_learns_the_planted_signal_on_rows_it_has_not_seen(kind, data):
+    fresh = plant(eras=10, seed=5)
+    predictions = fitted(kind, data).predict(fresh.x)
+    assert predictions.dtype == np.float64
+    assert np.corrcoef(predictions, fresh.y)[0, 1] > 0.3
+
+
+@every_kind
+def test_rows_without_a_target_teach_nothing(kind, data):
+    x, y = data
+    known = ~np.isnan(y)
+    nonsense = x.copy()
+    nonsense[~known] = 4 - nonsense[~known]
+    expected = fitted(kind, (x[known], y[known])).predict(x)
+    np.testing.assert_array_equal(fitted(kind, (nonsense, y)).predict(x), expected)
+
+
+@every_kind
+def test_the_plan_changes_the_feeding_and_not_the_predictions(kind, data, tmp_path):
+    expected = fitted(kind, data).predict(data[0])
+    for plan in (
+        replace(PLAN, rows_in_memory=333),
+        replace(PLAN, low_memory=True, rows_in_memory=500),
+        replace(PLAN, device="cuda"),  # without one: the CPU
+    ):
+        np.testing.assert_array_equal(fitted(kind, data, plan, scratch=tmp_path).predict(data[0], plan=plan), expected)
+    assert list(tmp_path.iterdir()) == []
+
+
+@every_kind
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_same_settings_give_the_same_files_and_predictions(kind, data, tmp_path, threads):
+    plan = replace(PLAN, threads=threads)
+    for name in ("a", "b"):
+        fitted(kind, data, plan).save(tmp_path / name)
+    assert folder_hashes(tmp_path / "a") == folder_hashes(tmp_path / "b")
+    first, second = (load_model(tmp_path / name).predict(data[0], plan=plan) for name in ("a", "b"))
+    assert first.tobytes() == second.tobytes()
+
+
+@every_kind
+def test_another_seed_gives_another_model(kind, data):
+    first, second = (fitted(kind, data, seed=seed).predict(data[0]) for seed in (1, 2))
+    assert not np.array_equal(first, second)
+
+
+@every_kind
+def test_a_loaded_model_predicts_to_the_last_bit_and_saves_the_same_file(kind, data, tmp_path):
+    model = fitted(kind, data)
+    model.save(tmp_path / "a")
+    loaded = load_model(tmp_path / "a")
+    assert loaded.kind == kind
+    assert loaded.predict(data[0]).tobytes() == model.predict(data[0]).tobytes()
+    loaded.save(tmp_path / "b")
+    assert load_model(tmp_path / "b").predict(data[0]).tobytes() == model.predict(data[0]).tobytes()
+
+
+@every_kind
+def test_progress_counts_the_trees(kind, data):
+    seen = []
+    fitted(kind, data, progress=lambda *values: seen.append(values))
+    assert seen[-1] == (30, 30, "trees")
+    assert [done for done, _, _ in seen] == sorted(done for done, _, _ in seen)
+
+
+@every_kind
+@pytest.mark.parametrize(
+    ("params", "named"),
+    [
+        ({"max_depht": 3}, "max_depht"),
+        ({"max_depth": "three"}, "depth='three'"),
+        ({"n_estimators": 0}, "is 0"),
+        ({"n_estimators": 2.5}, "2.5"),
+        ({"learning_rate": "fast"}, "learning_rate"),
+        ({"subsample": 7}, "=7"),
+        ({"random_state": 1}, "random_state"),
+        ({"n_estimators": 5, "num_iterations": 6}, "num_iterations"),
+    ],
+)
+def test_a_wrong_parameter_is_named_before_the_work(kind, params, named):
+    with pytest.raises(ModelSettingsError, match=named):
+        make_model(kind, params)
+
+
+@every_kind
+def test_common_names_reach_the_library(kind, data, tmp_path):
+    fitted(kind, data, max_depth=2).save(tmp_path)
+    params = json.loads((tmp_path / "model.json").read_text())["params"]
+    values = sorted(str(params[name]) for name in params if name in {
+        "num_iterations", "n_estimators", "iterations", "learning_rate", "max_depth", "depth",
+        "feature_fraction", "colsample_bytree", "rsm",
+    })  # fmt: skip
+    assert values == ["0.1", "0.5", "2", "30"]
+
+
+def test_an_unknown_kind_is_named():
+    with pytest.raises(ModelSettingsError, match="'ridge'"):
+        make_model("ridge")
+
+
+@every_kind
+@pytest.mark.parametrize(
+    ("x", "y"),
+    [
+        (np.zeros((4, 2), np.float32), np.zeros(4)),
+        (np.zeros((4, 2), np.int8), np.zeros(3)),
+        (np.zeros((4, 2), np.int8), np.full(4, np.nan)),
+        (np.zeros((4, 2), np.int8), np.array([0, 1, np.inf, 0])),
+        (np.zeros((4, 2), np.int8), np.zeros(4, int)),
+    ],
+    ids=["float matrix", "lengths", "no target", "infinite", "integer target"],
+)
+def test_data_that_cannot_be_learnt_from_is_named(kind, x, y):
+    with pytest.raises(TrainingDataError):
+        make_model(kind).fit(x, y, plan=PLAN, seed=1)
+
+
+@every_kind
+@pytest.mark.parametrize("constant", ["target", "features"])
+def test_nothing_to_learn_ends_in_a_named_error(kind, constant, data):
+    x, y = data
+    x, y = (x, np.full(len(y), 0.5)) if constant == "target" else (np.full_like(x, 2), y)
+
+    def learn_and_check():
+        check_predictions(fitted(kind, (x, y)).predict(x), kind)
+
+    with pytest.raises(ConstantPredictionsError):
+        learn_and_check()
+
+
+def test_predictions_that_are_not_finite_are_a_nan_failure():
+    with pytest.raises(StageNaN, match="1 of 3 predictions of somebody"):
+        check_predictions(np.array([1.0, np.nan, 2.0]), "somebody")
+    check_predictions(np.array([1.0]), "one row may be what it is")
+    check_predictions(np.empty(0), "no rows")
+
+
+@every_kind
+def test_other_features_and_damaged_files_are_refused(kind, data, tmp_path):
+    model = fitted(kind, data)
+    with pytest.raises(DamagedModelError, match="12 features"):
+        model.predict(data[0][:, :5])
+    model.save(tmp_path)
+    file = next(path for path in tmp_path.iterdir() if path.name != "model.json")
+    content = file.read_bytes()
+    file.write_bytes(content[: len(content) // 2])
+    with pytest.raises(DamagedModelError):
+        load_model(tmp_path)
+    file.unlink()
+    with pytest.raises(DamagedModelError):
+        load_model(tmp_path)
+    (tmp_path / "model.json").write_text("{}")
+    with pytest.raises(DamagedModelError):
+        load_model(tmp_path)
+
+
+@every_kind
+def test_a_model_that_was_never_fitted_says_so(kind, tmp_path):
+    with pytest.raises(DamagedModelError):
+        make_model(kind).predict(np.zeros((3, 2), np.int8))
+    with pytest.raises(DamagedModelError):
+        make_model(kind).save(tmp_path)
+
+
+def test_lightgbm_fed_by_tiles_is_the_plain_lightgbm(data):
+    """The lean road must not cost a bit: the same trees as from a float32 matrix with the library's own bins."""
+    x, y = data
+    known = ~np.isnan(y)
+    settings = {
+        "learning_rate": 0.1, "max_depth": 5, "num_leaves": 31, "feature_fraction": 0.5, "force_col_wise": True,
+        "deterministic": True, "seed": 3, "num_threads": 1, "verbosity": -1,
+    }  # fmt: skip
+    plain = lightgbm.train(settings, lightgbm.Dataset(x[known].astype(np.float32), y[known].astype(np.float32)), 30)
+    np.testing.assert_array_equal(fitted("lightgbm", data).predict(x), plain.predict(x.astype(np.float32)))
+
+
+def test_tiles_cover_the_known_rows_in_order_and_views_stay_views():
+    x = np.arange(40, dtype=np.int8).reshape(20, 2)
+    whole = TrainingRows(x, np.ones(20), rows_in_memory=6)
+    assert [whole[rows].base is not None for rows in whole.tiles()] == [True] * 4
+    np.testing.assert_array_equal(np.concatenate([whole[rows] for rows in whole.tiles()]), x)
+    y = np.where(np.arange(20) % 3, 1.0, np.nan)
+    part = TrainingRows(x, y, rows_in_memory=6)
+    np.testing.assert_array_equal(np.concatenate([part[rows] for rows in part.tiles()]), x[~np.isnan(y)])
+    assert part.labels.dtype == np.float32
