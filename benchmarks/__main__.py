@@ -1,15 +1,15 @@
 """Run every benchmark that is present, one after another: `python -m benchmarks [NAME ...]`.
 
-Each is a module with `main(argv: list[str]) -> int`. One that fails does not keep the others from running.
+Each runs in a process of its own, as `python -m benchmarks.NAME` would: the memory and the imports of one do not colour
+the figures of the next, and one that fails does not keep the others from running.
 """
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
+import subprocess
 import sys
 import time
-import traceback
 
 NAMES = ("scoring", "loading", "isolation", "orchestration")
 
@@ -27,17 +27,10 @@ def main(argv: list[str]) -> int:
             print("not present", flush=True)
             continue
         started = time.perf_counter()
-        failed += _run(name) != 0
-        print(f"--- {name}: {time.perf_counter() - started:.0f} s", flush=True)
+        code = subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=False).returncode
+        failed += code != 0
+        print(f"--- {name}: {time.perf_counter() - started:.0f} s, exit code {code}", flush=True)
     return failed
-
-
-def _run(name: str) -> int:
-    try:
-        return int(importlib.import_module(f"benchmarks.{name}").main([]) or 0)
-    except Exception:  # noqa: BLE001  a benchmark that breaks is shown, and the next one still runs
-        traceback.print_exc()
-        return 1
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """One attempt at a stage: skip what is finished, plan from the ledger, run in a child, write the manifest.
 
-This is where the folder (eraflow.store) and the machine (eraflow.machine) meet. It knows no Prefect: a task calls it once per
-Prefect attempt, and the plan comes from the ledger on disk, never from Prefect's count, which restarts at one after a
-flow retry.
+This is where the folder (eraflow.store) and the machine (eraflow.machine) meet. It knows no Prefect: a task calls it
+once per Prefect attempt, and the plan comes from the ledger on disk, never from Prefect's count, which restarts at one
+after a flow retry.
 """
 
 from __future__ import annotations

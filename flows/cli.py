@@ -16,7 +16,9 @@ from eraflow.errors import EraflowError
 from eraflow.settings.profiles import PROFILES
 from eraflow.store.weekrecord import error_values
 
-EPILOG = """exit codes: 0 done; 1 failed, with a named error; 2 wrong usage or settings; 3 the gate blocked, nothing was sent"""
+EPILOG = (
+    "exit codes: 0 done; 1 failed, with a named error; 2 wrong usage or settings; 3 the gate blocked, nothing was sent"
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -59,7 +61,9 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _settings_arguments(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("--profile", choices=sorted(PROFILES), default="laptop", help="what the other settings start from")
+    verb.add_argument(
+        "--profile", choices=sorted(PROFILES), default="laptop", help="what the other settings start from"
+    )
     verb.add_argument(
         "--data",
         metavar="DIR",
@@ -83,7 +87,9 @@ def _settings_arguments(verb: argparse.ArgumentParser) -> None:
 
 def _run(verbs: Any) -> None:
     verb = verbs.add_parser(
-        "run", help="one complete week: fetch, train, judge, submit", epilog=EPILOG,
+        "run",
+        help="one complete week: fetch, train, judge, submit",
+        epilog=EPILOG,
         description="Fetch and verify the data, train every model on purged windows, blend, judge, and submit if the "
         "gate allows it. `eraflow run --profile sandbox` needs no account.",
     )
@@ -93,7 +99,9 @@ def _run(verbs: Any) -> None:
 
 def _daily(verbs: Any) -> None:
     verb = verbs.add_parser(
-        "daily", help="submit with the champion, for the rounds between two weeks", epilog=EPILOG,
+        "daily",
+        help="submit with the champion, for the rounds between two weeks",
+        epilog=EPILOG,
         description="Fetch the live data, predict with the ensemble that was last shipped, and submit.",
     )
     _settings_arguments(verb)
@@ -108,12 +116,16 @@ def _start(flow: str, arguments: argparse.Namespace) -> int:
 
 def _predict(verbs: Any) -> None:
     verb = verbs.add_parser(
-        "predict", help="predict a live file with a trained ensemble and write the CSV",
+        "predict",
+        help="predict a live file with a trained ensemble and write the CSV",
         description="Write a submission CSV (id,prediction) for a parquet file. Nothing is sent. A file without rows "
         "gives a CSV with the header only.",
     )
-    verb.add_argument("data", metavar="LIVE", help="parquet file in tournament layout")
-    verb.add_argument("--out", metavar="CSV", default="predictions.csv", help="where to write (default predictions.csv)")
+    verb.add_argument("live", metavar="LIVE", nargs="?", help="parquet file in tournament layout")
+    verb.add_argument("--data", metavar="DIR", help="folder in tournament layout, whose live.parquet is taken")
+    verb.add_argument(
+        "--out", metavar="CSV", default="predictions.csv", help="where to write (default predictions.csv)"
+    )
     source = verb.add_mutually_exclusive_group()
     source.add_argument("--run-dir", metavar="DIR", help="use the ensemble of this run")
     source.add_argument("--ensemble", metavar="DIR", help="use this ensemble folder (default: the champion)")
@@ -124,7 +136,8 @@ def _predict(verbs: Any) -> None:
 
 def _score(verbs: Any) -> None:
     verb = verbs.add_parser(
-        "score", help="score a file of predictions against a folder in tournament layout",
+        "score",
+        help="score a file of predictions against a folder in tournament layout",
         description="Per-era CORR, MMC, BMC, FNC and exposure with calibrated intervals, as Numerai computes them.",
     )
     verb.add_argument("predictions", metavar="PREDICTIONS", help="CSV or parquet with id and prediction")
@@ -132,7 +145,9 @@ def _score(verbs: Any) -> None:
     verb.add_argument("--target", metavar="T", required=True, help="target to score on, for example target_ender_60")
     verb.add_argument("--alias-horizon", type=int, choices=(20, 60), help="days, only when T is the alias `target`")
     verb.add_argument("--benchmark", metavar="NAME", help="benchmark model for BMC (default: the one of this target)")
-    verb.add_argument("--confidence", type=float, default=0.95, help="one-sided confidence of the bounds (default 0.95)")
+    verb.add_argument(
+        "--confidence", type=float, default=0.95, help="one-sided confidence of the bounds (default 0.95)"
+    )
     verb.add_argument("--json", action="store_true", help="print one JSON record as the last line on stdout")
     verb.set_defaults(verb=_call("flows.score_verb", "score"))
 
@@ -145,7 +160,13 @@ def _sandbox(verbs: Any) -> None:
     serve.add_argument("--port", type=int, default=8765, help="port on 127.0.0.1 (default 8765; 0 chooses a free one)")
     serve.add_argument("--version", default="v5.3", help="data version under which the files are listed")
     serve.add_argument("--home", metavar="DIR", default=".eraflow", help="where generated data and state are kept")
-    serve.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="size of generated data, for example sandbox.train_eras=100")
+    serve.add_argument(
+        "--set",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="size of generated data, for example sandbox.train_eras=100",
+    )
     serve.set_defaults(verb=_call("flows.sandbox_verb", "serve"))
 
 

@@ -19,7 +19,12 @@ from flows.cli import print_record
 
 MEDIUM_SET_DISK_MB = 20_000  # v5.3: 9 GB of downloads, 5 GB of era store, room to work
 # Ranges outside which a week dies or silently does not start; ARCHITECTURE.md, "Pins", says what happens.
-PINS = {"prefect": ("3.8.8", "3.8.9"), "fastapi": ("0.139", "0.151"), "sqlalchemy": ("2.0", "2.1"), "pandas": ("2.3", "2.4")}
+PINS = {
+    "prefect": ("3.8.8", "3.8.9"),
+    "fastapi": ("0.139", "0.151"),
+    "sqlalchemy": ("2.0", "2.1"),
+    "pandas": ("2.3", "2.4"),
+}
 
 
 @dataclass(frozen=True)
@@ -101,10 +106,14 @@ def _machine(home: Path) -> Iterator[Check]:
             f"ram {profile}",
             "ok" if good else "warning",
             f"{found.ram_available_mb:,.0f} of {found.ram_total_mb:,.0f} MiB free{limit}; a stage may use {budget:,.0f}",
-            "" if good else f"the profile would use {wanted.memory_mb:,}: close programs, or choose a smaller feature set",
+            ""
+            if good
+            else f"the profile would use {wanted.memory_mb:,}: close programs, or choose a smaller feature set",
         )
     enough = found.disk_free_mb >= MEDIUM_SET_DISK_MB
-    remedy = "" if enough else f"Numerai's medium set needs about {MEDIUM_SET_DISK_MB:,} MiB; --profile sandbox needs 500"
+    remedy = (
+        "" if enough else f"Numerai's medium set needs about {MEDIUM_SET_DISK_MB:,} MiB; --profile sandbox needs 500"
+    )
     yield Check("disk", "ok" if enough else "warning", f"{found.disk_free_mb:,.0f} MiB free", remedy)
     gpus = ", ".join(f"{gpu.name} ({gpu.vram_total_mb:,.0f} MiB)" for gpu in found.gpus)
     yield Check("gpu", "ok", gpus or "none; models are trained on the CPU")

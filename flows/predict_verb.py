@@ -24,7 +24,7 @@ def predict(arguments: argparse.Namespace) -> int:
     """Predict every row of the file and write the CSV."""
     with tempfile.TemporaryDirectory(prefix="eraflow-predict-") as scratch:
         ensemble = _ensemble(arguments, Path(scratch))
-        predict_live(out=scratch, ensemble=str(ensemble), live=str(Path(arguments.data)), plan=_plan().as_dict())
+        predict_live(out=scratch, ensemble=str(ensemble), live=str(_live(arguments)), plan=_plan().as_dict())
         frame = pl.read_parquet(Path(scratch) / "predictions.parquet")
     path = write_submission(frame["id"].to_list(), frame["prediction"].to_numpy(), Path(arguments.out))
     if arguments.json:
@@ -32,6 +32,12 @@ def predict(arguments: argparse.Namespace) -> int:
     else:
         print(f"{frame.height} predictions in {path}")
     return 0
+
+
+def _live(arguments: argparse.Namespace) -> Path:
+    if bool(arguments.live) == bool(arguments.data):
+        raise SettingsError("predict needs one file", "name LIVE.parquet, or a folder with --data")
+    return Path(arguments.live) if arguments.live else Path(arguments.data) / "live.parquet"
 
 
 def _plan() -> Plan:
@@ -49,6 +55,7 @@ def _ensemble(arguments: argparse.Namespace, scratch: Path) -> Path:
     champion = load_champion(Tracker(settings.home_path, settings.tracking), scratch / "champion")
     if champion is None:
         raise SettingsError(
-            f"no champion is registered in {settings.home_path}", "name a run with --run-dir or a folder with --ensemble"
+            f"no champion is registered in {settings.home_path}",
+            "name a run with --run-dir or a folder with --ensemble",
         )
     return champion

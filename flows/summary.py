@@ -18,7 +18,9 @@ def summary(record: dict[str, Any], settings: RunSettings, server: str) -> str:
     """A few paragraphs of plain text."""
     parts = [OUTCOMES[record["outcome"]]]
     if record.get("error"):
-        parts.append(f"{record['error']['code']}: {record['error']['problem']}\nWhat to do: {record['error']['remedy']}")
+        parts.append(
+            f"{record['error']['code']}: {record['error']['problem']}\nWhat to do: {record['error']['remedy']}"
+        )
     if record.get("scores"):
         parts.append(_scores(record["scores"]))
     if record.get("verdict"):
@@ -33,13 +35,19 @@ def summary(record: dict[str, Any], settings: RunSettings, server: str) -> str:
 
 def _scores(scores: dict[str, Any]) -> str:
     lines = [f"{'model':<20}{'CORR':>8}  {'interval':^18}{'Sharpe':>8}{'BMC (eras)':>16}{'MMC (eras)':>16}{'eras':>6}"]
-    for name, metrics in scores.items():
+    for name, metrics in sorted(scores.items(), key=_members_first):
         corr = metrics["corr"]
         lines.append(
             f"{name:<20}{corr['mean']:>8.4f}  {_interval(corr):^18}{corr['sharpe']:>8.2f}"
             f"{_with_eras(metrics.get('bmc')):>16}{_with_eras(metrics.get('mmc')):>16}{corr['eras']:>6}"
         )
     return "\n".join(lines)
+
+
+def _members_first(item: tuple[str, dict[str, Any]]) -> tuple[int, str]:
+    """Members, then the blend, then the benchmark, which alone has no BMC against itself."""
+    name, metrics = item
+    return (1 if name == "blend" else 2 if "bmc" not in metrics else 0), name
 
 
 def _interval(metric: dict[str, Any]) -> str:
@@ -67,9 +75,7 @@ def _stages(stages: dict[str, Any]) -> str:
 def _places(record: dict[str, Any], settings: RunSettings, server: str) -> str:
     home = "" if settings.home == ".eraflow" else f" --home {settings.home}"
     prefect = f"Prefect UI    {server}" if server else f"Prefect UI    eraflow ui{home}"
-    return "\n".join(
-        [f"run folder    {record['run_dir']}", prefect, f"MLflow        eraflow ui --mlflow{home}"]
-    )
+    return "\n".join([f"run folder    {record['run_dir']}", prefect, f"MLflow        eraflow ui --mlflow{home}"])
 
 
 def _go_live() -> str:

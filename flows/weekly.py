@@ -25,7 +25,6 @@ from tasks.submit import submit, write_checked_submission
 from tasks.tournament import open_tournament
 from tasks.train import enough, train
 
-
 DEFAULTS = RunSettings()
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from models.protocol import Codes, TrainingDataError
 
 LEVELS = 5
-TILE_BYTES = 48 << 20
+TILE_BYTES = 16 << 20
 """A tile converted to float32 stays below this, whatever `rows_in_memory` says: larger ones are not faster."""
 MIN_TILE_ROWS = 256
 LEVEL_ROWS = 1000

@@ -41,7 +41,8 @@ def send(block_name: str, subject: str, body: str) -> None:
             block.notify(body, subject)
     except Exception as error:
         raise AlertError(
-            f"{block_name} did not deliver ({type(error).__name__}: {error})", "check the block's address and the network"
+            f"{block_name} did not deliver ({type(error).__name__}: {error})",
+            "check the block's address and the network",
         ) from error
 
 

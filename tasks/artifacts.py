@@ -29,7 +29,9 @@ def show_attempts(stage: str, rows: Sequence[Mapping[str, Any]]) -> None:
 def show_chart(scores: Mapping[str, ModelScores], blend: str, benchmark: str | None, target: str) -> None:
     """Cumulative CORR of every model, the blend and the benchmark."""
     curves = {name: model.per_era["corr"] for name, model in scores.items() if "corr" in model.per_era}
-    png = cumulative_corr_chart(curves, highlight=blend, benchmark=benchmark, title=f"Cumulative CORR, out of fold, {target}")
+    png = cumulative_corr_chart(
+        curves, highlight=blend, benchmark=benchmark, title=f"Cumulative CORR, out of fold, {target}"
+    )
     create_markdown_artifact(
         png_markdown(png, "Cumulative CORR"), key="cumulative-corr", description="Cumulative CORR, out of fold"
     )

@@ -49,6 +49,9 @@ def build_features(run: Run, data: Data) -> Features:
     record = run_stage(run, work)
     get_run_logger().info(
         "%d windows over eras %s to %s, purge %d weeks",
-        len(windows), windows[0].test[0], windows[-1].test[-1], windows[0].purge_weeks,
+        len(windows),
+        windows[0].test[0],
+        windows[-1].test[-1],
+        windows[0].purge_weeks,
     )
     return Features(record, contract, tuple(windows), tuple(contract.resolved_eras[::stride]))

@@ -10,6 +10,7 @@ from prefect import get_run_logger, task
 from eraflow.store.registry import register_champion
 from eraflow.store.stage import StageRecord
 from eraflow.store.tracking import Tracker, TrackingError
+from eraflow.store.weekrecord import timed
 from eraflow.tournament.backtest import BLEND, SCORES, read_scores
 from eraflow.tournament.client import Round
 from eraflow.tournament.scoring import ModelScores
@@ -39,7 +40,8 @@ def track(
     if not run.settings.tracking.enabled:
         return None
     try:
-        return _track(run, features, members, blended, read_scores(backtested.path))
+        with timed(run.path, "track"):
+            return _track(run, features, members, blended, read_scores(backtested.path))
     except TrackingError as error:
         get_run_logger().error("%s", error)
         return None
@@ -58,7 +60,9 @@ def _track(
     with book.run(run.path.name, kind="ensemble", tags={**tags, "signature": blended.signature}) as ensemble:
         ensemble.log_settings(run.settings.model_dump(mode="json"))
         _log_stage(ensemble, blended, scores[BLEND])
-        ensemble.log_files([path for path in (run.path / "backtest" / SCORES, run.path / "settings.json") if path.exists()])
+        ensemble.log_files(
+            [path for path in (run.path / "backtest" / SCORES, run.path / "settings.json") if path.exists()]
+        )
         for record in members:
             name = record.name.removeprefix("train-")
             with book.run(
@@ -95,20 +99,21 @@ def register(
         get_run_logger().warning("tracking is off or failed, so this ensemble is not registered as champion")
         return None
     try:
-        version = register_champion(
-            tracker(run),
-            blended.path / "ensemble",
-            tracked,
-            {
-                "signature": verdict.ensemble_signature,
-                "round": str(round_now.number),
-                "target": verdict.target,
-                "run_dir": str(run.path),
-            },
-            scores=backtested.path / SCORES,
-            verdict=run.path / "gate" / "verdict.json",
-            oof=blended.path / "oof.parquet",
-        )
+        with timed(run.path, "register"):
+            version = register_champion(
+                tracker(run),
+                blended.path / "ensemble",
+                tracked,
+                {
+                    "signature": verdict.ensemble_signature,
+                    "round": str(round_now.number),
+                    "target": verdict.target,
+                    "run_dir": str(run.path),
+                },
+                scores=backtested.path / SCORES,
+                verdict=run.path / "gate" / "verdict.json",
+                oof=blended.path / "oof.parquet",
+            )
     except TrackingError as error:
         get_run_logger().error("%s", error)
         return None

@@ -44,9 +44,7 @@ def run_stage(run: Run, work: Work) -> StageRecord:
     logger = get_run_logger()
     shown = ProgressShown(work.name, logger.info)
     try:
-        return attempt_stage(
-            work, run.path, run.settings.machine, log=logger.info, on_progress=shown.update
-        )
+        return attempt_stage(work, run.path, run.settings.machine, log=logger.info, on_progress=shown.update)
     finally:
         shown.close()
         rows = Ledger(run.path / work.name / LEDGER).table()

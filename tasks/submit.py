@@ -46,7 +46,9 @@ def write_checked_submission(run: Run, first: StageRecord, second: StageRecord, 
     folder = run.path / "submission"
     ids = live_ids(live)
     if len(ids) == 0:
-        raise EmptyLiveError(f"{live} has no rows", "wait for Numerai to publish this round's live data, then run again")
+        raise EmptyLiveError(
+            f"{live} has no rows", "wait for Numerai to publish this round's live data, then run again"
+        )
     path = _write(first, folder / "submission.csv")
     again = _write(second, folder / ".again" / "submission.csv")
     record = check_submission(path, ids, repeat_sha256=SubmissionRecord.sha256_of(again))

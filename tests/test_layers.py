@@ -46,7 +46,18 @@ def test_importing_a_stage_does_not_load_prefect():
 
 
 def test_no_file_shadows_a_library_or_hides_things_under_an_empty_name():
-    forbidden = {"utils", "helpers", "common", "misc", "queue", "platform", "prefect", "lightgbm", "xgboost", "catboost"}
+    forbidden = {
+        "utils",
+        "helpers",
+        "common",
+        "misc",
+        "queue",
+        "platform",
+        "prefect",
+        "lightgbm",
+        "xgboost",
+        "catboost",
+    }
     names = {path.stem for layer in LAYERS for path in (ROOT / layer).rglob("*.py")}
     assert names & forbidden == set()
 

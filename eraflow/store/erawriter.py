@@ -83,6 +83,8 @@ def write_era_store(
     with storage_errors(out):
         out.mkdir(parents=True, exist_ok=True)
         (out / LAYOUT).unlink(missing_ok=True)
+        for left in out.glob(f".{MATRIX}.*"):  # by an attempt that was killed; gigabytes, so not left for later
+            left.unlink(missing_ok=True)
     _check_space(out, sum(part.rows for part in chosen), len(features), len(columns) + len(companions))
     missing = _write_matrix(chosen, features, out, rows_in_memory, progress)
     names = _write_columns(chosen, columns, companions, out)

@@ -62,4 +62,3 @@ def _take(descriptor: int, run_dir: Path) -> None:
             f"another process works in {run_dir}", "wait until it has ended or choose another --run-dir"
         ) from error
     os.set_inheritable(descriptor, False)
-

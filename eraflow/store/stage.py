@@ -5,8 +5,8 @@
     folder/ledger.jsonl    one line before and one after each attempt
     folder/manifest.json   signature, sha256 of each file, metrics, provenance
 
-A folder whose manifest carries the wanted signature, and whose files are as the manifest says, is skipped. A folder that was begun
-with the same signature keeps its parts (folds, epochs); one with another signature is emptied first.
+A folder whose manifest carries the wanted signature, and whose files are as the manifest says, is skipped. A folder
+that was begun with the same signature keeps its parts (folds, epochs); one with another signature is emptied first.
 """
 
 from __future__ import annotations

@@ -26,7 +26,8 @@ from eraflow.tournament.footer import (
 
 MISSING_CODE = 2
 """Numerai's own code for a missing feature; NaN is stored as this too."""
-TILE_BYTES = 32 * 2**20
+TILE_BYTES = 24 * 2**20
+"""An era of 6,000 rows of all 3,555 features fits; more gains no speed and costs twice its size in memory."""
 BLOCK_COLUMNS = 64
 """Wider blocks make polars' transposition slow (strides beyond the caches); narrower ones repeat overheads."""
 TILES_PER_GROUP = 4
@@ -145,12 +146,15 @@ def _short(index: EraIndex, piece: Piece, found: int) -> TruncatedFileError:
 
 
 def _tile_end(edges: npt.NDArray[np.int64], start: int, stop: int, rows: int) -> int:
-    """The last row-group edge within reach of a tile, or the tile's own end when a group is larger than a tile."""
+    """The last row-group edge within reach of a tile; within a larger group, an even part of what is left of it."""
     if stop <= start + rows:
         return stop
-    end = start + rows
-    edge = int(edges[int(np.searchsorted(edges, end, side="right")) - 1])
-    return edge if edge > start else end
+    place = int(np.searchsorted(edges, start + rows, side="right"))
+    if edges[place - 1] > start:
+        return int(edges[place - 1])
+    left = min(int(edges[place]), stop) - start
+    tiles = -(-left // rows)
+    return start + -(-left // tiles)
 
 
 def _bytes_of(kind: pa.DataType) -> int:

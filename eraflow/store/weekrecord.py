@@ -19,13 +19,15 @@ from eraflow.store.stage import read_manifest
 
 TIMES = "times.jsonl"
 ERROR = "error.json"
+CLOCK = "clock.json"
 STALE = ("gate/verdict.json", "submission/record.json", "record.json", TIMES, ERROR)
 
 
 def forget_last_outcome(run_dir: Path) -> None:
-    """Remove what an earlier attempt of this run concluded; finished stages stay."""
+    """Remove what an earlier attempt of this run concluded, and start its clock anew; finished stages stay."""
     for name in STALE:
         (run_dir / name).unlink(missing_ok=True)
+    write_json(run_dir / CLOCK, {"started": time.time()})
 
 
 @contextmanager
@@ -44,7 +46,11 @@ def error_values(error: BaseException) -> dict[str, Any]:
     """An exception as JSON: the code that machines read, what was wrong, what to do."""
     if isinstance(error, EraflowError):
         return {"code": error.code, "problem": error.problem, "remedy": error.remedy}
-    return {"code": "unexpected", "problem": f"{type(error).__name__}: {error}", "remedy": "see the traceback in the log"}
+    return {
+        "code": "unexpected",
+        "problem": f"{type(error).__name__}: {error}",
+        "remedy": "see the traceback in the log",
+    }
 
 
 def week_record(run_dir: Path) -> dict[str, Any]:
@@ -52,7 +58,8 @@ def week_record(run_dir: Path) -> dict[str, Any]:
 
     Returns:
         run_dir; outcome: `submitted`, `ready` (dry run), `held` or `failed`; verdict; scores of each model and of the
-        blend with intervals; submission id and state; seconds, peak MiB and attempts by stage; error or null.
+        blend with intervals; submission id and state; seconds, peak MiB and attempts by stage; seconds of the
+        whole flow; error or null.
     """
     verdict = _json(run_dir / "gate" / "verdict.json")
     submission = _json(run_dir / "submission" / "record.json")
@@ -61,9 +68,12 @@ def week_record(run_dir: Path) -> dict[str, Any]:
         "run_dir": str(run_dir),
         "outcome": _outcome(verdict, submission, error),
         "verdict": verdict,
-        "scores": {name: model["summary"] for name, model in (_json(run_dir / "backtest" / "scores.json") or {}).items()},
+        "scores": {
+            name: model["summary"] for name, model in (_json(run_dir / "backtest" / "scores.json") or {}).items()
+        },
         "submission": submission,
         "stages": stages(run_dir),
+        "seconds": (_json(run_dir / CLOCK) or {}).get("seconds"),
         "error": error,
     }
 
@@ -72,6 +82,9 @@ def write_outcome(run_dir: Path, error: BaseException | None = None) -> dict[str
     """Write `record.json`, with the error that ended the run if there is one, and return it."""
     if error is not None:
         write_json(run_dir / ERROR, error_values(error))
+    started = (_json(run_dir / CLOCK) or {}).get("started")
+    if started is not None:
+        write_json(run_dir / CLOCK, {"started": started, "seconds": round(time.time() - started, 3)})
     record = week_record(run_dir)
     write_json(run_dir / "record.json", record)
     return record

@@ -68,7 +68,9 @@ def backtest(
             horizon_days=horizon_days,
         )
     write_json(Path(out) / SCORES, {name: model.as_dict() for name, model in scores.items()})
-    return {name: {"corr": model.summary["corr"].mean, "eras": model.summary["corr"].eras} for name, model in scores.items()}
+    return {
+        name: {"corr": model.summary["corr"].mean, "eras": model.summary["corr"].eras} for name, model in scores.items()
+    }
 
 
 def aligned_predictions(store: EraStore, path: Path) -> tuple[list[str], NDArray[np.float64]]:

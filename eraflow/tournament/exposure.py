@@ -5,12 +5,13 @@ One era's features are looked at at a time, so that a matrix larger than memory 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy import linalg
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from eraflow.tournament.metrics import MAX_DROPPED, column, era_corr
 from eraflow.tournament.ranking import EraGroups, FloatArray, ScoreInputError, order_within_eras
@@ -31,6 +32,8 @@ NOTHING_LEFT = 1e-9
 EXACT_FLOAT32 = 2**24
 # Columns that are turned into float64 at once.
 COLUMN_BLOCK = 512
+# An era is too small for more: threads that wait for each other on a busy machine were measured to cost ten times over.
+BLAS_THREADS = 1
 
 
 def era_fnc(predictions: npt.ArrayLike, features: Features, target: npt.ArrayLike, groups: EraGroups) -> FloatArray:
@@ -86,13 +89,11 @@ def fnc_by_era(
     goal = column(target, groups, "target")
     table, single = _table(predictions, groups)
     neutral = np.full(table.shape, np.nan)
-    for era in range(groups.n_eras):
-        rows = slice(int(groups.offsets[era]), int(groups.offsets[era + 1]))
-        # An era that CORR cannot score (such as an unresolved one) is spared its features.
-        if rows.stop > rows.start and np.mean(~np.isnan(goal[rows])) >= 1 - MAX_DROPPED:
-            _neutralise_era(table[rows], features_of(era), neutral[rows])
-        if progress is not None:
-            progress(era + 1, groups.n_eras)
+    with threadpool_limits(limits=BLAS_THREADS, user_api="blas"):
+        for era, rows in _eras(groups, progress):
+            # An era that CORR cannot score (such as an unresolved one) is spared its features.
+            if rows.stop > rows.start and np.mean(~np.isnan(goal[rows])) >= 1 - MAX_DROPPED:
+                _neutralise_era(table[rows], features_of(era), neutral[rows])
     scores = [era_corr(np.ascontiguousarray(neutral[:, j]), goal, groups) for j in range(table.shape[1])]
     return scores[0] if single else np.stack(scores, axis=1)
 
@@ -103,13 +104,11 @@ def max_exposure_by_era(
     """`era_max_exposure` with the features of an era given by a function of its position."""
     table, single = _table(predictions, groups)
     result = np.full((groups.n_eras, table.shape[1]), np.nan)
-    for era in range(groups.n_eras):
-        rows = slice(int(groups.offsets[era]), int(groups.offsets[era + 1]))
-        features = features_of(era)
-        for j in range(table.shape[1]):
-            result[era, j] = _max_exposure(table[rows, j], features)
-        if progress is not None:
-            progress(era + 1, groups.n_eras)
+    with threadpool_limits(limits=BLAS_THREADS, user_api="blas"):
+        for era, rows in _eras(groups, progress):
+            features = features_of(era)
+            for j in range(table.shape[1]):
+                result[era, j] = _max_exposure(table[rows, j], features)
     return result[:, 0] if single else result
 
 
@@ -129,6 +128,14 @@ def neutralise(scores: FloatArray, features: Features) -> FloatArray:
     if left is None or _near_ties(left):
         left = _by_lstsq(scores, features)
     return left if np.std(left) > NOTHING_LEFT * np.std(scores) else np.full(len(left), np.nan)
+
+
+def _eras(groups: EraGroups, progress: Progress | None) -> Iterator[tuple[int, slice]]:
+    """Position and rows of each era."""
+    for era in range(groups.n_eras):
+        yield era, slice(int(groups.offsets[era]), int(groups.offsets[era + 1]))
+        if progress is not None:
+            progress(era + 1, groups.n_eras)
 
 
 def _neutralise_era(predictions: FloatArray, features: Features, out: FloatArray) -> None:

@@ -41,7 +41,7 @@ def build_features(
 
 def companion_files(files: DataFiles, contract: Contract) -> dict[str, tuple[Path, ...]]:
     """Column name -> the files that it is joined from by id: the benchmark models and the meta model."""
-    companions: dict[str, tuple[Path, ...]] = {name: files.benchmark_files for name in contract.benchmarks}
+    companions: dict[str, tuple[Path, ...]] = dict.fromkeys(contract.benchmarks, files.benchmark_files)
     if files.meta_model is not None:
         companions[META_MODEL] = (files.meta_model,)
     return companions

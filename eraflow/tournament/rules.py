@@ -15,6 +15,7 @@ import numpy as np
 from eraflow.settings.gate import GateSettings
 from eraflow.tournament.scoring import EraScores, ModelScores
 from eraflow.tournament.statistics import (
+    NEGLIGIBLE,
     difference_of_windows,
     ewc_interval,
     max_drawdown,
@@ -213,7 +214,7 @@ def _not_negative(case: Case, metric: str) -> RuleResult:
     confidence = case.settings.confidence
     found = ewc_interval(over.values, case.overlap, confidence)
     text = f"mean {metric.upper()} {found.mean:+.4f}, upper {confidence:.0%} bound {found.high:+.4f}, blocks below 0"
-    return ask.result(found.high >= 0, text, found.mean, found.high)
+    return ask.result(found.high >= -NEGLIGIBLE, text, found.mean, found.high)
 
 
 def _common_eras(case: Case) -> tuple[EraScores, EraScores, str | None]:

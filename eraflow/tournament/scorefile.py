@@ -78,9 +78,7 @@ def read_predictions(path: Path) -> pl.DataFrame:
         raise PredictionFileError(f"{path} cannot be read: {error}", "write it as CSV or parquet") from error
     column = next((name for name in ("prediction", "probability") if name in frame.columns), None)
     if column is None or "id" not in frame.columns:
-        raise PredictionFileError(
-            f"{path} has the columns {', '.join(frame.columns)}", "it needs id and prediction"
-        )
+        raise PredictionFileError(f"{path} has the columns {', '.join(frame.columns)}", "it needs id and prediction")
     try:
         kept = frame.select(pl.col("id").cast(pl.String), pl.col(column).cast(pl.Float64).alias("prediction"))
     except pl.exceptions.PolarsError as error:

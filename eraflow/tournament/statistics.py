@@ -26,6 +26,8 @@ TRADING_DAYS_PER_WEEK = 5
 ERAS_PER_COSINE = 2.6
 # With fewer than two overlaps of eras even one cosine is not calibrated (12 % misses at n = h), so nothing is claimed.
 MIN_OVERLAPS = 2
+# Scores agree with Numerai's own to this; smaller differences (a model against itself) are rounding, not a finding.
+NEGLIGIBLE = 1e-9
 
 
 def overlap_weeks(horizon_days: int) -> int:
@@ -186,9 +188,9 @@ def paired_comparison(a: npt.ArrayLike, b: npt.ArrayLike, overlap_weeks: int, co
     if first.shape != second.shape:
         raise ScoreInputError(f"{first.size} scores against {second.size}", "compare both models on the same eras")
     interval = ewc_interval(first - second, overlap_weeks, confidence)
-    if interval.low > 0:
+    if interval.low > NEGLIGIBLE:
         return Comparison(interval.mean, interval, "better")
-    return Comparison(interval.mean, interval, "worse" if interval.high < 0 else "not distinguishable")
+    return Comparison(interval.mean, interval, "worse" if interval.high < -NEGLIGIBLE else "not distinguishable")
 
 
 def difference_of_windows(

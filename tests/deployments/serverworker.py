@@ -38,8 +38,14 @@ class Server:
 
     def prefect(self, *arguments, timeout=120):
         done = subprocess.run(
-            [*PREFECT, *arguments], cwd=ROOT, env=self.env, stdin=subprocess.DEVNULL,
-            capture_output=True, text=True, timeout=timeout, check=False,
+            [*PREFECT, *arguments],
+            cwd=ROOT,
+            env=self.env,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
@@ -70,7 +76,9 @@ class Server:
 def process(command, env, log):
     """A process in a session of its own, ended with everything it started."""
     with log.open("wb") as out:
-        child = subprocess.Popen(command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True)
+        child = subprocess.Popen(
+            command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
+        )
     try:
         yield child
     finally:

@@ -1,15 +1,14 @@
 """Bad input through the whole flow: a named error that says what to do, nothing submitted, nothing lost."""
 
 import json
-import os
 import shutil
-from pathlib import Path
 
-import numpy as np
 import polars as pl
 import pytest
+import requests
 
 from eraflow.settings import SandboxSettings
+from eraflow.tournament.sandbox.calendar import RoundSpec
 from eraflow.tournament.sandbox.generate import generate
 from eraflow.tournament.sandbox.process import sandbox
 from flows.weekly import weekly
@@ -95,10 +94,10 @@ CASES = {
     "too few eras": (nothing, {"windows": {"folds": 40, "first_test_fraction": 0.06}}),
     "a purge below the horizon": (nothing, {"windows": {"purge_weeks": 4}}),
     "constant predictions": (
-        nothing, {"models": [{"kind": "lightgbm", "params": {"n_estimators": 3, "min_data_in_leaf": 1_000_000}}]},
+        nothing,
+        {"models": [{"kind": "lightgbm", "params": {"n_estimators": 3, "min_data_in_leaf": 1_000_000}}]},
     ),
     "an empty live file": (no_rows_live, {}),
-    "a version that is not offered": (nothing, {"data": {"version": "v9.9"}}),
 }
 EXPECTED = {
     "a truncated parquet": "train.parquet",
@@ -111,9 +110,8 @@ EXPECTED = {
     "the alias without its horizon": "alias_horizon",
     "too few eras": "era",
     "a purge below the horizon": "8",
-    "constant predictions": "constant",
+    "constant predictions": "all 3200 predictions of lightgbm",
     "an empty live file": "live",
-    "a version that is not offered": "v9.9",
 }
 
 
@@ -137,17 +135,37 @@ def test_it_is_named_and_nothing_is_sent(case, clean, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "code"), [("a closed round", "round_closed"), ("a server that is down", "server_down")]
+    ("state", "version", "code"), [("closed", "v5.3", "round_closed"), ("open", "v9.9", "incomplete_dataset")]
 )
-def test_a_tournament_that_cannot_be_reached_is_named(name, code, clean, tmp_path):
-    if name == "a server that is down":
-        url = "http://127.0.0.1:9"
-        state = weekly(tiny(tmp_path, run_dir=str(tmp_path / "run"), source={"url": url}), return_state=True)
-    else:
-        with sandbox(clean, tmp_path / "state", round="closed") as address:
-            state = weekly(tiny(tmp_path, run_dir=str(tmp_path / "run"), source={"url": address.url}), return_state=True)
-    assert state.is_failed()
-    assert code in state.message
+def test_a_tournament_that_has_nothing_for_us_is_named(state, version, code, clean, tmp_path):
+    with sandbox(clean, tmp_path / "state", round_spec=RoundSpec(state=state)) as address:
+        settings = tiny(tmp_path, run_dir=str(tmp_path / "run"), source={"url": address.url}, data={"version": version})
+        ended = weekly(settings, return_state=True)
+    assert ended.is_failed()
+    assert code in ended.message
+
+
+def test_a_server_that_is_down_is_named(tmp_path):
+    settings = tiny(tmp_path, run_dir=str(tmp_path / "run"), source={"url": "http://127.0.0.1:9"})
+    ended = weekly(settings, return_state=True)
+    assert ended.is_failed()
+    assert "server_down" in ended.message
+
+
+def test_a_refused_upload_and_a_wrong_key_are_named_and_nothing_is_counted(clean, tmp_path):
+    """One run that meets both: first the PUT is refused, then, continued, the key; what was trained is kept."""
+    with sandbox(clean, tmp_path / "state") as address:
+        settings = tiny(tmp_path, run_dir=str(tmp_path / "run"), source={"url": address.url})
+        requests.post(f"{address.url}/sandbox/faults", json={"put_403": 99}, timeout=10).raise_for_status()
+        refused = weekly(settings, return_state=True)
+        requests.post(f"{address.url}/sandbox/faults", json={"put_403": 0, "wrong_key": 99}, timeout=10)
+        wrong_key = weekly(settings, return_state=True)
+        assert requests.get(f"{address.url}/sandbox/submissions", timeout=10).json() in ([], {"submissions": []})
+        requests.post(f"{address.url}/sandbox/faults", json={"wrong_key": 0}, timeout=10)
+        record = weekly(settings)
+    assert "upload_refused" in refused.message
+    assert "wrong_key" in wrong_key.message
+    assert record["outcome"] == "submitted"
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):

@@ -79,7 +79,9 @@ def test_a_blocked_gate_sends_nothing_and_says_why(tmp_path):
     with receiver() as inbox:
         from tests.tasks.test_alert import webhook
 
-        settings = settings.model_copy(update={"alert": settings.alert.model_copy(update={"block": webhook("held-week", inbox.url)})})
+        settings = settings.model_copy(
+            update={"alert": settings.alert.model_copy(update={"block": webhook("held-week", inbox.url)})}
+        )
         state = weekly(settings, return_state=True)
         assert [("held" in message["text"], "CORR" in message["text"]) for message in inbox.messages] == [(True, True)]
     assert state.name == "Held"

@@ -108,7 +108,7 @@ def test_a_killed_stage_goes_on_at_the_fold_where_it_died(week, tmp_path, monkey
     assert not (tmp_path / "scratch").exists()
 
 
-@pytest.mark.parametrize("damage", ["settings", "content", "note"])
+@pytest.mark.parametrize("damage", ["settings", "content", "values", "note"])
 def test_a_fold_of_other_settings_or_a_damaged_one_is_made_anew(week, tmp_path, damage):
     shutil.copytree(week.folders["lightgbm"], tmp_path / "out")
     arguments = training(week.store, tmp_path / "out", member("lightgbm"))
@@ -117,6 +117,9 @@ def test_a_fold_of_other_settings_or_a_damaged_one_is_made_anew(week, tmp_path, 
     elif damage == "content":
         for path in (tmp_path / "out").glob("fold-*.parquet"):
             path.write_bytes(path.read_bytes()[:-7])
+    elif damage == "values":
+        for path in (tmp_path / "out").glob("fold-*.parquet"):
+            pl.read_parquet(path).with_columns(-pl.col("prediction")).write_parquet(path)
     else:
         for path in (tmp_path / "out").glob("fold-*.json"):
             path.write_text("{")

@@ -48,7 +48,9 @@ def test_a_blocked_gate_is_told_once():
     with receiver() as inbox:
         name = webhook("alert-held", inbox.url)
         holding(RunSettings(alert={"block": name}), return_state=True)
-        assert [("held" in message["text"], "CORR bound" in message["text"]) for message in inbox.messages] == [(True, True)]
+        assert [("held" in message["text"], "CORR bound" in message["text"]) for message in inbox.messages] == [
+            (True, True)
+        ]
 
 
 def test_a_receiver_that_refuses_is_an_error_not_a_success():

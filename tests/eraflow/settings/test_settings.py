@@ -33,7 +33,10 @@ def test_assignments_reach_every_depth_and_do_not_leak_into_the_next_run():
 
 
 def test_models_by_name():
-    assert [model.name for model in settings_from("laptop", {}, ["models=catboost,lightgbm"]).models] == ["catboost", "lightgbm"]
+    assert [model.name for model in settings_from("laptop", {}, ["models=catboost,lightgbm"]).models] == [
+        "catboost",
+        "lightgbm",
+    ]
     kept = settings_from("sandbox", {}, ["models=lightgbm"]).models[0]
     assert kept == RunSettings(profile="sandbox").models[0]
 
@@ -82,5 +85,9 @@ def test_every_field_of_the_form_explains_itself():
     schema = RunSettings.model_json_schema()
     groups = [schema, *schema["$defs"].values()]
     fields = {name: field for group in groups for name, field in group.get("properties", {}).items()}
-    silent = [name for name, field in fields.items() if "description" not in field and "$ref" not in field and "items" not in field]
+    silent = [
+        name
+        for name, field in fields.items()
+        if "description" not in field and "$ref" not in field and "items" not in field
+    ]
     assert silent == []

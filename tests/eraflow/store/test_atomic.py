@@ -42,7 +42,11 @@ def test_a_path_below_a_file_is_named(tmp_path):
 def test_a_full_disk_is_named():
     if not os.path.exists("/dev/full"):
         pytest.skip("no /dev/full here")
-    with pytest.raises(StorageError, match="the disk is full"), storage_errors("/dev/full"), open("/dev/full", "wb") as full:
+    with (
+        pytest.raises(StorageError, match="the disk is full"),
+        storage_errors("/dev/full"),
+        open("/dev/full", "wb") as full,
+    ):
         full.write(b"x" * 100_000)
 
 

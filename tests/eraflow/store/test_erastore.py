@@ -388,6 +388,45 @@ def test_a_folder_that_cannot_be_written_is_named(files, tmp_path):
         store_of(files, tmp_path / "file" / "store")
 
 
+WRITE_AND_MEASURE = """
+import json, sys
+from pathlib import Path
+from eraflow.store.erastore import write_era_store
+def mib(key): return int(Path("/proc/self/status").read_text().split(key + ":")[1].split()[0]) / 1024
+base = mib("VmHWM")
+store = write_era_store([sys.argv[1]], json.loads(sys.argv[2]), [], sys.argv[3])
+print(json.dumps([base, store.matrix().nbytes / 2**20, mib("VmHWM")]))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from /proc")
+@pytest.mark.parametrize("group", [5_000, 200_000])
+def test_peak_memory_stays_near_matrix_and_base(tmp_path, group):
+    rng = np.random.default_rng(0)
+    names = [f"feature_{number}" for number in range(600)]
+    frame = pl.DataFrame(
+        {
+            "id": [f"n{number:015x}" for number in range(200_000)],
+            "era": np.repeat([f"{era:04d}" for era in range(1, 41)], 5_000),
+            **dict.fromkeys(names, rng.integers(0, 5, 200_000, dtype=np.int8)),
+        }
+    )
+    frame.write_parquet(tmp_path / "train.parquet", row_group_size=group)
+    command = [sys.executable, "-c", WRITE_AND_MEASURE, tmp_path / "train.parquet", json.dumps(names), tmp_path / "s"]
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=True)
+    base, matrix, peak = json.loads(done.stdout)
+    assert matrix > 110
+    assert peak <= 1.2 * (base + matrix), (base, matrix, peak)
+
+
+def test_what_a_killed_attempt_left_behind_is_removed(files, tmp_path):
+    (tmp_path / "store").mkdir()
+    for name in (".matrix.npy.0123abcd.tmp", ".matrix.npy.0123abcd.columns"):
+        (tmp_path / "store" / name).write_bytes(b"x")
+    store = store_of(files, tmp_path / "store")
+    assert not list(store.path.glob(".*"))
+
+
 def test_layout_is_plain_json(store):
     layout = json.loads((store.path / "layout.json").read_text())
     assert layout["rows"] == store.n_rows == 600
@@ -405,7 +444,14 @@ def test_tiles_obey_the_footer():
         tiles.Piece(50, 55, False),
     ]
     pieces = tiles.plan_pieces(FakeFooter(), [(0, 55)], 12)  # type: ignore[arg-type]
-    assert [(piece.start, piece.stop) for piece in pieces] == [(0, 10), (10, 22), (22, 34), (34, 46), (46, 55)]
+    assert [(piece.start, piece.stop) for piece in pieces] == [
+        (0, 10),
+        (10, 20),
+        (20, 30),
+        (30, 40),
+        (40, 50),
+        (50, 55),
+    ]
 
 
 @pytest.mark.skipif(not MARKET.is_dir(), reason="the real equities lie beside the repository in some places only")

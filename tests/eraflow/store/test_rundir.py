@@ -10,9 +10,8 @@ from eraflow.store.rundir import RunLockedError, locked, new_run_dir
 
 
 def test_a_second_holder_is_refused_and_a_later_one_is_not(tmp_path):
-    with locked(tmp_path / "run"):
-        with pytest.raises(RunLockedError, match="run_locked"), locked(tmp_path / "run"):
-            pass
+    with locked(tmp_path / "run"), pytest.raises(RunLockedError, match="run_locked"), locked(tmp_path / "run"):
+        pass
     with locked(tmp_path / "run"):
         pass
 

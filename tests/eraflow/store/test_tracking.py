@@ -3,8 +3,6 @@
 import math
 import shutil
 import sqlite3
-import subprocess
-import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -220,25 +218,6 @@ def test_a_copied_home_has_its_own_artifacts(tracker, tmp_path):
     assert len(list(tracker.home.rglob("*.txt"))) == 1
 
 
-def test_a_fresh_home_is_silent_and_calls_nobody(tmp_path):
-    (tmp_path / "a.txt").write_text("a")
-    code = f"""
-import socket, sys, threading
-called = []
-socket.socket.connect = lambda self, address: called.append(address)
-from pathlib import Path
-from eraflow.settings import TrackingSettings
-from eraflow.store.tracking import Tracker
-tracker = Tracker(Path({str(tmp_path / "new home")!r}), TrackingSettings())
-assert "mlflow" not in sys.modules, "mlflow is imported too early"
-with tracker.run("m") as run:
-    run.log_metrics({{"a": 1.0}})
-    run.log_files(Path({str(tmp_path / "a.txt")!r}))
-tracker.link.call("download_artifacts", run.run_id, "a.txt", {str(tmp_path)!r})
-assert not called, called
-assert threading.enumerate() == [threading.main_thread()], threading.enumerate()
-"""
-    environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}  # without the signs of a test or CI machine
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    assert sorted(path.name for path in (tmp_path / "new home").iterdir()) == ["mlartifacts", "mlflow.db"]
+def test_a_fresh_home_is_silent_and_calls_nobody(fresh_home):
+    assert (fresh_home.done.returncode, fresh_home.done.stdout, fresh_home.done.stderr) == (0, "", "")
+    assert sorted(path.name for path in fresh_home.home.iterdir()) == ["mlartifacts", "mlflow.db"]

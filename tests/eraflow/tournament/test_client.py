@@ -97,7 +97,7 @@ def test_a_broken_connection_is_repeated_with_growing_pauses(stub: Stub, time: F
 
 def test_a_server_that_keeps_failing_is_named_after_all_attempts(stub: Stub, time: FakeTime) -> None:
     stub.fail("listDatasets", *[502] * 9)
-    with pytest.raises(ServerFaultError, match="502 .*attempt 3 of 3") as caught:
+    with pytest.raises(ServerFaultError, match=r"502 .*attempt 3 of 3") as caught:
         connect(stub, time).list_files()
     assert stub.asked["listDatasets"] == 3
     assert caught.value.remedy
@@ -107,7 +107,7 @@ def test_a_server_that_is_down_is_named(time: FakeTime) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         url = f"http://127.0.0.1:{free.getsockname()[1]}"
     tournament = Tournament(Endpoint(url), attempts=2, sleep=time.sleep, clock=time.clock)
-    with pytest.raises(ServerDownError, match="cannot reach .*Connection refused"):
+    with pytest.raises(ServerDownError, match=r"cannot reach .*Connection refused"):
         tournament.current_round()
     assert len(time.pauses) == 1
 
@@ -177,9 +177,12 @@ def test_two_clients_at_once_keep_to_their_own_server(time: FakeTime) -> None:
     with stub_server() as one, stub_server() as two:
         one.files, two.files = {"v1/a.json": b""}, {"v2/b.json": b""}
         one.fail("account", HANG)  # a call that hangs for one must not hold up or divert the other
-        hanging = threading.Thread(
-            target=lambda: pytest.raises(TournamentError, connect(one, FakeTime(), call_seconds=1, attempts=1).models)
-        )
+
+        def hang() -> None:
+            with pytest.raises(DeadlineError):
+                connect(one, FakeTime(), call_seconds=1, attempts=1).models()
+
+        hanging = threading.Thread(target=hang)
         hanging.start()
         seen: dict[str, list[str]] = {"one": [], "two": []}
 
@@ -225,11 +228,16 @@ def test_the_secret_is_in_no_text(stub: Stub, time: FakeTime, caplog: pytest.Log
         pickle.dumps(tournament)
 
 
-def test_the_root_logger_and_other_users_of_numerapi_are_left_alone(stub: Stub, time: FakeTime) -> None:
+def test_the_root_logger_stays_as_it_was(stub: Stub, time: FakeTime, monkeypatch: pytest.MonkeyPatch) -> None:
     root = logging.getLogger()
-    before = (list(root.handlers), root.level)
+    monkeypatch.setattr(root, "handlers", [])  # as in a program that has not set up logging
+    level = root.level
+    connect(stub, time).models()
+    assert (root.handlers, root.level) == ([], level)
+
+
+def test_other_users_of_numerapi_are_left_alone(stub: Stub, time: FakeTime) -> None:
     tournament = connect(stub, time)
-    assert (list(root.handlers), root.level) == before
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
     logger = logging.getLogger("numerapi.utils")
@@ -271,7 +279,7 @@ def test_waiting_for_a_round_polls_and_says_so(stub: Stub, time: FakeTime) -> No
 def test_a_round_that_does_not_open_in_time(stub: Stub, time: FakeTime) -> None:
     stub.no_round = True
     stub.upcoming = [round_row(1405, timedelta(hours=6))]
-    with pytest.raises(RoundClosedError, match="no round is open; the next one opens at 20.*waited 2 min"):
+    with pytest.raises(RoundClosedError, match=r"no round is open; the next one opens at 20.*waited 2 min"):
         connect(stub, time).wait_for_round(150, 60)
     assert time.pauses == [60.0, 60.0, 30.0]
 
@@ -281,7 +289,7 @@ def test_a_round_not_yet_open_and_one_already_closed(stub: Stub, time: FakeTime)
     with pytest.raises(RoundClosedError, match="round 1404 is not open yet; it opens at"):
         connect(stub, time).wait_for_round(0, 60)
     stub.rounds = [round_row(1404, timedelta(hours=-9))]
-    with pytest.raises(RoundClosedError, match="round 1404 closed at .*does not tell"):
+    with pytest.raises(RoundClosedError, match=r"round 1404 closed at .*does not tell"):
         connect(stub, time).wait_for_round(0, 60)
 
 
@@ -291,7 +299,7 @@ def test_the_next_opening_may_stay_unknown(stub: Stub, time: FakeTime) -> None:
         {"errors": [{"message": "Current round not open for submissions"}]},
         {"errors": [{"message": "unknown argument status"}]},
     )
-    with pytest.raises(RoundClosedError, match="not known .*unknown argument status"):
+    with pytest.raises(RoundClosedError, match=r"not known .*unknown argument status"):
         connect(stub, time).wait_for_round(0, 60)
 
 

@@ -200,6 +200,14 @@ def test_a_champion_is_beaten_only_where_the_difference_is_significant():
     assert decide(sound(corr=ours), champion=measured(ours - wave(0.004, std=0.004, seed=5))).passed
 
 
+def test_rounding_is_not_a_finding():
+    rounding = np.full(ERAS, -1e-17) * np.linspace(0.9, 1.1, ERAS)
+    ours = wave(0.02)
+    verdict = decide(sound(corr=ours, bmc=rounding, mmc=rounding), champion=measured(ours - rounding))
+    assert verdict.passed
+    assert "not distinguishable" in rule(verdict, "champion").text
+
+
 def test_the_champion_is_compared_on_common_eras_only():
     verdict = decide(sound(), champion=measured(wave(0.05, n=300), first=301))
     assert (rule(verdict, "champion").eras, rule(verdict, "champion").first_era) == (30, "0301")

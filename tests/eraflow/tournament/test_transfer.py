@@ -83,6 +83,26 @@ def parquet(seed: int, rows: int = 4000) -> bytes:
     return sink.getvalue().to_pybytes()
 
 
+def splice() -> bytes:
+    """What resuming yesterday's transfer gives: the head of one day's file, the rest of another's."""
+    one, two = (
+        pa.table(
+            {
+                "feature_a": [(seed + row * row) % 97 for row in range(4000)],
+                "id": [f"n{seed * row}" for row in range(4000)],
+            }
+        )
+        for seed in (3, 999)
+    )
+    contents = []
+    for table in (one, two):
+        sink = pa.BufferOutputStream()
+        pq.write_table(table, sink, row_group_size=1000)
+        contents.append(sink.getvalue().to_pybytes())
+    half = min(map(len, contents)) // 2
+    return contents[0][:half] + contents[1][half:]
+
+
 def connect(stub: Stub, time: FakeTime, **options: Any) -> Tournament:
     settings = {"call_seconds": 5, "transfer_seconds": 60, "attempts": 3, "clock": time.clock, "jitter": lambda: 0.5}
     return Tournament(Endpoint(stub.url, PUBLIC, SECRET), sleep=time.sleep, **{**settings, **options})
@@ -179,6 +199,7 @@ def test_a_broken_transfer_goes_on_where_it_broke(stub: Stub, time: FakeTime, pl
     connect(stub, time, log=lines.append).download(NAME, place, verify_parquet)
     assert place.read_bytes() == stub.files[NAME]
     assert stub.asked["206"] == 1
+    assert stub.if_ranges == ['"day-1"']
     assert any("going on after 30000 of" in line for line in lines)
 
 
@@ -219,7 +240,7 @@ def _ignores_range(handler: Handler, content: bytes) -> None:
 
 def _wrong_start(handler: Handler, content: bytes) -> None:
     size = len(content)
-    handler.reply(206, content[100:], ETag='"day-1"', Content_Range=f"bytes 100-{size - 1}/{size}")
+    handler.reply(206, content[100 : 100 + size - 30_000], ETag='"day-1"', Content_Range=f"bytes 100-{size - 1}/{size}")
 
 
 def _wrong_total(handler: Handler, content: bytes) -> None:
@@ -263,14 +284,14 @@ def test_a_server_that_answers_a_range_wrongly_is_not_believed(
 
 def test_a_file_that_always_breaks_off_ends_in_its_name(stub: Stub, time: FakeTime, place: Path) -> None:
     stub.serve = lambda handler, name, content: handler.send_part(content[:500], len(content))
-    with pytest.raises(DownloadCorruptError, match="broke off.*attempt 3 of 3"):
+    with pytest.raises(DownloadCorruptError, match=r"broke off.*attempt 3 of 3"):
         connect(stub, time).download(NAME, place, verify_parquet)
     assert names(place) == set()
 
 
 def test_a_server_that_announces_too_little_is_found_out(stub: Stub, time: FakeTime, place: Path) -> None:
     stub.serve = lambda handler, name, content: handler.reply(200, content[:30_000])
-    with pytest.raises(DownloadCorruptError, match="faulty: .*PAR1 is missing.*fetched twice"):
+    with pytest.raises(DownloadCorruptError, match=r"faulty: .*PAR1 is missing.*fetched twice"):
         connect(stub, time).download(NAME, place, verify_parquet)
     assert stub.asked["GET"] == 2  # the same bytes twice: not fetched a third time
     assert names(place) == set()
@@ -314,7 +335,7 @@ def test_the_file_server_s_refusals_and_faults_have_names(stub: Stub, time: Fake
     assert stub.asked["GET"] == 1
     assert "secret" not in str(caught.value)
     stub.fail("GET", *[503] * 3)
-    with pytest.raises(ServerFaultError, match="503 .*attempt 3 of 3"):
+    with pytest.raises(ServerFaultError, match=r"503 .*attempt 3 of 3"):
         connect(stub, time).download(NAME, place, verify_parquet)
     stub.fail("GET", *[DROP] * 3)
     with pytest.raises(ServerDownError, match="no connection") as caught_down:
@@ -334,7 +355,7 @@ def test_silence_and_slowness_end_at_a_deadline(stub: Stub, time: FakeTime, plac
         handler.stub.released.wait(5)
 
     stub.serve = stall
-    with pytest.raises(DownloadBrokenError, match="timed? ?out|timeout"):
+    with pytest.raises(DownloadBrokenError, match=r"timed? ?out|timeout"):
         connect(stub, time, call_seconds=0.3, attempts=1).download(NAME, place, verify_parquet)
 
     def drip(handler: Handler, name: str, content: bytes) -> None:
@@ -425,7 +446,6 @@ def test_damaged_parquet_is_found(tmp_path: Path) -> None:
     path, good = tmp_path / "f.parquet", parquet(1)
     path.write_bytes(good)
     verify_parquet(path)
-    other = parquet(2, rows=3000)
     half = len(good) // 2
     for damaged in (
         b"",
@@ -436,7 +456,7 @@ def test_damaged_parquet_is_found(tmp_path: Path) -> None:
         good + b"more",
         b"XXXX" + good[4:],
         good[:4] + b"\0" * 4000 + good[4004:],
-        good[: -len(good) // 8] + other[-len(good) // 8 :],
+        splice(),
         good[:-8] + (10**9).to_bytes(4, "little") + b"PAR1",
     ):
         path.write_bytes(damaged)
@@ -448,7 +468,7 @@ def test_other_files(tmp_path: Path) -> None:
     path = tmp_path / "features.json"
     for content in (b"", b"{", b"{}", b"[]", b"3", b"\xff\xfe{}", b'{"a": 1'):
         path.write_bytes(content)
-        with pytest.raises(DownloadCorruptError, match="features.json"):
+        with pytest.raises(DownloadCorruptError, match=r"features.json"):
             verify_json(path)
     path.write_bytes(b'{"feature_sets": {}}')
     verify_json(path)
@@ -501,14 +521,14 @@ def test_a_closed_round_is_refused_before_anything_is_sent(stub: Stub, time: Fak
     with pytest.raises(RoundClosedError, match="no round is open"):
         tournament.submit(csv, "model-1", 1404, 60)
     stub.no_round, stub.rounds = False, [round_row(1405)]
-    with pytest.raises(RoundClosedError, match="are for round 1404, the open round is 1405.*nothing was sent"):
+    with pytest.raises(RoundClosedError, match=r"are for round 1404, the open round is 1405.*nothing was sent"):
         tournament.submit(csv, "model-1", 1404, 60)
     assert stub.asked["submission_upload_auth"] == stub.asked["PUT"] == stub.asked["create_submission"] == 0
 
 
 def test_a_403_on_the_put_is_named_and_nothing_is_filed(stub: Stub, time: FakeTime, csv: Path) -> None:
     stub.fail("PUT", 403, 403, 403)
-    with pytest.raises(UploadRefusedError, match="403 .*nothing was submitted") as caught:
+    with pytest.raises(UploadRefusedError, match=r"403 .*nothing was submitted") as caught:
         connect(stub, time).submit(csv, "model-1", 1404, 60)
     assert stub.asked["create_submission"] == 0
     assert stub.asked["PUT"] == 1
@@ -521,7 +541,7 @@ def test_a_put_that_fails_for_a_passing_reason_is_repeated(stub: Stub, time: Fak
     assert (stub.asked["PUT"], stub.asked["create_submission"]) == (3, 1)
     stub.fail("PUT", *[500] * 9)
     csv.write_bytes(csv.read_bytes() + b"n3,0.5000000000\n")
-    with pytest.raises(UploadRefusedError, match="500 .*attempt 3 of 3"):
+    with pytest.raises(UploadRefusedError, match=r"500 .*attempt 3 of 3"):
         connect(stub, time).submit(csv, "model-1", 1404, 60)
     assert stub.asked["create_submission"] == 1
 
@@ -540,7 +560,7 @@ def test_a_registration_that_did_not_arrive_is_repeated(stub: Stub, time: FakeTi
     assert stub.asked["create_submission"] == 3
     csv.write_bytes(csv.read_bytes() + b"n3,0.5000000000\n")
     stub.fail("create_submission", *[502] * 9)
-    with pytest.raises(ServerFaultError, match="registering .*attempt 3 of 3"):
+    with pytest.raises(ServerFaultError, match=r"registering .*attempt 3 of 3"):
         connect(stub, time).submit(csv, "model-1", 1404, 60)
 
 
@@ -571,7 +591,7 @@ def test_a_rejected_submission_may_be_sent_again(stub: Stub, time: FakeTime, csv
 
 def test_no_decision_in_time_names_the_submission(stub: Stub, time: FakeTime, csv: Path) -> None:
     stub.states = ["pending", "validating"]
-    with pytest.raises(DeadlineError, match="submission sub-1 was sent, but not accepted within 60 s.*validating"):
+    with pytest.raises(DeadlineError, match=r"submission sub-1 was sent, but not accepted within 60 s.*validating"):
         connect(stub, time).submit(csv, "model-1", 1404, 60)
     assert sum(time.pauses) == pytest.approx(60)
     stub.states = ["success"]
@@ -603,7 +623,7 @@ def test_an_upload_filed_under_another_round_is_told(stub: Stub, time: FakeTime,
 
 
 def test_a_missing_csv_is_named(stub: Stub, time: FakeTime, tmp_path: Path) -> None:
-    with pytest.raises(StorageError, match="cannot read .*none.csv"):
+    with pytest.raises(StorageError, match=r"cannot read .*none.csv"):
         connect(stub, time).submit(tmp_path / "none.csv", "model-1", 1404, 60)
 
 

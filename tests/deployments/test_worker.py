@@ -1,0 +1,146 @@
+"""The road of a participant who lets it run every week: server, deployments, schedules, worker, runs, alerts."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from tests.deployments.serverworker import ROOT, server, worker
+from tests.weeks import TINY, receiver, tiny
+
+pytestmark = [pytest.mark.server, pytest.mark.slow]
+
+SAVE_BLOCK = """
+import sys
+from prefect.blocks.notifications import CustomWebhookNotificationBlock
+CustomWebhookNotificationBlock(
+    name="alert", url=sys.argv[1], method="POST", json_data={"text": "{{subject}} | {{body}}"}
+).save("alert", overwrite=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def road(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("road")
+    with server(folder) as running, worker(running, folder):
+        running.prefect("deploy", "--all")
+        yield running, folder
+
+
+def deployment_id(running, name):
+    return next(entry["id"] for entry in running.post("/deployments/filter") if entry["name"] == name)
+
+
+def test_scheduled_runs_appear_for_both_deployments(road):
+    """With a wrong sqlalchemy the scheduler stays silent for ever and manual runs still work."""
+    running, _ = road
+    wanted = {deployment_id(running, "weekly"), deployment_id(running, "daily")}
+    deadline = time.monotonic() + 60
+    while True:
+        runs = running.post("/flow_runs/filter", {"flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}})
+        scheduled = [run for run in runs if run["auto_scheduled"]]
+        if wanted <= {run["deployment_id"] for run in scheduled}:
+            break
+        assert time.monotonic() < deadline, runs
+        time.sleep(1)
+    assert deployment_id(running, "sandbox") not in {run["deployment_id"] for run in scheduled}
+    assert {run["expected_start_time"][11:16] for run in scheduled} == {"12:00"}
+
+
+def test_a_run_from_the_command_line_finishes(road):
+    running, folder = road
+    settings = {**TINY, "home": str(folder / "home"), "run_dir": str(folder / "cli-run")}
+    told = running.prefect("deployment", "run", "weekly/sandbox", "-p", f"settings={json.dumps(settings)}")
+    assert "Created flow run" in told
+    newest = running.post("/flow_runs/filter", {"sort": "START_TIME_DESC", "limit": 1})
+    run_id = next(
+        run["id"]
+        for run in running.post("/flow_runs/filter")
+        if run["deployment_id"] == deployment_id(running, "sandbox")
+    )
+    state = running.wait_for_run(run_id, {"COMPLETED", "FAILED", "CRASHED"}, 180)
+    assert state["type"] == "COMPLETED", (newest, state)
+    assert json.loads((folder / "cli-run" / "record.json").read_text())["outcome"] == "submitted"
+    keys = {artifact["key"] for artifact in running.post("/artifacts/filter")}
+    assert {"cumulative-corr", "models", "verdict", "submission", "attempts-train-lightgbm"} <= keys
+
+
+def test_a_run_from_the_form_with_every_field_filled_in_finishes(road):
+    """The form in the UI sends the settings whole; this is the request that it makes."""
+    running, folder = road
+    filled = json.loads(tiny(folder / "home", run_dir=str(folder / "form-run")).model_dump_json())
+    made = running.post(
+        f"/deployments/{deployment_id(running, 'sandbox')}/create_flow_run",
+        {"parameters": {"settings": filled}, "state": {"type": "SCHEDULED"}},
+    )
+    state = running.wait_for_run(made["id"], {"COMPLETED", "FAILED", "CRASHED"}, 180)
+    assert state["type"] == "COMPLETED", state
+    assert json.loads((folder / "form-run" / "record.json").read_text())["outcome"] == "submitted"
+
+
+def test_the_form_knows_every_setting_and_its_meaning(road):
+    running, _ = road
+    schema = running.get(f"/deployments/{deployment_id(running, 'weekly')}")["parameter_openapi_schema"]
+    definitions = schema["definitions"]
+    assert {"windows", "gate", "machine", "data"} <= set(definitions["RunSettings"]["properties"])
+    assert definitions["GateSettings"]["properties"]["on_block"]["enum"] == ["hold", "champion"]
+    assert definitions["GateSettings"]["properties"]["corr_bound"]["description"]
+
+
+def test_a_killed_flow_process_is_told_and_its_children_end(road):
+    running, folder = road
+    with receiver() as inbox:
+        subprocess.run([sys.executable, "-c", SAVE_BLOCK, inbox.url], env=running.env, cwd=ROOT, check=True)
+        settings = {
+            **TINY,
+            "home": str(folder / "home"),
+            "run_dir": str(folder / "killed"),
+            "alert": {"block": "custom-webhook/alert"},
+        }
+        settings["models"] = [{"kind": "lightgbm", "params": {"n_estimators": 5000}}]
+        made = running.post(
+            f"/deployments/{deployment_id(running, 'sandbox')}/create_flow_run",
+            {"parameters": {"settings": settings}, "state": {"type": "SCHEDULED"}},
+        )
+        child = wait_for_child("train_model", 120)
+        flow = flow_process(child)
+        os.kill(flow.pid, signal.SIGKILL)
+        state = running.wait_for_run(made["id"], {"CRASHED"}, 60)
+        deadline = time.monotonic() + 60
+        while not inbox.messages and time.monotonic() < deadline:
+            time.sleep(0.5)
+        gone, alive = psutil.wait_procs([child], timeout=15)
+        assert alive == []
+    assert state["type"] == "CRASHED"
+    assert ["crashed" in message["text"].lower() for message in inbox.messages] == [True]
+
+
+def wait_for_child(function, seconds):
+    """The stage's child process that runs `function`."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        for process in psutil.process_iter(["cmdline"]):
+            command = process.info["cmdline"] or []
+            if "eraflow.machine.child" in command and names_function(command, function):
+                return process
+        time.sleep(0.2)
+    raise AssertionError(f"no child runs {function}")
+
+
+def names_function(command, function):
+    folder = command[command.index("eraflow.machine.child") + 1]
+    try:
+        with open(os.path.join(folder, "spec.json"), encoding="utf-8") as handle:
+            return function in handle.read() and "killed" in folder
+    except OSError:
+        return False
+
+
+def flow_process(child):
+    """The process that runs the flow: the stage's parent."""
+    return psutil.Process(child.pid).parent()
