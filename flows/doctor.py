@@ -99,7 +99,7 @@ def _machine(home: Path) -> Iterator[Check]:
     limit = "" if found.container_limit_mb is None else f", container limit {found.container_limit_mb:,.0f} MiB"
     yield Check("cores", "ok", str(found.cores))
     for profile in PROFILES:
-        wanted = RunSettings(profile=profile).machine  # type: ignore[arg-type]
+        wanted = RunSettings(profile=profile).machine
         budget = memory_budget_mb(found, wanted)
         good = wanted.memory_mb is None or budget >= wanted.memory_mb
         yield Check(
@@ -111,9 +111,7 @@ def _machine(home: Path) -> Iterator[Check]:
             else f"the profile would use {wanted.memory_mb:,}: close programs, or choose a smaller feature set",
         )
     enough = found.disk_free_mb >= MEDIUM_SET_DISK_MB
-    remedy = (
-        "" if enough else f"Numerai's medium set needs about {MEDIUM_SET_DISK_MB:,} MiB; --profile sandbox needs 500"
-    )
+    remedy = "" if enough else f"Numerai's medium set needs about {MEDIUM_SET_DISK_MB:,} MiB; sandbox: 500"
     yield Check("disk", "ok" if enough else "warning", f"{found.disk_free_mb:,.0f} MiB free", remedy)
     gpus = ", ".join(f"{gpu.name} ({gpu.vram_total_mb:,.0f} MiB)" for gpu in found.gpus)
     yield Check("gpu", "ok", gpus or "none; models are trained on the CPU")

@@ -60,8 +60,14 @@ def _with_eras(metric: dict[str, Any] | None) -> str:
 
 def _verdict(verdict: dict[str, Any]) -> str:
     lines = ["The gate passed." if verdict["passed"] else "The gate BLOCKED."]
-    lines += [f"  {'ok     ' if rule['passed'] else 'BLOCKED'}  {rule['text']}" for rule in verdict["rules"]]
+    lines += [f"  {_rule_state(rule):<10}  {rule['text']}" for rule in verdict["rules"]]
     return "\n".join(lines)
+
+
+def _rule_state(rule: dict[str, Any]) -> str:
+    if not rule["passed"]:
+        return "BLOCKED"
+    return "ok" if rule["judged"] else "not judged"
 
 
 def _stages(stages: dict[str, Any]) -> str:

@@ -7,7 +7,7 @@ prefect deployment run weekly/weekly    through a worker; the settings are a for
 from typing import Any
 
 from prefect import flow
-from prefect.states import State
+from prefect.client.schemas.objects import State
 
 from eraflow.settings import RunSettings
 from tasks.alert import tell_of_trouble

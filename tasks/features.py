@@ -9,7 +9,7 @@ from prefect import get_run_logger, task
 
 from eraflow.attempt import Work
 from eraflow.store.stage import StageRecord
-from eraflow.tournament.eras import Window, walk_forward
+from eraflow.tournament.eras import Window, final_eras, walk_forward
 from eraflow.tournament.schema import Contract
 from tasks.refresh import Data
 from tasks.run import Run
@@ -54,4 +54,6 @@ def build_features(run: Run, data: Data) -> Features:
         windows[-1].test[-1],
         windows[0].purge_weeks,
     )
-    return Features(record, contract, tuple(windows), tuple(contract.resolved_eras[::stride]))
+    return Features(
+        record, contract, tuple(windows), final_eras(contract.resolved_eras, settings.windows, stride=stride)
+    )

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from prefect import get_run_logger, task
-from prefect.states import Failed, State
+from prefect.client.schemas.objects import State
+from prefect.states import Failed
 
 from eraflow.store.atomic import write_json
 from eraflow.store.stage import StageRecord
@@ -59,7 +60,7 @@ def decide(
     write_json(run.path / "gate" / "verdict.json", verdict.as_dict())
     show_verdict(verdict)
     for rule in verdict.rules:
-        get_run_logger().info("gate %s %s", "passed" if rule.passed else "BLOCKED", rule.text)
+        get_run_logger().info("gate %s %s", rule.state if rule.passed else "BLOCKED", rule.text)
     return verdict
 
 

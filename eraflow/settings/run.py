@@ -150,7 +150,7 @@ class TrackingSettings(Section):
 
 
 def _default_models() -> list[ModelSettings]:
-    return [ModelSettings(kind=kind) for kind in ("lightgbm", "xgboost", "catboost")]  # type: ignore[arg-type]
+    return [ModelSettings(kind=kind) for kind in ("lightgbm", "xgboost", "catboost")]
 
 
 class RunSettings(Section):

@@ -21,8 +21,9 @@ class TournamentError(EraflowError):
     retry_after: float | None = None  # seconds the server asked us to wait, when it said so
 
     def after(self, attempts: int) -> Self:
-        """The same error, saying how often it was met."""
-        return type(self)(f"{self.problem} (attempt {attempts} of {attempts})", self.remedy) if attempts > 1 else self
+        """A copy of this error that says how often it was met."""
+        met = f" (attempt {attempts} of {attempts})" if attempts > 1 else ""
+        return type(self)(f"{self.problem}{met}", self.remedy)
 
 
 class ServerDownError(TournamentError):

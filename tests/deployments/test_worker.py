@@ -114,7 +114,7 @@ def test_a_killed_flow_process_is_told_and_its_children_end(road):
         deadline = time.monotonic() + 60
         while not inbox.messages and time.monotonic() < deadline:
             time.sleep(0.5)
-        gone, alive = psutil.wait_procs([child], timeout=15)
+        _, alive = psutil.wait_procs([child], timeout=15)
         assert alive == []
     assert state["type"] == "CRASHED"
     assert ["crashed" in message["text"].lower() for message in inbox.messages] == [True]
