@@ -48,11 +48,28 @@ def show_models(table: Sequence[Mapping[str, Any]]) -> None:
 
 
 def show_verdict(verdict: Verdict) -> None:
-    """The verdict: each rule with its figure, its bound and the eras it rests on."""
+    """The verdict: a table of figures, then each rule in words, because a long cell would be cut off."""
     head = "# Passed" if verdict.passed else "# Blocked"
-    rows = [[rule.state if rule.passed else "**blocked**", rule.name, rule.kind, rule.text] for rule in verdict.rules]
-    text = f"{head}\n\n{markdown_table(['', 'rule', 'kind', 'what it says'], rows)}\n\n{verdict.note}"
+    headers = ["", "rule", "kind", "figure", "bound", "threshold", "eras"]
+    rows = [
+        [
+            rule.state if rule.passed else "**blocked**",
+            rule.name,
+            rule.kind,
+            _figure(rule.figure),
+            _figure(rule.bound),
+            _figure(rule.threshold),
+            rule.eras,
+        ]
+        for rule in verdict.rules
+    ]
+    words = "\n".join(f"- {rule.text}" for rule in verdict.rules)
+    text = f"{head}\n\n{markdown_table(headers, rows)}\n\n{words}\n\n{verdict.note}"
     create_markdown_artifact(text, key="verdict", description=f"Round {verdict.round_number}")
+
+
+def _figure(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
 
 
 def show_submission(submission: Mapping[str, Any], round_number: int) -> None:

@@ -20,7 +20,7 @@ from tasks.run import Run
 from tasks.stage import STAGE_TASK, run_stage
 
 
-@task(name="backtest", **STAGE_TASK)
+@task(name="backtest", task_run_name="backtest", **STAGE_TASK)
 def backtest(
     run: Run, data: Data, features: Features, members: Sequence[StageRecord], blended: StageRecord
 ) -> StageRecord:

@@ -13,7 +13,7 @@ from tasks.run import Run
 from tasks.stage import STAGE_TASK, run_stage
 
 
-@task(name="blend", **STAGE_TASK)
+@task(name="blend", task_run_name="blend", **STAGE_TASK)
 def blend(run: Run, features: Features, members: Sequence[StageRecord]) -> StageRecord:
     """The blend's out-of-fold predictions and the ensemble folder that predicts live."""
     names = {record.name.removeprefix("train-"): record for record in members}

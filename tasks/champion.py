@@ -23,7 +23,7 @@ class NoChampionError(EraflowError):
     code = "no_champion"
 
 
-@task(name="champion-scores", **LIGHT_TASK)
+@task(name="champion-scores", task_run_name="champion-scores", **LIGHT_TASK)
 def champion_scores(run: Run, features: Features) -> ModelScores | None:
     """The champion's out-of-fold scores, when it was made for the same target; None before the first shipment."""
     if not run.settings.tracking.enabled:
@@ -35,7 +35,7 @@ def champion_scores(run: Run, features: Features) -> ModelScores | None:
     return ModelScores.from_dict(champion.scores[BLEND])
 
 
-@task(name="fetch-champion", **LIGHT_TASK)
+@task(name="fetch-champion", task_run_name="fetch-champion", **LIGHT_TASK)
 def fetch_champion(run: Run, round_now: Round) -> Shipment:
     """The champion's verified files in `RUN_DIR/champion`, with its own verdict carried over to this round.
 

@@ -31,7 +31,7 @@ class Features:
         return self.record.path / "store"
 
 
-@task(name="features", **STAGE_TASK)
+@task(name="features", task_run_name="features", **STAGE_TASK)
 def build_features(run: Run, data: Data) -> Features:
     """Write the era store and cut the windows; too few eras end the run before any training."""
     contract, settings = data.contract, run.settings

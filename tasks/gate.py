@@ -35,7 +35,7 @@ class Shipment:
     verdict: Verdict
 
 
-@task(name="gate", **LIGHT_TASK)
+@task(name="gate", task_run_name="gate", **LIGHT_TASK)
 def decide(
     run: Run,
     features: Features,

@@ -17,7 +17,7 @@ from eraflow.tournament.client import Round, Tournament
 from eraflow.tournament.schema import Contract, DataFiles, check_contract
 from eraflow.tournament.transfer import Receipt, verify_json, verify_parquet
 from tasks.run import Run
-from tasks.stage import LIGHT_TASK
+from tasks.stage import LIGHT_TASK, in_words
 from tasks.tournament import source_key
 
 MANDATORY = ("features.json", "train.parquet", "validation.parquet", "live.parquet")
@@ -28,6 +28,7 @@ OPTIONAL = (
     "meta_model.parquet",
 )
 ROUNDS_KEPT = 2
+SAY_EVERY_SECONDS = 10.0
 
 
 class IncompleteDatasetError(EraflowError):
@@ -45,7 +46,7 @@ class Data:
     signature: str
 
 
-@task(name="refresh", **LIGHT_TASK)
+@task(name="refresh", task_run_name="refresh", **LIGHT_TASK)
 def refresh(run: Run, tournament: Tournament, round_now: Round) -> Data:
     """Download what changed, reuse what is proven unchanged, and check the contract."""
     logger = get_run_logger()
@@ -65,7 +66,7 @@ def refresh(run: Run, tournament: Tournament, round_now: Round) -> Data:
     return Data(files, contract, signature)
 
 
-@task(name="refresh-live", **LIGHT_TASK)
+@task(name="refresh-live", task_run_name="refresh-live", **LIGHT_TASK)
 def refresh_live(run: Run, tournament: Tournament, round_now: Round) -> Path:
     """Download only the live file of this round, for a prediction with the champion."""
     version = run.settings.data.version
@@ -97,10 +98,27 @@ def _place(root: Path, name: str, round_number: int) -> Path:
 def _fetch(tournament: Tournament, name: str, place: Path, log: Callable[[str], None]) -> Receipt:
     started = time.monotonic()
     verify = verify_json if name.endswith(".json") else verify_parquet
-    receipt = tournament.download(name, place, verify)
+    receipt = tournament.download(name, place, verify, DownloadShown(name, log))
     how = "unchanged" if receipt.reused else f"{receipt.bytes / 1e6:.1f} MB in {time.monotonic() - started:.1f} s"
     log(f"{name} {how}")
     return receipt
+
+
+class DownloadShown:
+    """A log line every ten seconds of a long download, with the time left."""
+
+    def __init__(self, name: str, log: Callable[[str], None]) -> None:
+        self.name, self.log = name, log
+        self.started = self.said = time.monotonic()
+
+    def __call__(self, done: int, total: int) -> None:
+        """Take the bytes that are there and the bytes in all."""
+        now = time.monotonic()
+        if now - self.said < SAY_EVERY_SECONDS or not 0 < done <= total:
+            return
+        self.said = now
+        left = (now - self.started) * (total - done) / done
+        self.log(f"{self.name} {done / 1e6:,.0f} of {total / 1e6:,.0f} MB, {in_words(left)} left")
 
 
 def _drop_old_rounds(root: Path, current: int, log: Callable[[str], None]) -> None:

@@ -25,7 +25,7 @@ def tracker(run: Run) -> Tracker:
     return Tracker(run.settings.home_path, run.settings.tracking)
 
 
-@task(name="track", **LIGHT_TASK)
+@task(name="track", task_run_name="track", **LIGHT_TASK)
 def track(
     run: Run,
     features: Features,
@@ -85,7 +85,7 @@ def _log_stage(logged: Any, record: StageRecord, scores: ModelScores) -> None:
     logged.log_metrics(figures)
 
 
-@task(name="register", **LIGHT_TASK)
+@task(name="register", task_run_name="register", **LIGHT_TASK)
 def register(
     run: Run,
     blended: StageRecord,

@@ -9,7 +9,7 @@ from tasks.run import Run
 from tasks.stage import LIGHT_TASK
 
 
-@task(name="wait-for-round", **LIGHT_TASK)
+@task(name="wait-for-round", task_run_name="wait-for-round", **LIGHT_TASK)
 def wait_for_round(run: Run, tournament: Tournament) -> Round:
     """The open round. Opening times drift, so it is polled until the deadline of the settings."""
     waiting = run.settings.round

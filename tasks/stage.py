@@ -67,7 +67,7 @@ class ProgressShown:
             return
         self.last = time.monotonic()
         percent = 100.0 * progress.done / max(progress.total, 1)
-        left = f", {_duration(progress.seconds_left)} left" if progress.seconds_left is not None else ""
+        left = f", {in_words(progress.seconds_left)} left" if progress.seconds_left is not None else ""
         self.log(f"{self.name} {progress.label} {percent:.0f} %{left}")
         self._show(percent)
 
@@ -88,7 +88,8 @@ class ProgressShown:
             self._show(100.0)
 
 
-def _duration(seconds: float) -> str:
+def in_words(seconds: float) -> str:
+    """Seconds as people say them: `2 min 5 s`."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -35,7 +35,7 @@ class Submission:
         return {"file": self.record.as_dict(), "state": None if self.state is None else self.state.as_dict()}
 
 
-@task(name="write-submission", **LIGHT_TASK)
+@task(name="write-submission", task_run_name="write-submission", **LIGHT_TASK)
 def write_checked_submission(run: Run, first: StageRecord, second: StageRecord, live: Path) -> SubmissionRecord:
     """`RUN_DIR/submission/submission.csv` and its record, after all checks.
 
@@ -68,7 +68,7 @@ def live_ids(live: Path) -> list[str]:
     return pl.read_parquet(live, columns=["id"])["id"].to_list()
 
 
-@task(name="submit", **LIGHT_TASK)
+@task(name="submit", task_run_name="submit", **LIGHT_TASK)
 def submit(
     run: Run, tournament: Tournament, round_now: Round, shipped: Shipment, record: SubmissionRecord
 ) -> Submission:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,8 @@ from tasks.run import Run
 def open_tournament(run: Run) -> Iterator[Tournament]:
     """A client for the place that the settings name. A sandbox started here ends with the block."""
     source = run.settings.source
+    if source.kind == "sandbox":
+        _no_proxy_for_loopback()
     if source.kind == "sandbox" and source.url is None:
         folder, state = _sandbox_folders(run.settings)
         with sandbox(folder, state, version=run.settings.data.version) as address:
@@ -32,6 +35,14 @@ def open_tournament(run: Run) -> Iterator[Tournament]:
         yield _client(run, Endpoint(source.url, *SANDBOX_KEYS))
     else:
         yield _client(run, Endpoint(source.url, *numerai_keys(source.keys_block)))
+
+
+def _no_proxy_for_loopback() -> None:
+    """A proxy of the user's must not be asked for 127.0.0.1: it would look on its own machine."""
+    for name in ("NO_PROXY", "no_proxy"):
+        known = [entry for entry in os.environ.get(name, "").split(",") if entry]
+        if "*" not in known:
+            os.environ[name] = ",".join(dict.fromkeys([*known, "127.0.0.1", "localhost"]))
 
 
 def _client(run: Run, endpoint: Endpoint) -> Tournament:

@@ -24,12 +24,8 @@ from eraflow.tournament.api_errors import (
     DownloadRefusedError,
     NoSuchFileError,
     OverallDeadlineError,
-    RoundClosedError,
     ServerDownError,
     ServerFaultError,
-    SubmissionRejectedError,
-    UploadRefusedError,
-    WrongKeyError,
 )
 from eraflow.tournament.client import Endpoint, Tournament
 from eraflow.tournament.filecheck import verifier, verify_json, verify_parquet, verify_some
@@ -42,7 +38,6 @@ from tests.eraflow.tournament.stubserver import (
     FakeTime,
     Handler,
     Stub,
-    round_row,
     stub_server,
 )
 
@@ -65,13 +60,6 @@ def time() -> FakeTime:
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
     return tmp_path / "data" / "live.parquet"
-
-
-@pytest.fixture
-def csv(tmp_path: Path) -> Path:
-    path = tmp_path / "submission.csv"
-    path.write_bytes(b"id,prediction\nn1,0.2500000000\nn2,0.7500000000\n")
-    return path
 
 
 def parquet(seed: int, rows: int = 4000) -> bytes:
@@ -480,154 +468,3 @@ def test_other_files(tmp_path: Path) -> None:
     path.write_bytes(b"")
     with pytest.raises(DownloadCorruptError):
         verify_some(path)
-
-
-# --- uploads ---
-
-
-def test_a_submission_is_sent_and_followed_until_accepted(stub: Stub, time: FakeTime, csv: Path) -> None:
-    state = connect(stub, time).submit(csv, "model-1", 1404, 60)
-    assert (state.id, state.status, state.accepted, state.selected) == ("sub-1", "success", True, True)
-    assert (state.round_number, state.error, state.already) == (1404, None, False)
-    digest = hashlib.sha256(csv.read_bytes()).hexdigest()
-    assert list(stub.uploads.items()) == [(f"eraflow-1404-{digest[:12]}-1.csv", csv.read_bytes())]
-    assert json.dumps(state.as_dict())
-
-
-def test_the_same_predictions_are_not_sent_twice(stub: Stub, time: FakeTime, csv: Path) -> None:
-    tournament = connect(stub, time)
-    first = tournament.submit(csv, "model-1", 1404, 60)
-    again = tournament.submit(csv, "model-1", 1404, 60)
-    assert (again.id, again.already, stub.asked["PUT"], stub.asked["create_submission"]) == (first.id, True, 1, 1)
-    stub.no_round = True  # recognised even when the round has closed meanwhile
-    assert tournament.submit(csv, "model-1", 1404, 60).already is True
-    stub.no_round = False
-    csv.write_bytes(csv.read_bytes().replace(b"0.25", b"0.26"))
-    other = tournament.submit(csv, "model-1", 1404, 60)
-    assert (other.id, other.already) == ("sub-2", False)
-
-
-def test_an_older_submission_of_ours_does_not_count(stub: Stub, time: FakeTime, csv: Path) -> None:
-    """The newest one counts: when another was sent since, these predictions must be sent again."""
-    tournament = connect(stub, time)
-    tournament.submit(csv, "model-1", 1404, 60)
-    stub._create_submission({"filename": "by-hand.csv"})
-    assert tournament.submit(csv, "model-1", 1404, 60).id == "sub-3"
-
-
-def test_a_closed_round_is_refused_before_anything_is_sent(stub: Stub, time: FakeTime, csv: Path) -> None:
-    tournament = connect(stub, time)
-    stub.no_round = True
-    with pytest.raises(RoundClosedError, match="no round is open"):
-        tournament.submit(csv, "model-1", 1404, 60)
-    stub.no_round, stub.rounds = False, [round_row(1405)]
-    with pytest.raises(RoundClosedError, match=r"are for round 1404, the open round is 1405.*nothing was sent"):
-        tournament.submit(csv, "model-1", 1404, 60)
-    assert stub.asked["submission_upload_auth"] == stub.asked["PUT"] == stub.asked["create_submission"] == 0
-
-
-def test_a_403_on_the_put_is_named_and_nothing_is_filed(stub: Stub, time: FakeTime, csv: Path) -> None:
-    stub.fail("PUT", 403, 403, 403)
-    with pytest.raises(UploadRefusedError, match=r"403 .*nothing was submitted") as caught:
-        connect(stub, time).submit(csv, "model-1", 1404, 60)
-    assert stub.asked["create_submission"] == 0
-    assert stub.asked["PUT"] == 1
-    assert "sig-secret" not in str(caught.value)
-
-
-def test_a_put_that_fails_for_a_passing_reason_is_repeated(stub: Stub, time: FakeTime, csv: Path) -> None:
-    stub.fail("PUT", 503, DROP)
-    assert connect(stub, time).submit(csv, "model-1", 1404, 60).accepted
-    assert (stub.asked["PUT"], stub.asked["create_submission"]) == (3, 1)
-    stub.fail("PUT", *[500] * 9)
-    csv.write_bytes(csv.read_bytes() + b"n3,0.5000000000\n")
-    with pytest.raises(UploadRefusedError, match=r"500 .*attempt 3 of 3"):
-        connect(stub, time).submit(csv, "model-1", 1404, 60)
-    assert stub.asked["create_submission"] == 1
-
-
-def test_an_answer_that_is_lost_does_not_file_twice(stub: Stub, time: FakeTime, csv: Path) -> None:
-    stub.forget_answer = 1
-    lines: list[str] = []
-    state = connect(stub, time, log=lines.append).submit(csv, "model-1", 1404, 60)
-    assert (state.id, stub.asked["create_submission"]) == ("sub-1", 1)
-    assert any("it had arrived, as sub-1" in line for line in lines)
-
-
-def test_a_registration_that_did_not_arrive_is_repeated(stub: Stub, time: FakeTime, csv: Path) -> None:
-    stub.fail("create_submission", 502, DROP)
-    assert connect(stub, time).submit(csv, "model-1", 1404, 60).id == "sub-1"
-    assert stub.asked["create_submission"] == 3
-    csv.write_bytes(csv.read_bytes() + b"n3,0.5000000000\n")
-    stub.fail("create_submission", *[502] * 9)
-    with pytest.raises(ServerFaultError, match=r"registering .*attempt 3 of 3"):
-        connect(stub, time).submit(csv, "model-1", 1404, 60)
-
-
-def test_a_refused_registration_carries_the_message(stub: Stub, time: FakeTime, csv: Path) -> None:
-    stub.fail("create_submission", {"errors": [{"message": "model has an active pickle"}]})
-    with pytest.raises(ApiRefusedError, match="active pickle"):
-        connect(stub, time).submit(csv, "model-1", 1404, 60)
-    assert stub.asked["create_submission"] == 1
-
-
-@pytest.mark.parametrize("word", ["error", "failed", "Failed"])
-def test_a_faulty_submission_is_named_with_the_reason(stub: Stub, time: FakeTime, csv: Path, word: str) -> None:
-    stub.states, stub.error_info = ["pending", word], "invalid_submission_ids: Not enough stocks"
-    stub._submissions = lambda _: [  # type: ignore[method-assign]
-        {**row, "errorInfo": stub.error_info} for row in Stub._submissions(stub, _)
-    ]
-    with pytest.raises(SubmissionRejectedError, match=f"sub-1 ended as {word}: invalid_submission_ids"):
-        connect(stub, time).submit(csv, "model-1", 1404, 60)
-
-
-def test_a_rejected_submission_may_be_sent_again(stub: Stub, time: FakeTime, csv: Path) -> None:
-    stub.states = ["failed"]
-    with pytest.raises(SubmissionRejectedError):
-        connect(stub, time).submit(csv, "model-1", 1404, 60)
-    with pytest.raises(SubmissionRejectedError, match="sub-2"):
-        connect(stub, time).submit(csv, "model-1", 1404, 60)
-
-
-def test_no_decision_in_time_names_the_submission(stub: Stub, time: FakeTime, csv: Path) -> None:
-    stub.states = ["pending", "validating"]
-    with pytest.raises(DeadlineError, match=r"submission sub-1 was sent, but not accepted within 60 s.*validating"):
-        connect(stub, time).submit(csv, "model-1", 1404, 60)
-    assert sum(time.pauses) == pytest.approx(60)
-    stub.states = ["success"]
-    assert connect(stub, time).submit(csv, "model-1", 1404, 60).already is True
-
-
-def test_a_server_that_fails_while_we_wait_is_asked_again(stub: Stub, time: FakeTime, csv: Path) -> None:
-    original, looks = stub.answer, [0]
-
-    def answer(operation: str, variables: dict[str, Any]) -> Any:
-        if operation == "submissions":
-            looks[0] += 1
-            if looks[0] == 1:
-                stub.fail("submissions", 500, DROP)
-        return original(operation, variables)
-
-    stub.answer = answer  # type: ignore[method-assign]
-    assert connect(stub, time).submit(csv, "model-1", 1404, 60).accepted
-    assert stub.asked["submissions"] == 6
-    stub.fail("submissions", 401)
-    with pytest.raises(WrongKeyError):
-        connect(stub, time).submissions("model-1")
-
-
-def test_an_upload_filed_under_another_round_is_told(stub: Stub, time: FakeTime, csv: Path) -> None:
-    stub.filed_under = 1405
-    with pytest.raises(RoundClosedError, match="sub-1 was meant for round 1404, but was filed under round 1405"):
-        connect(stub, time).submit(csv, "model-1", 1404, 60)
-
-
-def test_a_missing_csv_is_named(stub: Stub, time: FakeTime, tmp_path: Path) -> None:
-    with pytest.raises(StorageError, match=r"cannot read .*none.csv"):
-        connect(stub, time).submit(tmp_path / "none.csv", "model-1", 1404, 60)
-
-
-def test_submissions_come_newest_first(stub: Stub, time: FakeTime) -> None:
-    for name in ("a.csv", "b.csv", "c.csv"):
-        stub._create_submission({"filename": name})
-    assert [state.filename for state in connect(stub, time).submissions("model-1")] == ["c.csv", "b.csv", "a.csv"]

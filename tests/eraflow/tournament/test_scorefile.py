@@ -1,0 +1,77 @@
+"""A user's own file of predictions, scored as Numerai would."""
+
+import numpy as np
+import polars as pl
+import pytest
+from numerai_tools.scoring import correlation_contribution, numerai_corr
+
+from eraflow.settings import DataSettings, SandboxSettings
+from eraflow.tournament.sandbox.generate import generate
+from eraflow.tournament.scorefile import PredictionFileError, read_predictions, score_file
+
+TARGET = "target_ender_20"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    settings = SandboxSettings(train_eras=30, validation_eras=50, rows_per_era=60, features=12)
+    return generate(tmp_path_factory.mktemp("data"), settings)
+
+
+@pytest.fixture(scope="module")
+def frame(folder):
+    rows = pl.read_parquet(folder / "validation.parquet", columns=["id", "era", TARGET])
+    noise = np.random.default_rng(3).normal(size=rows.height)
+    return rows.with_columns(prediction=pl.Series(noise) + pl.col(TARGET).fill_null(0.5).cast(pl.Float64))
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_scores_equal_numerai_tools_whatever_the_order_of_rows(folder, frame, tmp_path, suffix):
+    path = tmp_path / f"mine.{suffix}"
+    mine = frame.select("id", "prediction").sample(fraction=1.0, shuffle=True, seed=1)
+    mine.write_parquet(path) if suffix == "parquet" else mine.write_csv(path)
+    scores = score_file(path, folder, DataSettings(target=TARGET, feature_set="all"), tmp_path / "scratch")
+    meta = pl.read_parquet(folder / "meta_model.parquet").to_pandas().set_index("id")["numerai_meta_model"]
+    eras, values = scores.per_era["corr"]
+    assert len(eras) == 45
+    for era, value in zip(eras, values, strict=True):
+        rows = frame.filter(pl.col("era") == era).to_pandas().set_index("id").sort_index()
+        target = rows[TARGET].astype("float64")
+        assert numerai_corr(rows[["prediction"]], target)["prediction"] == pytest.approx(value, abs=1e-9)
+    for era, value in zip(*scores.per_era["mmc"], strict=True):
+        rows = frame.filter(pl.col("era") == era).to_pandas().set_index("id").sort_index()
+        target = rows[TARGET].astype("float64")
+        expected = correlation_contribution(rows[["prediction"]], meta.reindex(rows.index).astype("float64"), target)[
+            "prediction"
+        ]
+        assert expected == pytest.approx(value, abs=1e-9)
+
+
+def test_only_the_eras_that_are_covered_are_scored(folder, frame, tmp_path):
+    some = frame["era"].unique(maintain_order=True)[3:9]
+    frame.filter(pl.col("era").is_in(some.to_list())).select("id", "prediction").write_csv(tmp_path / "mine.csv")
+    scores = score_file(tmp_path / "mine.csv", folder, DataSettings(target=TARGET, feature_set="all"), tmp_path / "s")
+    assert list(scores.per_era["corr"].eras) == some.to_list()
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        ("id,score\na,0.1\n", "id and prediction"),
+        ("id,prediction\na,0.1\na,0.2\n", "twice"),
+        ("id,prediction\na,much\n", "no number"),
+        ("id,prediction\nnobody,0.5\n", "resolved era"),
+        ("", "cannot be read"),
+    ],
+)
+def test_files_that_cannot_be_scored_are_named(folder, tmp_path, content, named):
+    path = tmp_path / "bad.csv"
+    path.write_text(content)
+    with pytest.raises(PredictionFileError, match="prediction_file") as caught:
+        score_file(path, folder, DataSettings(target=TARGET, feature_set="all"), tmp_path / "scratch")
+    assert named in str(caught.value)
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(PredictionFileError, match="no file"):
+        read_predictions(tmp_path / "none.csv")
