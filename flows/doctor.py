@@ -105,13 +105,13 @@ def _machine(home: Path) -> Iterator[Check]:
         yield Check(
             f"ram {profile}",
             "ok" if good else "warning",
-            f"{found.ram_available_mb:,.0f} of {found.ram_total_mb:,.0f} MiB free{limit}; a stage may use {budget:,.0f}",
+            f"{found.ram_available_mb:,.0f} of {found.ram_total_mb:,.0f} MiB free{limit}, {budget:,.0f} for a stage",
             ""
             if good
             else f"the profile would use {wanted.memory_mb:,}: close programs, or choose a smaller feature set",
         )
     enough = found.disk_free_mb >= MEDIUM_SET_DISK_MB
-    remedy = "" if enough else f"Numerai's medium set needs about {MEDIUM_SET_DISK_MB:,} MiB; sandbox: 500"
+    remedy = "" if enough else f"Numerai's medium set needs some {MEDIUM_SET_DISK_MB:,} MiB; sandbox: 500"
     yield Check("disk", "ok" if enough else "warning", f"{found.disk_free_mb:,.0f} MiB free", remedy)
     gpus = ", ".join(f"{gpu.name} ({gpu.vram_total_mb:,.0f} MiB)" for gpu in found.gpus)
     yield Check("gpu", "ok", gpus or "none; models are trained on the CPU")

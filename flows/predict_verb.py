@@ -22,9 +22,10 @@ from models.predict import predict_live
 
 def predict(arguments: argparse.Namespace) -> int:
     """Predict every row of the file and write the CSV."""
+    live = _live(arguments)
     with tempfile.TemporaryDirectory(prefix="eraflow-predict-") as scratch:
         ensemble = _ensemble(arguments, Path(scratch))
-        predict_live(out=scratch, ensemble=str(ensemble), live=str(_live(arguments)), plan=_plan().as_dict())
+        predict_live(out=scratch, ensemble=str(ensemble), live=str(live), plan=_plan().as_dict())
         frame = pl.read_parquet(Path(scratch) / "predictions.parquet")
     path = write_submission(frame["id"].to_list(), frame["prediction"].to_numpy(), Path(arguments.out))
     if arguments.json:
