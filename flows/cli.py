@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import traceback
 from collections.abc import Sequence
 from typing import Any
 
@@ -32,8 +33,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             print_record({"outcome": "failed", "error": error_values(error)})
         return error.exit_code
     except KeyboardInterrupt:
-        print("eraflow: interrupted; run the same command with --run-dir to go on", file=sys.stderr)
+        print("eraflow: interrupted", file=sys.stderr)
         return 130
+    except Exception as error:  # noqa: BLE001 - the last line of --json must be a record, whatever happened
+        traceback.print_exc()
+        if getattr(arguments, "json", False):
+            print_record({"outcome": "failed", "error": error_values(error)})
+        return 1
 
 
 def print_record(record: dict[str, Any]) -> None:
@@ -145,6 +151,7 @@ def _score(verbs: Any) -> None:
     verb.add_argument("--target", metavar="T", required=True, help="target to score on, for example target_ender_60")
     verb.add_argument("--alias-horizon", type=int, choices=(20, 60), help="days, only when T is the alias `target`")
     verb.add_argument("--benchmark", metavar="NAME", help="benchmark model for BMC (default: the one of this target)")
+    verb.add_argument("--scratch", metavar="DIR", help="where the features are laid out meanwhile, one byte a value")
     verb.add_argument(
         "--confidence", type=float, default=0.95, help="one-sided confidence of the bounds (default 0.95)"
     )

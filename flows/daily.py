@@ -14,7 +14,7 @@ from tasks.predict import predict_twice
 from tasks.refresh import refresh_live
 from tasks.round import wait_for_round
 from tasks.run import conclude, open_run
-from tasks.submit import submit, write_checked_submission
+from tasks.submit import find_model, submit, write_checked_submission
 from tasks.tournament import open_tournament
 
 DEFAULTS = RunSettings()
@@ -30,10 +30,11 @@ DEFAULTS = RunSettings()
 def daily(settings: RunSettings = DEFAULTS) -> dict[str, Any]:
     """Fetch the live data, predict with the champion, submit; returns the run's record."""
     with open_run(settings, "daily") as run, open_tournament(run) as tournament:
+        model_id = find_model(run, tournament)
         round_now = wait_for_round(run, tournament)
         champion = fetch_champion(run, round_now)
         live = refresh_live(run, tournament, round_now)
         first, second = predict_twice(run, champion, live)
         checked = write_checked_submission(run, first, second, live)
-        submit(run, tournament, round_now, champion, checked)
+        submit(run, tournament, model_id, round_now, champion, first, checked)
         return conclude(run)

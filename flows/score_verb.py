@@ -10,6 +10,7 @@ from typing import Any
 from eraflow.settings import DataSettings
 from eraflow.tournament.scorefile import score_file
 from flows.cli import print_record
+from flows.summary import figure, interval
 
 
 def score(arguments: argparse.Namespace) -> int:
@@ -17,7 +18,7 @@ def score(arguments: argparse.Namespace) -> int:
     data = DataSettings(
         target=arguments.target, alias_horizon=arguments.alias_horizon, benchmark=arguments.benchmark, feature_set="all"
     )
-    with tempfile.TemporaryDirectory(prefix="eraflow-score-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="eraflow-score-", dir=arguments.scratch) as scratch:
         scores = score_file(
             Path(arguments.predictions), Path(arguments.data), data, Path(scratch), confidence=arguments.confidence
         )
@@ -31,9 +32,9 @@ def score(arguments: argparse.Namespace) -> int:
 def _table(summary: dict[str, dict[str, Any]]) -> str:
     lines = [f"{'metric':<16}{'mean':>9}  {'interval':^18}{'std':>8}{'Sharpe':>8}{'drawdown':>10}  eras"]
     for name, figures in summary.items():
-        interval = f"{figures['low']:.4f} to {figures['high']:.4f}"
         lines.append(
-            f"{name:<16}{figures['mean']:>9.4f}  {interval:^18}{figures['std']:>8.4f}{figures['sharpe']:>8.2f}"
-            f"{figures['max_drawdown']:>10.3f}  {figures['eras']} ({figures['first_era']} to {figures['last_era']})"
+            f"{name:<16}{figure(figures['mean']):>9}  {interval(figures):^18}{figure(figures['std']):>8}"
+            f"{figure(figures['sharpe'], 2):>8}{figure(figures['max_drawdown'], 3):>10}"
+            f"  {figures['eras']} ({figures['first_era']} to {figures['last_era']})"
         )
     return "\n".join(lines)

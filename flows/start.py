@@ -14,11 +14,18 @@ from eraflow.settings import RunSettings
 from eraflow.settings.override import settings_from
 from eraflow.store.atomic import storage_errors
 from eraflow.store.rundir import new_run_dir
-from eraflow.store.weekrecord import week_record, write_outcome
+from eraflow.store.weekrecord import error_values, week_record
 from flows.cli import print_record
 from flows.environment import prepare
 
 EXIT_HELD = 3
+EXIT_INTERRUPTED = 130
+
+
+class PrefectUnreachableError(EraflowError):
+    """Prefect could not start the flow: its server does not answer, or the one that a run starts for itself died."""
+
+    code = "prefect_unreachable"
 
 
 def start(flow_name: str, arguments: argparse.Namespace) -> int:
@@ -28,7 +35,12 @@ def start(flow_name: str, arguments: argparse.Namespace) -> int:
     with storage_errors(settings.home_path):
         settings.home_path.mkdir(parents=True, exist_ok=True)
         server = prepare(settings.home_path)
-    error = _run(flow_name, settings)
+    print(f"run folder {run_dir}", file=sys.stderr, flush=True)
+    try:
+        error = _run(flow_name, settings)
+    except KeyboardInterrupt:
+        print(f"eraflow: interrupted; the same command with --run-dir {run_dir} goes on", file=sys.stderr)
+        return EXIT_INTERRUPTED
     record = _record(run_dir, error)
     if not arguments.json:
         from flows.summary import summary
@@ -62,7 +74,13 @@ def chosen_settings(flow_name: str, arguments: argparse.Namespace) -> RunSetting
 def _run(flow_name: str, settings: RunSettings) -> BaseException | None:
     """The exception that ended the flow, or None. A blocked gate is not an exception here: the record tells it."""
     flow = getattr(import_module(f"flows.{flow_name}"), flow_name)
-    state = flow(settings, return_state=True)
+    try:
+        state = flow(settings, return_state=True)
+    except Exception as error:  # noqa: BLE001 - the flow's own errors come as a state; what is raised is Prefect's
+        return PrefectUnreachableError(
+            f"Prefect could not run the flow ({type(error).__name__}: {error})",
+            "if PREFECT_API_URL is set, start that server or unset it; otherwise look at the lines above",
+        )
     if state.is_completed() or state.name == "Held":
         return None
     found = state.result(raise_on_failure=False)
@@ -70,15 +88,15 @@ def _run(flow_name: str, settings: RunSettings) -> BaseException | None:
 
 
 def _record(run_dir: Path, error: BaseException | None) -> dict[str, Any]:
+    """What the folder tells, unless the folder was never ours: then another process may be writing its own there."""
     if error is None:
         return week_record(run_dir)
     if not isinstance(error, EraflowError):
         traceback.print_exception(error, file=sys.stderr)
-    if not run_dir.is_dir():  # the run never got its folder: there is nothing to read the record from
-        from eraflow.store.weekrecord import error_values
-
-        return {"run_dir": str(run_dir), "outcome": "failed", "error": error_values(error)}
-    return write_outcome(run_dir, error)
+    record = week_record(run_dir)
+    if record["error"] == error_values(error):
+        return record
+    return {"run_dir": str(run_dir), "outcome": "failed", "error": error_values(error)}
 
 
 def _exit_code(record: dict[str, Any], error: BaseException | None) -> int:

@@ -10,7 +10,9 @@ OUTCOMES = {
     "submitted": "Submitted and accepted.",
     "ready": "Dry run: the submission is ready and was not sent.",
     "held": "Held: the gate blocked, nothing was sent.",
-    "failed": "Failed: nothing was sent.",
+    "submitted_with_error": "Submitted and accepted, but something after that failed.",
+    "unconfirmed": "Sent, but not confirmed: look at your model's submissions before you send again.",
+    "failed": "Failed: no submission was accepted.",
 }
 
 
@@ -38,10 +40,20 @@ def _scores(scores: dict[str, Any]) -> str:
     for name, metrics in sorted(scores.items(), key=_members_first):
         corr = metrics["corr"]
         lines.append(
-            f"{name:<20}{corr['mean']:>8.4f}  {_interval(corr):^18}{corr['sharpe']:>8.2f}"
+            f"{name:<20}{figure(corr['mean']):>8}  {interval(corr):^18}{figure(corr['sharpe'], 2):>8}"
             f"{_with_eras(metrics.get('bmc')):>16}{_with_eras(metrics.get('mmc')):>16}{corr['eras']:>6}"
         )
     return "\n".join(lines)
+
+
+def figure(value: float | None, digits: int = 4) -> str:
+    """A number, or a dash where there is none: too few eras for a bound, no spread for a Sharpe."""
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def interval(metric: dict[str, Any]) -> str:
+    """The bounds of a mean."""
+    return f"{figure(metric['low'])} to {figure(metric['high'])}"
 
 
 def _members_first(item: tuple[str, dict[str, Any]]) -> tuple[int, str]:
@@ -50,12 +62,8 @@ def _members_first(item: tuple[str, dict[str, Any]]) -> tuple[int, str]:
     return (1 if name == "blend" else 2 if "bmc" not in metrics else 0), name
 
 
-def _interval(metric: dict[str, Any]) -> str:
-    return f"{metric['low']:.4f} to {metric['high']:.4f}"
-
-
 def _with_eras(metric: dict[str, Any] | None) -> str:
-    return f"{metric['mean']:.4f} ({metric['eras']})" if metric and metric["eras"] else "-"
+    return f"{figure(metric['mean'])} ({metric['eras']})" if metric and metric["eras"] else "-"
 
 
 def _verdict(verdict: dict[str, Any]) -> str:

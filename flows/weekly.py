@@ -13,7 +13,7 @@ from eraflow.settings import RunSettings
 from tasks.alert import tell_of_trouble
 from tasks.backtest import backtest
 from tasks.blend import blend
-from tasks.champion import champion_scores, fetch_champion
+from tasks.champion import champion_scores, stand_in
 from tasks.features import build_features
 from tasks.gate import decide, held, ours
 from tasks.predict import predict_twice
@@ -21,7 +21,7 @@ from tasks.refresh import refresh
 from tasks.register import register, track
 from tasks.round import wait_for_round
 from tasks.run import conclude, open_run
-from tasks.submit import submit, write_checked_submission
+from tasks.submit import find_model, submit, write_checked_submission
 from tasks.tournament import open_tournament
 from tasks.train import enough, train
 
@@ -38,6 +38,7 @@ DEFAULTS = RunSettings()
 def weekly(settings: RunSettings = DEFAULTS) -> dict[str, Any] | State:
     """Fetch, train, blend, judge and submit; returns the run's record, or the state `Held` when the gate blocks."""
     with open_run(settings, "weekly") as run, open_tournament(run) as tournament:
+        model_id = find_model(run, tournament)
         round_now = wait_for_round(run, tournament)
         data = refresh(run, tournament, round_now)
         features = build_features(run, data)
@@ -47,15 +48,14 @@ def weekly(settings: RunSettings = DEFAULTS) -> dict[str, Any] | State:
         tracked = track(run, features, members, blended, backtested)
         verdict = decide(run, features, members, blended, backtested, champion_scores(run, features), round_now)
 
-        if verdict.passed:
-            shipped = ours(blended, verdict)
-        elif settings.gate.on_block == "champion":
-            shipped = fetch_champion(run, round_now)
-        else:
-            return held(run, verdict)
+        shipped, why_not = ours(blended, verdict), ""
+        if not verdict.passed and settings.gate.on_block == "champion":
+            shipped, why_not = stand_in(run, round_now)
+        if shipped is None:
+            return held(run, verdict, why_not)
         first, second = predict_twice(run, shipped, data.files.live)
         checked = write_checked_submission(run, first, second, data.files.live)
-        submit(run, tournament, round_now, shipped, checked)
+        submit(run, tournament, model_id, round_now, shipped, first, checked)
         if verdict.passed and not settings.submit.dry_run:
             register(run, blended, backtested, tracked, verdict, round_now)
         return conclude(run)

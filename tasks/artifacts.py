@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
@@ -14,6 +15,17 @@ from eraflow.tournament.scoring import ModelScores
 from eraflow.tournament.verdict import Verdict
 
 
+def shown(create: Callable[[], object]) -> None:
+    """Make an artifact, or log why it could not be made.
+
+    A picture that the server does not take must not hide the error of the stage it is about, nor fail one that is done.
+    """
+    try:
+        create()
+    except Exception as error:  # noqa: BLE001
+        logging.getLogger(__name__).error("an artifact cannot be shown: %s: %s", type(error).__name__, error)
+
+
 def artifact_key(*parts: str) -> str:
     """Prefect takes lower-case letters, digits and dashes only."""
     return re.sub(r"[^a-z0-9]+", "-", "-".join(parts).lower()).strip("-")
@@ -21,8 +33,10 @@ def artifact_key(*parts: str) -> str:
 
 def show_attempts(stage: str, rows: Sequence[Mapping[str, Any]]) -> None:
     """One version of the attempts table of a stage."""
-    create_table_artifact(
-        [dict(row) for row in rows], key=artifact_key("attempts", stage), description=f"Attempts at {stage}"
+    shown(
+        lambda: create_table_artifact(
+            [dict(row) for row in rows], key=artifact_key("attempts", stage), description=f"Attempts at {stage}"
+        )
     )
 
 
@@ -32,18 +46,22 @@ def show_chart(scores: Mapping[str, ModelScores], blend: str, benchmark: str | N
     png = cumulative_corr_chart(
         curves, highlight=blend, benchmark=benchmark, title=f"Cumulative CORR, out of fold, {target}"
     )
-    create_markdown_artifact(
-        png_markdown(png, "Cumulative CORR"), key="cumulative-corr", description="Cumulative CORR, out of fold"
+    shown(
+        lambda: create_markdown_artifact(
+            png_markdown(png, "Cumulative CORR"), key="cumulative-corr", description="Cumulative CORR, out of fold"
+        )
     )
 
 
 def show_models(table: Sequence[Mapping[str, Any]]) -> None:
     """The table of models: scores with intervals, eras, minutes, peak memory."""
     headers = list(table[0])
-    create_markdown_artifact(
-        markdown_table(headers, [[row[header] for header in headers] for row in table]),
-        key="models",
-        description="Models, out of fold",
+    shown(
+        lambda: create_markdown_artifact(
+            markdown_table(headers, [[row[header] for header in headers] for row in table]),
+            key="models",
+            description="Models, out of fold",
+        )
     )
 
 
@@ -65,7 +83,7 @@ def show_verdict(verdict: Verdict) -> None:
     ]
     words = "\n".join(f"- {rule.text}" for rule in verdict.rules)
     text = f"{head}\n\n{markdown_table(headers, rows)}\n\n{words}\n\n{verdict.note}"
-    create_markdown_artifact(text, key="verdict", description=f"Round {verdict.round_number}")
+    shown(lambda: create_markdown_artifact(text, key="verdict", description=f"Round {verdict.round_number}"))
 
 
 def _figure(value: float | None) -> str:
@@ -78,8 +96,10 @@ def show_submission(submission: Mapping[str, Any], round_number: int) -> None:
     told = "not sent (dry run)" if state is None else f"id `{state['id']}`, state **{state['status']}**"
     checks = submission["file"]["checks"]
     rows = [["ok" if check["passed"] else "**failed**", check["name"], check["text"]] for check in checks]
-    create_markdown_artifact(
-        f"# Round {round_number}\n\n{told}\n\n{markdown_table(['', 'check', ''], rows)}",
-        key="submission",
-        description=f"Round {round_number}",
+    shown(
+        lambda: create_markdown_artifact(
+            f"# Round {round_number}\n\n{told}\n\n{markdown_table(['', 'check', ''], rows)}",
+            key="submission",
+            description=f"Round {round_number}",
+        )
     )

@@ -1,38 +1,50 @@
-"""The champion: the ensemble last shipped, which this week's must not be worse than, and which may stand in for it."""
+"""The champion: the ensemble last shipped, which this week's must not be worse than, and which may stand in for it.
+
+A champion belongs to the source it was made for: one that a sandbox shipped is never compared with, nor sent to,
+Numerai.
+"""
 
 from __future__ import annotations
 
 from prefect import get_run_logger, task
 
 from eraflow.errors import EraflowError
-from eraflow.store.registry import champion_info, load_champion
+from eraflow.store.registry import Champion, champion_info, load_champion
 from eraflow.tournament.backtest import BLEND
 from eraflow.tournament.client import Round
 from eraflow.tournament.scoring import ModelScores
 from eraflow.tournament.verdict import Verdict
+from models.ensemble import read_ensemble
 from tasks.features import Features
 from tasks.gate import Shipment
-from tasks.register import tracker
+from tasks.register import source_of, tracker
 from tasks.run import Run
 from tasks.stage import LIGHT_TASK
 
 
 class NoChampionError(EraflowError):
-    """Nothing has been shipped yet, so there is no champion to predict with. Run a week first."""
+    """There is no champion for this source and data version. Run a week first."""
 
     code = "no_champion"
 
 
 @task(name="champion-scores", task_run_name="champion-scores", **LIGHT_TASK)
 def champion_scores(run: Run, features: Features) -> ModelScores | None:
-    """The champion's out-of-fold scores, when it was made for the same target; None before the first shipment."""
-    if not run.settings.tracking.enabled:
-        return None
-    champion = champion_info(tracker(run))
-    if champion is None or champion.scores is None or champion.target != features.contract.target:
+    """The champion's out-of-fold scores, when it was made for the same target and source.
+
+    A champion that cannot be read is an error in the log and a rule that is not judged; it does not cost the week,
+    whose own ensemble will take its place.
+    """
+    try:
+        champion = _champion(run)
+        if champion is None or champion.scores is None or champion.target != features.contract.target:
+            return None
+        scores = ModelScores.from_dict(champion.scores[BLEND])
+    except (EraflowError, KeyError) as error:
+        get_run_logger().error("the champion cannot be read, so the comparison with it is not judged: %s", error)
         return None
     get_run_logger().info("this week is compared with champion version %s", champion.version)
-    return ModelScores.from_dict(champion.scores[BLEND])
+    return scores
 
 
 @task(name="fetch-champion", task_run_name="fetch-champion", **LIGHT_TASK)
@@ -40,13 +52,30 @@ def fetch_champion(run: Run, round_now: Round) -> Shipment:
     """The champion's verified files in `RUN_DIR/champion`, with its own verdict carried over to this round.
 
     Raises:
-        NoChampionError: nothing has been shipped yet, or tracking is off.
+        NoChampionError: nothing has been shipped yet for this source, or tracking is off.
+        ChampionDamagedError: its files are not those that were shipped.
     """
-    book = tracker(run) if run.settings.tracking.enabled else None
-    champion = champion_info(book) if book else None
-    folder = load_champion(book, run.path / "champion" / "ensemble") if book else None
+    champion = _champion(run)
+    folder = load_champion(tracker(run), run.path / "champion" / "ensemble") if champion else None
     if champion is None or folder is None or champion.verdict is None:
-        raise NoChampionError("no ensemble is registered as champion", "run `eraflow run` until a week ships one")
+        raise NoChampionError(
+            f"no ensemble is registered as champion for {source_of(run)}",
+            "run `eraflow run` with this source and data version until a week ships one",
+        )
+    if read_ensemble(folder)["signature"] != champion.signature:
+        raise NoChampionError("the champion changed while it was read", "run again")
     get_run_logger().info("champion version %s, shipped for round %s", champion.version, champion.round_number)
-    verdict = Verdict.from_dict(champion.verdict).carried_to(round_now.number)
-    return Shipment(folder, champion.signature, verdict)
+    return Shipment(folder, champion.signature, Verdict.from_dict(champion.verdict).carried_to(round_now.number))
+
+
+def stand_in(run: Run, round_now: Round) -> tuple[Shipment | None, str]:
+    """The champion for a week whose own ensemble was blocked, or None and the reason why it cannot stand in."""
+    state = fetch_champion(run, round_now, return_state=True)
+    if state.is_completed():
+        return state.result(), ""
+    return None, str(state.result(raise_on_failure=False))
+
+
+def _champion(run: Run) -> Champion | None:
+    champion = champion_info(tracker(run)) if run.settings.tracking.enabled else None
+    return champion if champion is not None and champion.tags.get("source") == source_of(run) else None

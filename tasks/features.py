@@ -8,6 +8,7 @@ from pathlib import Path
 from prefect import get_run_logger, task
 
 from eraflow.attempt import Work
+from eraflow.errors import SettingsError
 from eraflow.store.stage import StageRecord
 from eraflow.tournament.eras import Window, final_eras, walk_forward
 from eraflow.tournament.schema import Contract
@@ -35,6 +36,9 @@ class Features:
 def build_features(run: Run, data: Data) -> Features:
     """Write the era store and cut the windows; too few eras end the run before any training."""
     contract, settings = data.contract, run.settings
+    taken = {model.name for model in settings.models} & set(contract.benchmarks)
+    if taken:
+        raise SettingsError(f"a model is called like the benchmark {', '.join(taken)}", "give it another name")
     stride = settings.data.era_stride
     windows = walk_forward(contract.resolved_eras, contract.horizon_days, settings.windows, stride=stride)
     files = data.files

@@ -64,15 +64,19 @@ def decide(
     return verdict
 
 
-def ours(blended: StageRecord, verdict: Verdict) -> Shipment:
-    """This week's ensemble, which passed."""
+def ours(blended: StageRecord, verdict: Verdict) -> Shipment | None:
+    """This week's ensemble if it passed."""
+    if not verdict.passed:
+        return None
     return Shipment(blended.path / "ensemble", ensemble_signature(blended), verdict)
 
 
-def held(run: Run, verdict: Verdict) -> State[Any]:
+def held(run: Run, verdict: Verdict, no_stand_in: str = "") -> State[Any]:
     """The end of a blocked week: a red state named Held, so that nobody takes it for a submission."""
     write_outcome(run.path)
-    return Failed(name="Held", message=f"the gate blocked, nothing was sent: {'; '.join(verdict.reasons())}")
+    reasons = "; ".join(verdict.reasons())
+    champion = f"; the champion cannot stand in: {no_stand_in}" if no_stand_in else ""
+    return Failed(name="Held", message=f"the gate blocked, nothing was sent: {reasons}{champion}; run {run.path}")
 
 
 def ensemble_signature(blended: StageRecord) -> str:

@@ -39,7 +39,10 @@ class IncompleteDatasetError(EraflowError):
 
 @dataclass(frozen=True)
 class Data:
-    """The verified files of a round: paths, the contract they fulfil, and one signature over their contents."""
+    """The verified files of a round: paths, the contract they fulfil, and a signature over all but the live files.
+
+    A new live file alone retrains nothing; the prediction has its own signature over it.
+    """
 
     files: DataFiles
     contract: Contract
@@ -61,7 +64,8 @@ def refresh(run: Run, tournament: Tournament, round_now: Round) -> Data:
     files = _data_files(receipts)
     with timed(run.path, "contract"):
         contract = check_contract(files, run.settings.data)
-    signature = value_sha256({name: receipt.sha256 for name, receipt in receipts.items()})
+    learned_from = {name: receipt.sha256 for name, receipt in receipts.items() if not name.startswith("live")}
+    signature = value_sha256(learned_from)
     logger.info("data contract holds: %s", contract.describe())
     return Data(files, contract, signature)
 

@@ -7,9 +7,11 @@ from typing import Any
 
 from prefect import get_run_logger, task
 
+from eraflow.errors import EraflowError
+from eraflow.store.digest import value_sha256
 from eraflow.store.registry import register_champion
 from eraflow.store.stage import StageRecord
-from eraflow.store.tracking import Tracker, TrackingError
+from eraflow.store.tracking import Tracker
 from eraflow.store.weekrecord import timed
 from eraflow.tournament.backtest import BLEND, SCORES, read_scores
 from eraflow.tournament.client import Round
@@ -18,11 +20,20 @@ from eraflow.tournament.verdict import Verdict
 from tasks.features import Features
 from tasks.run import Run
 from tasks.stage import LIGHT_TASK
+from tasks.tournament import source_key
 
 
 def tracker(run: Run) -> Tracker:
-    """MLflow as the settings say."""
-    return Tracker(run.settings.home_path, run.settings.tracking)
+    """MLflow as the settings say. What a sandbox ships is registered under a name of its own."""
+    tracking = run.settings.tracking
+    if run.settings.source.kind == "sandbox":
+        tracking = tracking.model_copy(update={"registered_model": f"{tracking.registered_model}-sandbox"})
+    return Tracker(run.settings.home_path, tracking)
+
+
+def source_of(run: Run) -> str:
+    """What a champion is bound to: where its data came from, and their version."""
+    return f"{source_key(run.settings)}/{run.settings.data.version}"
 
 
 @task(name="track", task_run_name="track", **LIGHT_TASK)
@@ -41,8 +52,8 @@ def track(
         return None
     try:
         with timed(run.path, "track"):
-            return _track(run, features, members, blended, read_scores(backtested.path))
-    except TrackingError as error:
+            return _track(run, features, members, blended, backtested)
+    except EraflowError as error:
         get_run_logger().error("%s", error)
         return None
 
@@ -52,12 +63,17 @@ def _track(
     features: Features,
     members: Sequence[StageRecord],
     blended: StageRecord,
-    scores: dict[str, ModelScores],
+    backtested: StageRecord,
 ) -> str:
+    scores = read_scores(backtested.path)
     book = tracker(run)
     tags = {"run_dir": str(run.path), "data_signature": features.record.signature}
     kinds = {model.name: model for model in run.settings.models}
-    with book.run(run.path.name, kind="ensemble", tags={**tags, "signature": blended.signature}) as ensemble:
+    with book.run(
+        run.path.name,
+        kind="ensemble",
+        tags={**tags, "signature": value_sha256([blended.signature, backtested.signature])},
+    ) as ensemble:
         ensemble.log_settings(run.settings.model_dump(mode="json"))
         _log_stage(ensemble, blended, scores[BLEND])
         ensemble.log_files(
@@ -66,7 +82,10 @@ def _track(
         for record in members:
             name = record.name.removeprefix("train-")
             with book.run(
-                name, kind="model", tags={**tags, "signature": record.signature}, parent_run_id=ensemble.run_id
+                name,
+                kind="model",
+                tags={**tags, "signature": value_sha256([record.signature, backtested.signature])},
+                parent_run_id=ensemble.run_id,
             ) as child:
                 child.log_settings(kinds[name].model_dump(mode="json"))
                 _log_stage(child, record, scores[name])
@@ -108,13 +127,14 @@ def register(
                     "signature": verdict.ensemble_signature,
                     "round": str(round_now.number),
                     "target": verdict.target,
+                    "source": source_of(run),
                     "run_dir": str(run.path),
                 },
                 scores=backtested.path / SCORES,
                 verdict=run.path / "gate" / "verdict.json",
                 oof=blended.path / "oof.parquet",
             )
-    except TrackingError as error:
+    except EraflowError as error:
         get_run_logger().error("%s", error)
         return None
     get_run_logger().info("champion is now version %s", version.number)

@@ -17,7 +17,8 @@ from eraflow.machine.ledger import Ledger
 from eraflow.machine.plan import RETRIED_KINDS
 from eraflow.machine.progress import Progress
 from eraflow.store.stage import LEDGER, StageRecord
-from tasks.artifacts import show_attempts
+from eraflow.store.weekrecord import note_stage
+from tasks.artifacts import artifact_key, show_attempts
 from tasks.run import Run
 
 PROGRESS_SECONDS = 5.0
@@ -42,6 +43,7 @@ LIGHT_TASK: dict[str, Any] = {"cache_policy": NO_CACHE}
 def run_stage(run: Run, work: Work) -> StageRecord:
     """One attempt at `work`, shown: log lines, progress with the time left, and one version of the attempts table."""
     logger = get_run_logger()
+    note_stage(run.path, work.name)
     shown = ProgressShown(work.name, logger.info)
     try:
         return attempt_stage(work, run.path, run.settings.machine, log=logger.info, on_progress=shown.update)
@@ -74,9 +76,8 @@ class ProgressShown:
     def _show(self, percent: float) -> None:
         try:
             if self.artifact is None:
-                self.artifact = create_progress_artifact(  # type: ignore[assignment]
-                    percent, key=f"progress-{self.name}", description=f"{self.name}"
-                )
+                key = artifact_key("progress", self.name)
+                self.artifact = create_progress_artifact(percent, key=key, description=self.name)  # type: ignore[assignment]
             else:
                 update_progress_artifact(self.artifact, percent)
         except Exception as error:  # noqa: BLE001 - a progress bar must never cost the stage; the log has the figures

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,9 @@ from prefect import get_run_logger, task
 from eraflow.store.atomic import write_json
 from eraflow.store.stage import StageRecord
 from eraflow.store.weekrecord import timed
+from eraflow.tournament.api_errors import DeadlineError
 from eraflow.tournament.client import Round, SubmissionState, Tournament
+from eraflow.tournament.footer import read_footer
 from eraflow.tournament.gate import check_may_submit
 from eraflow.tournament.submission import EmptyLiveError, SubmissionRecord, check_submission, write_submission
 from tasks.artifacts import show_submission
@@ -25,14 +27,41 @@ from tasks.stage import LIGHT_TASK
 
 @dataclass(frozen=True)
 class Submission:
-    """What was written and what became of it; `state` is None when nothing was sent."""
+    """What was written, what allowed it to go, and what became of it.
+
+    Attributes:
+        record: the file and its checks.
+        ensemble_signature: of the ensemble that made exactly these predictions.
+        round_number, model_id: where it goes; the model is None in a dry run without keys.
+        sending: True from just before the upload until its state is known.
+        state: what the tournament says; None when nothing was sent.
+    """
 
     record: SubmissionRecord
-    state: SubmissionState | None
+    ensemble_signature: str
+    round_number: int
+    model_id: str
+    sending: bool = False
+    state: SubmissionState | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
-        return {"file": self.record.as_dict(), "state": None if self.state is None else self.state.as_dict()}
+        state = None if self.state is None else self.state.as_dict()
+        return {
+            **{name: value for name, value in self.__dict__.items() if name != "record"},
+            "file": self.record.as_dict(),
+            "state": state,
+        }
+
+
+@task(name="find-model", task_run_name="find-model", **LIGHT_TASK)
+def find_model(run: Run, tournament: Tournament) -> str:
+    """The id of the model slot, asked for before any work: a wrong key must not be found out after hours of training.
+
+    Raises:
+        WrongKeyError, NoSuchModelError: the account does not have it.
+    """
+    return tournament.model_id(run.settings.submit.model)
 
 
 @task(name="write-submission", task_run_name="write-submission", **LIGHT_TASK)
@@ -64,37 +93,62 @@ def _write(prediction: StageRecord, path: Path) -> Path:
 
 
 def live_ids(live: Path) -> list[str]:
-    """The ids of a live file, whether they are its index or a column."""
-    return pl.read_parquet(live, columns=["id"])["id"].to_list()
+    """The ids of a live file, whether they are its index, named or not, or a column."""
+    column = read_footer(live).require_id()
+    return pl.read_parquet(live, columns=[column])[column].to_list()
 
 
 @task(name="submit", task_run_name="submit", **LIGHT_TASK)
 def submit(
-    run: Run, tournament: Tournament, round_now: Round, shipped: Shipment, record: SubmissionRecord
+    run: Run,
+    tournament: Tournament,
+    model_id: str,
+    round_now: Round,
+    shipped: Shipment,
+    predicted: StageRecord,
+    record: SubmissionRecord,
 ) -> Submission:
     """Send what the verdict allows and read back that it arrived. A dry run stops just before.
+
+    The signature that must be the verdict's is the one that the prediction itself names, not what the flow believes.
 
     Raises:
         GateBlockedError, StaleVerdictError, WrongEnsembleError: the verdict does not allow it.
     """
-    logger = get_run_logger()
-    check_may_submit(
-        shipped.verdict,
-        ensemble_signature=shipped.signature,
-        round_number=round_now.number,
-        now=datetime.now(UTC),
-        settings=run.settings.gate,
-    )
-    state = None
+    signature = str(predicted.metrics["ensemble_signature"])
+    now = datetime.now(UTC)
+    check_may_submit(shipped.verdict, signature, round_now.number, now, run.settings.gate)
+    write_json(run.path / "submission" / "verdict.json", shipped.verdict.as_dict())
+    submission = Submission(record, signature, round_now.number, model_id)
     if run.settings.submit.dry_run:
-        logger.info("dry run: %s is ready and was not sent", record.path)
+        get_run_logger().info("dry run: %s is ready and was not sent", record.path)
     else:
-        with timed(run.path, "submit"):
-            model_id = tournament.model_id(run.settings.submit.model)
-            seconds = run.settings.submit.confirm_minutes * 60
-            state = tournament.submit(Path(record.path), model_id, round_now.number, seconds)
-        logger.info("submission %s for round %s: %s", state.id, round_now.number, state.status)
-    submission = Submission(record, state)
-    write_json(run.path / "submission" / "record.json", submission.as_dict())
+        submission = _send(run, tournament, submission)
+    _write_down(run, submission)
     show_submission(submission.as_dict(), round_now.number)
     return submission
+
+
+def _send(run: Run, tournament: Tournament, submission: Submission) -> Submission:
+    """Upload. The record says `sending` meanwhile, and goes on saying so where the upload may have arrived."""
+    _write_down(run, replace(submission, sending=True))
+    seconds = run.settings.submit.confirm_minutes * 60
+    try:
+        with timed(run.path, "submit"):
+            state = tournament.submit(
+                Path(submission.record.path), submission.model_id, submission.round_number, seconds
+            )
+    except Exception as error:
+        if not isinstance(error, DeadlineError):
+            _write_down(run, None)
+        raise
+    get_run_logger().info("submission %s for round %s: %s", state.id, submission.round_number, state.status)
+    return replace(submission, state=state)
+
+
+def _write_down(run: Run, submission: Submission | None) -> None:
+    path = run.path / "submission" / "record.json"
+    if submission is None:
+        path.unlink(missing_ok=True)
+    else:
+        write_json(path, submission.as_dict())

@@ -25,7 +25,7 @@ class GateSettings(Section):
         "this. Too few eras for a bound: blocked.",
     )
     bmc_bound: float | None = Field(
-        None,
+        -0.005,
         description="Certificate: the calibrated lower bound of mean BMC, where the benchmark covers, must lie above "
         "this. Empty: BMC must not be significantly negative.",
     )

@@ -92,9 +92,9 @@ def _known_model(node: dict[str, Any], name: str) -> Any:
 
 
 def _position(node: list[Any], part: str, key: str) -> int:
-    names = [model.get("name") or model.get("kind") for model in node]
+    names = [str(model.get("name") or model.get("kind")) if isinstance(model, dict) else "?" for model in node]
     if part in names:
         return names.index(part)
-    if part.isdigit() and int(part) < len(node):
+    if part.isdigit() and int(part) < len(node) and isinstance(node[int(part)], dict):
         return int(part)
     raise SettingsError(f"--set {key}: there is no model {part!r}", f"choose one of {', '.join(names)}")

@@ -32,6 +32,37 @@ PROFILES: dict[str, dict[str, Any]] = {
 }
 
 
+SECTIONS = frozenset(
+    [
+        "source",
+        "sandbox",
+        "data",
+        "windows",
+        "models",
+        "blend",
+        "gate",
+        "machine",
+        "round",
+        "submit",
+        "alert",
+        "tracking",
+    ]  # of RunSettings
+)
+
+
+def _profile_fields() -> dict[str, frozenset[str]]:
+    """Class name of a group of settings -> its fields that some profile changes."""
+    changed: dict[str, set[str]] = {"RunSettings": set(SECTIONS)}
+    for profile in PROFILES.values():
+        for section, values in profile.items():
+            if isinstance(values, dict):
+                changed.setdefault(f"{section.capitalize()}Settings", set()).update(values)
+    return {name: frozenset(fields) for name, fields in changed.items()}
+
+
+PROFILE_FIELDS = _profile_fields()
+
+
 def profile_values(name: str) -> dict[str, Any]:
     """The values that the profile `name` changes; an unknown name is left to the field's own validation."""
     return deepcopy(PROFILES.get(name, {}))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, JsonValue, field_validator, model_validator
 
@@ -32,6 +33,12 @@ class SourceSettings(Section):
     call_seconds: float = Field(30, gt=0, description="Deadline of one API call.")
     transfer_seconds: float = Field(3600, gt=0, description="Deadline of one download or upload.")
     attempts: int = Field(5, ge=1, le=20, description="Attempts of a call that fails for a passing reason.")
+
+    @model_validator(mode="after")
+    def _own_data_never_goes_to_numerai(self) -> SourceSettings:
+        if self.kind == "numerai" and (self.data_dir or self.url):
+            raise ValueError("data_dir and url belong to a sandbox: set source.kind=sandbox, or leave them out")
+        return self
 
 
 class SandboxSettings(Section):
@@ -94,6 +101,8 @@ class ModelSettings(Section):
     def _is_a_file_name(cls, value: str) -> str:
         if not value.replace("-", "").replace("_", "").isalnum() or not value.islower():
             raise ValueError(f"a model name holds lower-case letters, digits, - and _; found {value!r}")
+        if value == "blend":
+            raise ValueError("the name blend is taken by the blend of the models")
         return value
 
 
@@ -148,6 +157,16 @@ class TrackingSettings(Section):
     experiment: str = Field("eraflow", description="MLflow experiment.")
     registered_model: str = Field("eraflow-ensemble", description="Name in the model registry.")
 
+    @field_validator("uri")
+    @classmethod
+    def _holds_no_password(cls, value: str | None) -> str | None:
+        if value is not None and urlsplit(value).password:
+            raise ValueError(
+                "the address holds a password, which would be written into logs: leave it out and set "
+                "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+            )
+        return value
+
 
 def _default_models() -> list[ModelSettings]:
     return [ModelSettings(kind=kind) for kind in ("lightgbm", "xgboost", "catboost")]
@@ -159,7 +178,7 @@ class RunSettings(Section):
     The defaults are the `laptop` profile. `profile` fills in whatever is not given; what is given wins.
     """
 
-    profile: ProfileName = Field("laptop", description="Fills in every field that is not given.")
+    profile: ProfileName = Field("laptop", description="Fills in every field that is left empty.")
     home: str = Field(".eraflow", description="Folder for data, runs, MLflow and Prefect.")
     run_dir: str | None = Field(None, description="Folder of this run. Empty: a new one under home/runs.")
     seed: int = Field(7, ge=0, lt=2**31, description="Everything random starts here.")
@@ -190,6 +209,12 @@ class RunSettings(Section):
         if len(set(names)) != len(names):
             raise ValueError(f"model names must differ; found {names}")
         return models
+
+    @model_validator(mode="after")
+    def _a_champion_needs_a_registry(self) -> RunSettings:
+        if self.gate.on_block == "champion" and not self.tracking.enabled:
+            raise ValueError("gate.on_block=champion needs tracking.enabled=true: the champion lives in MLflow")
+        return self
 
     @property
     def home_path(self) -> Path:

@@ -2,10 +2,32 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import BaseModel, ConfigDict
+
+from eraflow.settings.profiles import PROFILE_FIELDS
+
+
+def leave_to_the_profile(schema: dict[str, Any]) -> None:
+    """Take the defaults of whatever a profile may change out of the JSON schema, which is the form in the Prefect UI.
+
+    The form writes every default that it knows into the run's parameters. With these defaults in it, choosing another
+    profile there would change nothing, and a run meant for the sandbox would carry the laptop's settings to Numerai.
+    """
+    changed = PROFILE_FIELDS.get(schema.get("title", ""), frozenset())
+    for name, field in schema.get("properties", {}).items():
+        if name in changed:
+            field.pop("default", None)
 
 
 class Section(BaseModel):
     """A group of settings. Unknown names are refused, so that a misspelt setting cannot be silently ignored."""
 
-    model_config = ConfigDict(extra="forbid", validate_default=True, frozen=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        validate_default=True,
+        frozen=True,
+        coerce_numbers_to_str=True,
+        json_schema_extra=leave_to_the_profile,
+    )

@@ -15,12 +15,12 @@ import json
 import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from eraflow.errors import EraflowError
-from eraflow.store.atomic import storage_errors, write_json
+from eraflow.store.atomic import StorageError, storage_errors, write_json
 from eraflow.store.digest import file_sha256, value_sha256
 
 MANIFEST = "manifest.json"
@@ -96,12 +96,22 @@ def stage_signature(name: str, settings: Mapping[str, Any], inputs: Mapping[str,
 def begin(folder: Path, signature: str) -> None:
     """Make `folder` ready for work under `signature`: its parts stay when they were made under the same one."""
     if _begun_signature(folder) != signature and folder.exists():
-        with storage_errors(folder):
-            shutil.rmtree(folder)
+        _empty(folder)
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / MANIFEST).unlink(missing_ok=True)
     write_json(folder / BEGUN, {"signature": signature, "begun": time.time()})
+
+
+def _empty(folder: Path) -> None:
+    """Remove an older stage; a folder that is somebody else's is not touched."""
+    ours = (folder / BEGUN).exists() or (folder / MANIFEST).exists() or not any(folder.iterdir())
+    if not ours:
+        raise StorageError(
+            f"{folder} exists and was not made by Eraflow", "choose an empty folder for --run-dir, or move it away"
+        )
+    with storage_errors(folder):
+        shutil.rmtree(folder)
 
 
 def _begun_signature(folder: Path) -> str | None:
@@ -147,7 +157,7 @@ def finished(folder: Path, signature: str) -> StageRecord | None:
     record = read_manifest(folder)
     if record is None or record.signature != signature or not _intact(folder, record):
         return None
-    return StageRecord(**{**record.__dict__, "folder": str(folder.resolve()), "reused": True})
+    return replace(record, folder=str(folder.resolve()), reused=True)
 
 
 def read_manifest(folder: Path) -> StageRecord | None:
@@ -169,7 +179,7 @@ def require(folder: Path) -> StageRecord:
         raise DamagedStageError(f"{folder} has no readable manifest", "run the week again; this stage is made anew")
     if not _intact(folder, record):
         raise DamagedStageError(f"{folder} does not hold what its manifest lists", "remove it and run again")
-    return record
+    return replace(record, folder=str(folder.resolve()))  # a run folder may have been copied or moved
 
 
 HASH_LIMIT_BYTES = 64 << 20

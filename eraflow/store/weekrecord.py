@@ -7,6 +7,7 @@ continued, is built the same way.
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,14 +21,28 @@ from eraflow.store.stage import read_manifest
 TIMES = "times.jsonl"
 ERROR = "error.json"
 CLOCK = "clock.json"
-STALE = ("gate/verdict.json", "submission/record.json", "record.json", TIMES, ERROR)
+STAGES = "stages.txt"
+CHECKS = "checks.json"
+STALE = ("gate/verdict.json", "record.json", TIMES, ERROR, STAGES)
 
 
 def forget_last_outcome(run_dir: Path) -> None:
     """Remove what an earlier attempt of this run concluded, and start its clock anew; finished stages stay."""
     for name in STALE:
         (run_dir / name).unlink(missing_ok=True)
+    if (run_dir / "submission" / CHECKS).exists():  # ours, and not a folder that was there before
+        shutil.rmtree(run_dir / "submission")
     write_json(run_dir / CLOCK, {"started": time.time()})
+
+
+def note_stage(run_dir: Path, name: str) -> None:
+    """Note that this attempt of the run came to a stage: what older attempts left is not reported as its own."""
+    with (run_dir / STAGES).open("a", encoding="utf-8") as handle:
+        handle.write(name + "\n")
+
+
+def _noted(run_dir: Path) -> set[str]:
+    return set((run_dir / STAGES).read_text().split()) if (run_dir / STAGES).exists() else set()
 
 
 @contextmanager
@@ -57,20 +72,21 @@ def week_record(run_dir: Path) -> dict[str, Any]:
     """Everything that the folder of a run tells.
 
     Returns:
-        run_dir; outcome: `submitted`, `ready` (dry run), `held` or `failed`; verdict; scores of each model and of the
+        run_dir; outcome: `submitted`, `submitted_with_error` (accepted, then something failed), `unconfirmed` (sent,
+        not known to be accepted), `ready` (dry run), `held` or `failed`; verdict; scores of each model and of the
         blend with intervals; submission id and state; seconds, peak MiB and attempts by stage; seconds of the
         whole flow; error or null.
     """
     verdict = _json(run_dir / "gate" / "verdict.json")
     submission = _json(run_dir / "submission" / "record.json")
+    scores = _json(run_dir / "backtest" / "scores.json") if "backtest" in _noted(run_dir) else None
     error = _json(run_dir / ERROR)
     return {
         "run_dir": str(run_dir),
         "outcome": _outcome(verdict, submission, error),
         "verdict": verdict,
-        "scores": {
-            name: model["summary"] for name, model in (_json(run_dir / "backtest" / "scores.json") or {}).items()
-        },
+        "scores": {name: model["summary"] for name, model in (scores or {}).items()},
+        "against_benchmark": _json(run_dir / "backtest" / "comparisons.json") if scores else None,
         "submission": submission,
         "stages": stages(run_dir),
         "seconds": (_json(run_dir / CLOCK) or {}).get("seconds"),
@@ -91,19 +107,24 @@ def write_outcome(run_dir: Path, error: BaseException | None = None) -> dict[str
 
 
 def _outcome(verdict: Any, submission: Any, error: Any) -> str:
+    if submission is not None and submission["state"] is not None:
+        return "submitted" if error is None else "submitted_with_error"
+    if submission is not None and submission["sending"]:
+        return "unconfirmed"
     if error is not None:
         return "failed"
     if submission is not None:
-        return "ready" if submission["state"] is None else "submitted"
+        return "ready"
     return "held" if verdict is not None and not verdict["passed"] else "failed"
 
 
 def stages(run_dir: Path) -> dict[str, dict[str, Any]]:
     """Seconds, peak memory and attempts by stage, then the seconds of the steps that are not stages."""
     found: dict[str, dict[str, Any]] = {}
+    noted = _noted(run_dir)
     for manifest in sorted(run_dir.glob("*/manifest.json"), key=lambda path: path.stat().st_mtime):
         record = read_manifest(manifest.parent)
-        if record is not None:
+        if record is not None and record.name in noted:
             found[record.name] = {"seconds": record.seconds, "peak_mb": record.peak_mb, "attempts": record.attempts}
     for row in _lines(run_dir / TIMES):
         found[row["name"]] = {"seconds": row["seconds"], "peak_mb": None, "attempts": 1}

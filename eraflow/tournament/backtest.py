@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,11 @@ from eraflow.store.atomic import write_json
 from eraflow.store.erastore import EraStore
 from eraflow.tournament.schema import META_MODEL
 from eraflow.tournament.scoring import ModelScores, score_predictions
+from eraflow.tournament.statistics import overlap_weeks, paired_comparison
 
 BLEND = "blend"
 SCORES = "scores.json"
+COMPARISONS = "comparisons.json"
 
 
 class MisalignedPredictionsError(EraflowError):
@@ -67,10 +70,43 @@ def backtest(
             confidence=confidence,
             horizon_days=horizon_days,
         )
+    write_json(Path(out) / COMPARISONS, _comparisons(scores, benchmark, overlap_weeks(horizon_days), confidence))
     write_json(Path(out) / SCORES, {name: model.as_dict() for name, model in scores.items()})
     return {
         name: {"corr": model.summary["corr"].mean, "eras": model.summary["corr"].eras} for name, model in scores.items()
     }
+
+
+def _comparisons(
+    scores: Mapping[str, ModelScores], benchmark: str | None, overlap: int, confidence: float
+) -> dict[str, Any]:
+    """Each model against the benchmark, era by era on the eras that both have: CORR of both, difference, verdict."""
+    if benchmark is None:
+        return {}
+    theirs = dict(zip(*scores[benchmark].per_era["corr"], strict=True))
+    found = {}
+    for name, model in scores.items():
+        pairs = [(own, theirs[era]) for era, own in zip(*model.per_era["corr"], strict=True) if era in theirs]
+        if name == benchmark or not pairs:
+            continue
+        own, other = np.asarray(pairs).T
+        compared = paired_comparison(own, other, overlap, confidence)
+        found[name] = {
+            "benchmark": benchmark,
+            "eras": len(pairs),
+            "corr": float(own.mean()),
+            "benchmark_corr": float(other.mean()),
+            "difference": compared.difference,
+            "low": _finite(compared.interval.low),
+            "high": _finite(compared.interval.high),
+            "verdict": compared.verdict,
+        }
+    return found
+
+
+def _finite(value: float) -> float | None:
+    """JSON has no infinity: a bound that does not exist is None."""
+    return value if math.isfinite(value) else None
 
 
 def aligned_predictions(store: EraStore, path: Path) -> tuple[list[str], NDArray[np.float64]]:

@@ -12,6 +12,7 @@ from eraflow.settings import DataSettings
 from eraflow.store.erastore import EraStore, write_era_store
 from eraflow.tournament.catalog import Catalog, read_catalog
 from eraflow.tournament.features import companion_files
+from eraflow.tournament.footer import read_footer
 from eraflow.tournament.schema import META_MODEL, Contract, DataFiles, check_contract
 from eraflow.tournament.scoring import ModelScores, score_predictions
 
@@ -93,7 +94,8 @@ def _covered_eras(given: pl.DataFrame, files: DataFiles, contract: Contract) -> 
     ids = given.lazy().select("id")
     found: set[str] = set()
     for path in (files.train, files.validation):
-        found |= set(pl.scan_parquet(path).select("id", "era").join(ids, on="id", how="semi").collect()["era"].unique())
+        rows = pl.scan_parquet(path).select(pl.col(read_footer(path).require_id()).alias("id"), "era")
+        found |= set(rows.join(ids, on="id", how="semi").collect()["era"].unique())
     eras = [era for era in contract.resolved_eras if era in found]
     if not eras:
         raise PredictionFileError(
