@@ -48,15 +48,18 @@ def _plan() -> Plan:
 
 
 def _ensemble(arguments: argparse.Namespace, scratch: Path) -> Path:
+    """The ensemble that is named, else the champion: Numerai's, or where there is none yet the sandbox's."""
     if arguments.ensemble:
         return Path(arguments.ensemble)
     if arguments.run_dir:
         return require(Path(arguments.run_dir) / "blend").path / "ensemble"
     settings = RunSettings(home=arguments.home)
-    champion = load_champion(Tracker(settings.home_path, settings.tracking), scratch / "champion")
-    if champion is None:
-        raise SettingsError(
-            f"no champion is registered in {settings.home_path}",
-            "name a run with --run-dir or a folder with --ensemble",
-        )
-    return champion
+    for name in (settings.tracking.registered_model, f"{settings.tracking.registered_model}-sandbox"):
+        tracking = settings.tracking.model_copy(update={"registered_model": name})
+        champion = load_champion(Tracker(settings.home_path, tracking), scratch / "champion")
+        if champion is not None:
+            return champion
+    raise SettingsError(
+        f"no champion is registered in {settings.home_path}",
+        "name a run with --run-dir or a folder with --ensemble",
+    )

@@ -41,7 +41,7 @@ def send(block_name: str, subject: str, body: str) -> None:
     try:
         with block.raise_on_failure():  # without it a block that sent nothing returns as if it had
             block.notify(body, subject)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - every block has errors of its own
         raise AlertError(
             f"{block_name} did not deliver ({type(error).__name__}: {_without_addresses(str(error))})",
             "check the block's address and the network",

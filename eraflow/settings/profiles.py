@@ -56,7 +56,7 @@ def _profile_fields() -> dict[str, frozenset[str]]:
     for profile in PROFILES.values():
         for section, values in profile.items():
             if isinstance(values, dict):
-                changed.setdefault(f"{section.capitalize()}Settings", set()).update(values)
+                changed.setdefault(f"{section.rstrip('s').capitalize()}Settings", set()).update(values)
     return {name: frozenset(fields) for name, fields in changed.items()}
 
 

@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 from numerai_tools.submissions import validate_submission_numerai
 
+from eraflow.store.rundir import locked
 from flows.daily import daily
 from flows.weekly import weekly
 from tests.weeks import receiver, tiny
@@ -100,8 +101,63 @@ def test_a_dry_run_stops_before_anything_is_sent(tmp_path):
     assert Path(record["submission"]["file"]["path"]).exists()
 
 
-def test_blocked_with_the_champion_chosen_but_none_shipped_is_named(tmp_path):
-    settings = tiny(tmp_path, run_dir=str(tmp_path / "run"), gate={"corr_bound": 0.9, "on_block": "champion"})
-    state = weekly(settings, return_state=True)
+def blocked(settings, folder, **changes):
+    """The same week with a threshold that nothing can pass."""
+    gate = settings.gate.model_copy(update={"corr_bound": 0.9, **changes})
+    return settings.model_copy(update={"gate": gate, "run_dir": str(folder)})
+
+
+def test_blocked_with_the_champion_chosen_but_none_shipped_is_held(tmp_path):
+    settings = tiny(tmp_path, tracking={"enabled": True})
+    state = weekly(blocked(settings, tmp_path / "run", on_block="champion"), return_state=True)
+    assert state.name == "Held"
+    assert "CORR" in state.message
+    assert "no_champion" in state.message
+    assert json.loads((tmp_path / "run" / "record.json").read_text())["outcome"] == "held"
+
+
+def test_blocked_with_a_champion_that_was_shipped_sends_the_champions(shipped, tmp_path):
+    settings, record = shipped
+    told = weekly(blocked(settings, tmp_path / "run", on_block="champion"))
+    assert told["outcome"] == "submitted"
+    assert not told["verdict"]["passed"]
+    assert told["submission"]["file"]["sha256"] == record["submission"]["file"]["sha256"]
+    allowed = json.loads((tmp_path / "run" / "submission" / "verdict.json").read_text())
+    assert allowed["passed"]
+    assert allowed["ensemble_signature"] == told["submission"]["ensemble_signature"]
+
+
+def test_a_champion_of_another_source_is_neither_compared_with_nor_sent(shipped, tmp_path):
+    settings, _ = shipped
+    other = settings.model_copy(
+        update={
+            "sandbox": settings.sandbox.model_copy(update={"seed": 99}),
+            "models": settings.models[:1],
+            "run_dir": str(tmp_path / "run"),
+        }
+    )
+    told = weekly(other)
+    rule = next(rule for rule in told["verdict"]["rules"] if rule["name"] == "champion")
+    assert not rule["judged"]
+    state = daily(settings.model_copy(update={"run_dir": str(tmp_path / "daily")}), return_state=True)
     assert state.is_failed()
     assert "no_champion" in state.message
+
+
+def test_a_damaged_champion_does_not_cost_the_week(tmp_path):
+    settings = tiny(tmp_path, run_dir=str(tmp_path / "first"), tracking={"enabled": True})
+    weekly(settings)
+    for scores in (tmp_path / "mlartifacts").rglob("evidence/scores.json"):
+        scores.write_text("{}")
+    told = weekly(settings.model_copy(update={"run_dir": str(tmp_path / "second"), "seed": 8}))
+    assert told["outcome"] == "submitted"
+    assert not next(rule for rule in told["verdict"]["rules"] if rule["name"] == "champion")["judged"]
+
+
+def test_a_second_run_in_a_folder_that_is_held_changes_nothing_in_it(shipped):
+    settings, _ = shipped
+    before = (Path(settings.run_dir) / "record.json").read_bytes()
+    with locked(Path(settings.run_dir)):
+        state = weekly(settings, return_state=True)
+    assert "run_locked" in state.message
+    assert (Path(settings.run_dir) / "record.json").read_bytes() == before

@@ -60,6 +60,15 @@ def test_a_receiver_that_refuses_is_an_error_not_a_success():
             send(name, "subject", "body")
 
 
+def test_the_address_of_a_webhook_is_a_secret():
+    with receiver(status=404) as inbox:
+        name = webhook("alert-secret", f"{inbox.url}services/SECRETTOKEN")
+        with pytest.raises(AlertError) as caught:
+            send(name, "subject", "body")
+    assert "SECRETTOKEN" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
 def test_an_unknown_block_is_named():
     with pytest.raises(AlertError, match="custom-webhook/none"):
         send("custom-webhook/none", "subject", "body")

@@ -48,6 +48,7 @@ def test_models_by_name():
         ("windows.folds=0", "windows.folds"),
         ("windows.folds=many", "windows.folds"),
         ("nothing", "key=value"),
+        ("models.lightgbm.name=blend", "blend"),
         ("models.nn.name=x", "nn"),
         ("models=neural", "neural"),
         ("seed.deep=1", "seed"),
@@ -91,3 +92,43 @@ def test_every_field_of_the_form_explains_itself():
         if "description" not in field and "$ref" not in field and "items" not in field
     ]
     assert silent == []
+
+
+def filled_by_the_form(schema, given):
+    """What the form in the Prefect UI sends: the deployment's parameters, and each default that the schema names."""
+    values = dict(given)
+    for name, field in schema["properties"].items():
+        below = RunSettings.model_json_schema()["$defs"].get(field.get("$ref", "").rpartition("/")[2], {})
+        if "properties" in below:
+            values[name] = filled_by_the_form(below, values.get(name) or {})
+        elif name not in values and "default" in field:
+            values[name] = field["default"]
+    return values
+
+
+@pytest.mark.parametrize("profile", sorted(PROFILES))
+def test_a_form_that_sends_every_default_it_knows_still_gives_the_profile(profile):
+    sent = filled_by_the_form(RunSettings.model_json_schema(), {"profile": profile})
+    assert len(sent["gate"]) > 5
+    assert RunSettings(**sent) == RunSettings(profile=profile)
+
+
+@pytest.mark.parametrize("source", [{"data_dir": "/data"}, {"url": "http://127.0.0.1:1"}])
+def test_own_data_or_an_own_server_never_meet_numerais_keys(source):
+    with pytest.raises(SettingsError, match="sandbox"):
+        settings_from("laptop", {"source": source})
+    assert settings_from("laptop", {"source": {**source, "kind": "sandbox"}}).source.kind == "sandbox"
+
+
+def test_a_password_in_an_address_is_refused():
+    with pytest.raises(SettingsError, match="MLFLOW_TRACKING_PASSWORD"):
+        settings_from("laptop", {"tracking": {"uri": "https://me:secret@mlflow.example.org"}})
+
+
+def test_the_champion_as_stand_in_needs_the_registry():
+    with pytest.raises(SettingsError, match=r"tracking\.enabled"):
+        settings_from("laptop", {"gate": {"on_block": "champion"}, "tracking": {"enabled": False}})
+
+
+def test_a_model_slot_may_be_a_number():
+    assert settings_from("laptop", {}, ["submit.model=123"]).submit.model == "123"

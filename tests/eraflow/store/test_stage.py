@@ -1,12 +1,14 @@
 """A folder with a manifest is finished; anything less is not."""
 
 import json
+import shutil
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from eraflow.store import stage
+from eraflow.store.atomic import StorageError
 
 PLAIN = st.recursive(
     st.none()
@@ -70,6 +72,21 @@ def test_another_signature_empties_the_folder_and_the_same_one_keeps_its_parts(t
     assert (folder / "fold-0").exists()
     stage.begin(folder, "two")
     assert not (folder / "fold-0").exists()
+
+
+def test_a_folder_that_is_not_ours_is_never_emptied(tmp_path):
+    mine = tmp_path / "features" / "thesis.txt"
+    mine.parent.mkdir()
+    mine.write_text("years of work")
+    with pytest.raises(StorageError, match="was not made by Eraflow"):
+        stage.begin(tmp_path / "features", "abc")
+    assert mine.read_text() == "years of work"
+
+
+def test_a_copied_run_reads_its_own_files(tmp_path):
+    make(tmp_path / "first" / "blend", "abc", {"a.bin": b"1"})
+    shutil.copytree(tmp_path / "first", tmp_path / "copy")
+    assert stage.require(tmp_path / "copy" / "blend").path == tmp_path / "copy" / "blend"
 
 
 def test_beginning_again_takes_the_manifest_away_first(tmp_path):

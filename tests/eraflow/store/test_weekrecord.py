@@ -5,26 +5,29 @@ import pytest
 from eraflow.errors import SettingsError
 from eraflow.store import stage
 from eraflow.store.atomic import write_json
-from eraflow.store.weekrecord import forget_last_outcome, timed, week_record, write_outcome
+from eraflow.store.weekrecord import forget_last_outcome, note_stage, timed, week_record, write_outcome
 
 
 def finish(folder, name, seconds):
+    note_stage(folder, name)
     stage.begin(folder / name, "s")
     stage.finish(folder / name, name, "s", metrics={}, seconds=seconds, peak_mb=5.0, attempts=2, provenance={})
 
 
 @pytest.mark.parametrize(
-    ("verdict", "state", "error", "outcome"),
+    ("sending", "state", "error", "outcome"),
     [
-        (True, {"id": "1", "status": "success"}, None, "submitted"),
-        (True, None, None, "ready"),
-        (True, {"id": "1"}, SettingsError("x", "y"), "failed"),
-        (True, None, KeyError("z"), "failed"),
+        (False, {"id": "1", "status": "success"}, None, "submitted"),
+        (False, {"id": "1", "status": "success"}, SettingsError("x", "y"), "submitted_with_error"),
+        (True, None, SettingsError("x", "y"), "unconfirmed"),
+        (True, None, None, "unconfirmed"),
+        (False, None, None, "ready"),
+        (False, None, KeyError("z"), "failed"),
     ],
 )
-def test_the_outcome_follows_from_the_files(tmp_path, verdict, state, error, outcome):
-    write_json(tmp_path / "gate" / "verdict.json", {"passed": verdict})
-    write_json(tmp_path / "submission" / "record.json", {"state": state})
+def test_the_outcome_follows_from_the_files(tmp_path, sending, state, error, outcome):
+    write_json(tmp_path / "gate" / "verdict.json", {"passed": True})
+    write_json(tmp_path / "submission" / "record.json", {"state": state, "sending": sending})
     assert write_outcome(tmp_path, error)["outcome"] == outcome
 
 
@@ -49,13 +52,23 @@ def test_stages_and_steps_are_listed_with_their_seconds(tmp_path):
 def test_what_an_earlier_attempt_concluded_is_forgotten_but_its_stages_are_not(tmp_path):
     finish(tmp_path, "features", 3.0)
     write_json(tmp_path / "gate" / "verdict.json", {"passed": True})
-    write_json(tmp_path / "submission" / "record.json", {"state": {"id": "old"}})
+    write_json(tmp_path / "submission" / "record.json", {"state": {"id": "old"}, "sending": False})
+    write_json(tmp_path / "submission" / "checks.json", {})
+    write_json(tmp_path / "backtest" / "scores.json", {"old": {"summary": {}}})
     write_outcome(tmp_path, SettingsError("old", "old"))
     forget_last_outcome(tmp_path)
     record = week_record(tmp_path)
     assert record["error"] is None
     assert record["submission"] is None
-    assert "features" in record["stages"]
+    assert record["scores"] == {}
+    assert record["stages"] == {}
+    assert stage.finished(tmp_path / "features", "s") is not None
+
+
+def test_a_folder_of_somebody_else_called_submission_is_left_alone(tmp_path):
+    write_json(tmp_path / "submission" / "mine.json", {})
+    forget_last_outcome(tmp_path)
+    assert (tmp_path / "submission" / "mine.json").exists()
 
 
 def test_a_named_error_keeps_its_parts(tmp_path):
