@@ -25,6 +25,8 @@ def summary(record: dict[str, Any], settings: RunSettings, server: str) -> str:
         )
     if record.get("scores"):
         parts.append(_scores(record["scores"]))
+    if record.get("against_benchmark"):
+        parts.append(_against(record["against_benchmark"]))
     if record.get("verdict"):
         parts.append(_verdict(record["verdict"]))
     if record.get("stages"):
@@ -54,6 +56,15 @@ def figure(value: float | None, digits: int = 4) -> str:
 def interval(metric: dict[str, Any]) -> str:
     """The bounds of a mean."""
     return f"{figure(metric['low'])} to {figure(metric['high'])}"
+
+
+def _against(compared: dict[str, Any]) -> str:
+    lines = [f"CORR against {next(iter(compared.values()))['benchmark']} on common eras:"]
+    for name, found in sorted(compared.items(), key=lambda item: item[0] == "blend"):
+        lines.append(
+            f"  {name:<18}{found['difference']:+.4f}  ({interval(found)}, {found['eras']} eras): {found['verdict']}"
+        )
+    return "\n".join(lines)
 
 
 def _members_first(item: tuple[str, dict[str, Any]]) -> tuple[int, str]:

@@ -9,7 +9,7 @@ from prefect import task
 
 from eraflow.attempt import Work
 from eraflow.store.stage import StageRecord
-from eraflow.tournament.backtest import BLEND, read_scores
+from eraflow.tournament.backtest import BLEND, read_comparisons, read_scores
 from eraflow.tournament.catalog import read_catalog
 from eraflow.tournament.scorefile import fnc_features
 from eraflow.tournament.scoring import ModelScores
@@ -48,12 +48,14 @@ def backtest(
     record = run_stage(run, work)
     scores = read_scores(record.path)
     show_chart(scores, BLEND, contract.benchmark, contract.target)
-    show_models(model_table(scores, scored))
+    show_models(model_table(scores, scored, read_comparisons(record.path)))
     return record
 
 
-def model_table(scores: Mapping[str, ModelScores], stages: Mapping[str, StageRecord]) -> list[dict[str, Any]]:
-    """A row a model: CORR with its interval, Sharpe, MMC and BMC with their eras, minutes, peak memory."""
+def model_table(
+    scores: Mapping[str, ModelScores], stages: Mapping[str, StageRecord], against: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """A row a model: CORR with its interval, Sharpe, BMC and MMC with their eras, against the benchmark, minutes, peak."""
     rows = []
     for name, model in scores.items():
         corr, stage = model.summary["corr"], stages.get(name)
@@ -65,6 +67,7 @@ def model_table(scores: Mapping[str, ModelScores], stages: Mapping[str, StageRec
                 "Sharpe": f"{corr.sharpe:.2f}",
                 "drawdown": f"{corr.max_drawdown:.2f}",
                 "eras": f"{corr.eras} ({corr.first_era} to {corr.last_era})",
+                "against the benchmark": _against(against.get(name)),
                 "BMC": _with_eras(model, "bmc"),
                 "MMC": _with_eras(model, "mmc"),
                 "FNC": _with_eras(model, "fnc"),
@@ -73,6 +76,13 @@ def model_table(scores: Mapping[str, ModelScores], stages: Mapping[str, StageRec
             }
         )
     return rows
+
+
+def _against(compared: Mapping[str, Any] | None) -> str:
+    """The mean difference of CORR on common eras, in words that do not claim more than it shows."""
+    if compared is None:
+        return ""
+    return f"{compared['difference']:+.4f} on {compared['eras']} eras: {compared['verdict']}"
 
 
 def _with_eras(model: ModelScores, metric: str) -> str:

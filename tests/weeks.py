@@ -18,7 +18,14 @@ TINY = {
     "machine": {"threads": 1, "memory_mb": 1500},
     "tracking": {"enabled": False},
     # A tiny week proves the road, not the model: only the rules that the test is about are left on.
-    "gate": {"corr_bound": -1.0, "bmc_bound": -1.0, "mmc_floor": None, "max_exposure": None, "max_drawdown": None, "recent_eras": None},
+    "gate": {
+        "corr_bound": -1.0,
+        "bmc_bound": -1.0,
+        "mmc_floor": None,
+        "max_exposure": None,
+        "max_drawdown": None,
+        "recent_eras": None,
+    },
 }
 
 

@@ -120,6 +120,12 @@ def aligned_predictions(store: EraStore, path: Path) -> tuple[list[str], NDArray
     return eras, frame["prediction"].to_numpy()
 
 
+def read_comparisons(folder: Path) -> dict[str, Any]:
+    """Each model against the benchmark, as `backtest` wrote it; empty without a benchmark."""
+    found: dict[str, Any] = json.loads((folder / COMPARISONS).read_text())
+    return found
+
+
 def read_scores(folder: Path) -> dict[str, ModelScores]:
     """What `backtest` wrote."""
     written = json.loads((folder / SCORES).read_text())
