@@ -55,7 +55,7 @@ def backtest(
 def model_table(
     scores: Mapping[str, ModelScores], stages: Mapping[str, StageRecord], against: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
-    """A row a model: CORR with its interval, Sharpe, against the benchmark, BMC and MMC with their eras, minutes, peak."""
+    """A row a model: CORR with interval, Sharpe, against the benchmark, BMC and MMC with eras, minutes, peak."""
     rows = []
     for name, model in scores.items():
         corr, stage = model.summary["corr"], stages.get(name)
