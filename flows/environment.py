@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tomllib
 from pathlib import Path
 
 QUIET = {
@@ -37,5 +38,11 @@ def prepare(home: Path) -> str:
 
 
 def _profile_names_a_server() -> bool:
+    """Whether the active profile of the user's own Prefect folder names a server; others are somebody's plans."""
     profiles = Path.home() / ".prefect" / "profiles.toml"
-    return profiles.is_file() and "PREFECT_API_URL" in profiles.read_text(encoding="utf-8", errors="replace")
+    try:
+        values = tomllib.loads(profiles.read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # none, or one that Prefect itself cannot read
+        return False
+    active = os.environ.get("PREFECT_PROFILE") or values.get("active")
+    return bool(values.get("profiles", {}).get(active, {}).get("PREFECT_API_URL"))

@@ -6,12 +6,15 @@ Numerai.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from prefect import get_run_logger, task
 
 from eraflow.errors import EraflowError
 from eraflow.store.registry import Champion, champion_info, load_champion
 from eraflow.tournament.backtest import BLEND
 from eraflow.tournament.client import Round
+from eraflow.tournament.gate import check_may_submit
 from eraflow.tournament.scoring import ModelScores
 from eraflow.tournament.verdict import Verdict
 from models.ensemble import read_ensemble
@@ -54,6 +57,7 @@ def fetch_champion(run: Run, round_now: Round) -> Shipment:
     Raises:
         NoChampionError: nothing has been shipped yet for this source, or tracking is off.
         ChampionDamagedError: its files are not those that were shipped.
+        StaleVerdictError: it was judged longer ago than the settings allow.
     """
     champion = _champion(run)
     folder = load_champion(tracker(run), run.path / "champion" / "ensemble") if champion else None
@@ -65,7 +69,10 @@ def fetch_champion(run: Run, round_now: Round) -> Shipment:
     if read_ensemble(folder)["signature"] != champion.signature:
         raise NoChampionError("the champion changed while it was read", "run again")
     get_run_logger().info("champion version %s, shipped for round %s", champion.version, champion.round_number)
-    return Shipment(folder, champion.signature, Verdict.from_dict(champion.verdict).carried_to(round_now.number))
+    verdict = Verdict.from_dict(champion.verdict).carried_to(round_now.number)
+    # Asked again at the upload; here so that a champion that is too old is told of before anything is fetched.
+    check_may_submit(verdict, champion.signature, round_now.number, datetime.now(UTC), run.settings.gate)
+    return Shipment(folder, champion.signature, verdict)
 
 
 def stand_in(run: Run, round_now: Round) -> tuple[Shipment | None, str]:
