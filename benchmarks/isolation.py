@@ -1,4 +1,4 @@
-"""What isolation costs: `python benchmarks/isolation.py`.
+"""What isolation costs: `python -m benchmarks isolation`.
 
 Compares `run_isolated` with calling the function. The extra time is the wall time of the call minus the time the
 function took inside the child, so that a busy computer does not hide or invent it. The cost of watching is the
@@ -10,13 +10,12 @@ from __future__ import annotations
 import statistics
 import tempfile
 import time
-from pathlib import Path
 
 from eraflow.machine.isolate import run_isolated
 
 STAGE_SECONDS = 10.0
 CALLS = 15
-HERE = Path(__file__).stem
+HERE = "benchmarks.isolation"
 
 
 def work(seconds: float) -> float:
