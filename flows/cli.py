@@ -62,14 +62,13 @@ def parser() -> argparse.ArgumentParser:
     _score(verbs)
     _sandbox(verbs)
     _doctor(verbs)
+    _resume(verbs)
     _ui(verbs)
     return top
 
 
 def _settings_arguments(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument(
-        "--profile", choices=sorted(PROFILES), default="laptop", help="what the other settings start from"
-    )
+    verb.add_argument("--profile", choices=sorted(PROFILES), help="what the other settings start from (default laptop)")
     verb.add_argument(
         "--data",
         metavar="DIR",
@@ -86,6 +85,12 @@ def _settings_arguments(verb: argparse.ArgumentParser) -> None:
         "models.lightgbm.params.n_estimators=500; may be given many times",
     )
     verb.add_argument("--run-dir", metavar="DIR", help="folder of the run; an unfinished run in it is continued")
+    verb.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with the newest unfinished run of these settings, or with the one in --run-dir, whose settings are "
+        "taken when no others are named; where there is nothing to resume a new run is started",
+    )
     verb.add_argument("--home", metavar="DIR", help="folder for data, runs, MLflow and Prefect (default .eraflow)")
     verb.add_argument("--dry-run", action="store_true", help="stop before anything is sent")
     verb.add_argument("--json", action="store_true", help="print one JSON record as the last line on stdout")
@@ -174,14 +179,49 @@ def _sandbox(verbs: Any) -> None:
         default=[],
         help="size of generated data, for example sandbox.train_eras=100",
     )
+    serve.add_argument(
+        "--fault",
+        metavar="NAME=COUNT",
+        action="append",
+        default=[],
+        help="what the server does wrong, and how often, for example server_500=3; an unknown name lists them all",
+    )
     serve.set_defaults(verb=_call("flows.sandbox_verb", "serve"))
 
 
 def _doctor(verbs: Any) -> None:
-    verb = verbs.add_parser("doctor", help="check this machine, the installation and the accounts")
+    verb = verbs.add_parser(
+        "doctor",
+        help="check this machine, the installation, the Prefect server and the accounts",
+        description="Look at everything a week depends on and say what to do. The alert block that the deployments "
+        "name, or the one given here, gets a test message. Exit code 1 when something would stop a week.",
+    )
     verb.add_argument("--home", metavar="DIR", default=".eraflow", help="home folder to check")
+    verb.add_argument("--alert", metavar="BLOCK", help="notification block (type/name) to send a test message through")
+    verb.add_argument("--online", action="store_true", help="also ask the API with the Numerai keys")
+    verb.add_argument("--api", metavar="URL", help="address of a sandbox instead of Numerai")
     verb.add_argument("--json", action="store_true", help="print one JSON record as the last line on stdout")
     verb.set_defaults(verb=_call("flows.doctor", "doctor"))
+
+
+def _resume(verbs: Any) -> None:
+    verb = verbs.add_parser(
+        "resume",
+        help="put crashed runs of the deployments back on the schedule",
+        description="Reschedule the crashed runs of the deployments with the tag eraflow: each once, never beside "
+        "another run of its deployment, never one that was for an older round. Safe to call at any time; the timer in "
+        "deployments/ does it every five minutes. A run from the terminal goes on with `eraflow run --resume`.",
+    )
+    verb.add_argument("--install", action="store_true", help="also put the automation against zombies on the server")
+    verb.add_argument(
+        "--after", metavar="SECONDS", type=float, default=60, help="leave younger crashes alone (default 60)"
+    )
+    verb.add_argument("--max-runs", metavar="N", type=int, default=3, help="leave runs started N times (default 3)")
+    verb.add_argument("--max-age-days", metavar="DAYS", type=float, default=6, help="leave older runs (default 6)")
+    verb.add_argument("--wait", metavar="SECONDS", type=float, default=0, help="wait for a server that still starts")
+    verb.add_argument("--home", metavar="DIR", default=".eraflow", help="home folder; it holds the lock")
+    verb.add_argument("--json", action="store_true", help="print one JSON record as the last line on stdout")
+    verb.set_defaults(verb=_call("flows.resume_verb", "resume"))
 
 
 def _ui(verbs: Any) -> None:

@@ -12,34 +12,31 @@ QUIET = {
     "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
     "PREFECT_TELEMETRY_ENABLE_RESOURCE_METRICS": "false",
     "PREFECT_CLI_PROMPT": "false",
-    # A first start writes a new database, which takes long on a loaded machine.
-    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
 
 
 def prepare(home: Path) -> str:
-    """Set what is not set yet, and return the words that tell where Prefect keeps this run.
+    """Set what is not set yet, and return the words that tell which server knows this run; empty: none is named.
 
     A Prefect server that the user has named (`PREFECT_API_URL`, or a profile) is used. Otherwise Prefect's own folder
-    lies in the home folder, so that runs from the terminal can be looked at with `eraflow ui`.
+    lies in the home folder (or in `PREFECT_HOME`), so that runs from the terminal can be looked at with `eraflow ui`.
     """
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     if os.environ.get("PREFECT_API_URL"):
         return f"the Prefect server at {os.environ['PREFECT_API_URL']}"
-    if os.environ.get("PREFECT_HOME") or _profile_names_a_server():
-        return "your own Prefect profile"
-    prefect_home = home / "prefect"
+    if _profile_names_a_server():
+        return "the server of your Prefect profile"
+    prefect_home = Path(os.environ.setdefault("PREFECT_HOME", str(home / "prefect")))
     prefect_home.mkdir(parents=True, exist_ok=True)
-    os.environ["PREFECT_HOME"] = str(prefect_home)
     return ""
 
 
 def _profile_names_a_server() -> bool:
     """Whether the active profile of the user's own Prefect folder names a server; others are somebody's plans."""
-    profiles = Path.home() / ".prefect" / "profiles.toml"
+    profiles = Path(os.environ.get("PREFECT_HOME", Path.home() / ".prefect")) / "profiles.toml"
     try:
         values = tomllib.loads(profiles.read_text(encoding="utf-8"))
     except (OSError, ValueError):  # none, or one that Prefect itself cannot read

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import atexit
+import os
+import signal
 import sys
 import traceback
+from contextlib import ExitStack
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from eraflow.errors import EraflowError
 from eraflow.settings import RunSettings
@@ -17,15 +21,17 @@ from eraflow.store.rundir import new_run_dir
 from eraflow.store.weekrecord import error_values, week_record
 from flows.cli import print_record
 from flows.environment import prepare
+from flows.resumption import in_folder, resumed
+from flows.runserver import PrefectUnreachableError, run_server
 
+DEFAULT_PROFILE = "laptop"
 EXIT_HELD = 3
 EXIT_INTERRUPTED = 130
+EXIT_TERMINATED = 143
 
 
-class PrefectUnreachableError(EraflowError):
-    """Prefect could not start the flow: its server does not answer, or the one that a run starts for itself died."""
-
-    code = "prefect_unreachable"
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, taken as Ctrl-C is: children end at once, the folder says how far it came, and the run can go on."""
 
 
 def start(flow_name: str, arguments: argparse.Namespace) -> int:
@@ -36,11 +42,15 @@ def start(flow_name: str, arguments: argparse.Namespace) -> int:
         settings.home_path.mkdir(parents=True, exist_ok=True)
         server = prepare(settings.home_path)
     print(f"run folder {run_dir}", file=sys.stderr, flush=True)
+    signal.signal(signal.SIGTERM, _terminated)
     try:
+        _serve(server)
         error = _run(flow_name, settings)
-    except KeyboardInterrupt:
-        print(f"eraflow: interrupted; the same command with --run-dir {run_dir} goes on", file=sys.stderr)
-        return EXIT_INTERRUPTED
+    except KeyboardInterrupt as interruption:
+        print(f"eraflow: interrupted; the same command with --resume goes on in {run_dir}", file=sys.stderr)
+        if arguments.json:
+            print_record(week_record(run_dir))
+        return EXIT_TERMINATED if isinstance(interruption, Terminated) else EXIT_INTERRUPTED
     record = _record(run_dir, error)
     if not arguments.json:
         from flows.summary import summary
@@ -51,11 +61,30 @@ def start(flow_name: str, arguments: argparse.Namespace) -> int:
     return _exit_code(record, error)
 
 
+def _terminated(number: int, frame: object) -> NoReturn:
+    raise Terminated
+
+
+def _serve(server: str) -> None:
+    """Unless the user named a server: start one that shows this run and lives as long as this process.
+
+    It is ended last of all at exit (handlers run in the opposite order of their registration, and Prefect is imported
+    later): until then Prefect's own threads send it the last lines of the log, and would wait a minute for a dead one.
+    """
+    if server:
+        return
+    stack = ExitStack()
+    atexit.register(stack.close)
+    address = stack.enter_context(run_server(Path(os.environ["PREFECT_HOME"])))
+    os.environ["PREFECT_API_URL"] = f"{address}/api"
+    print(f"watch it meanwhile at {address}", file=sys.stderr, flush=True)
+
+
 def chosen_settings(flow_name: str, arguments: argparse.Namespace) -> RunSettings:
-    """The settings that the command line asks for, with the run's folder fixed.
+    """The settings that the command line asks for, with the run's folder fixed: a new one, or one to go on in.
 
     Raises:
-        SettingsError: an unknown key or a value outside its range.
+        SettingsError: an unknown key or a value outside its range, or other settings than those of the run to resume.
     """
     given: dict[str, Any] = {}
     if arguments.data:
@@ -66,9 +95,12 @@ def chosen_settings(flow_name: str, arguments: argparse.Namespace) -> RunSetting
         given["home"] = arguments.home
     if arguments.dry_run:
         given["submit"] = {"dry_run": True}
-    settings = settings_from(arguments.profile, given, arguments.set)
-    chosen = arguments.run_dir or settings.run_dir or new_run_dir(settings.home_path, flow_name)
-    return settings.model_copy(update={"run_dir": str(Path(chosen).expanduser().resolve())})
+    settings = settings_from(arguments.profile or DEFAULT_PROFILE, given, arguments.set)
+    chosen = arguments.run_dir or settings.run_dir
+    if arguments.resume:
+        nothing_asked = not (arguments.profile or arguments.set or given.keys() - {"home"})
+        return resumed(flow_name, settings, chosen, may_take_over=nothing_asked)
+    return in_folder(settings, chosen or new_run_dir(settings.home_path, flow_name))
 
 
 def _run(flow_name: str, settings: RunSettings) -> BaseException | None:
@@ -84,6 +116,8 @@ def _run(flow_name: str, settings: RunSettings) -> BaseException | None:
     if state.is_completed() or state.name == "Held":
         return None
     found = state.result(raise_on_failure=False)
+    if state.is_crashed() and not isinstance(found, Exception):
+        raise KeyboardInterrupt  # Prefect made a state of it
     return found if isinstance(found, BaseException) else RuntimeError(state.message or state.name)
 
 

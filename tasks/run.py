@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from prefect.runtime import flow_run
+
 from eraflow.settings import RunSettings
-from eraflow.store.atomic import write_text
+from eraflow.store.atomic import remove_leftovers, write_text
 from eraflow.store.rundir import locked, new_run_dir
+from eraflow.store.unfinished import SETTINGS, folder_of_flow_run, note_run
 from eraflow.store.weekrecord import forget_last_outcome, write_outcome
 
 
@@ -26,19 +29,31 @@ class Run:
 def open_run(settings: RunSettings, label: str) -> Iterator[Run]:
     """Choose the folder, take its lock, and write the settings into it.
 
+    A flow run that Prefect retries goes on in the folder it began in: finished stages are not repeated.
+
     Raises:
         RunLockedError: when another process works in the folder.
         StorageError: when it cannot be written.
     """
-    path = Path(settings.run_dir).expanduser().resolve() if settings.run_dir else new_run_dir(settings.home_path, label)
+    flow_run_id = flow_run.get_id()
+    path = _folder(settings, label, flow_run_id)
     with locked(path):
+        remove_leftovers(path)
         forget_last_outcome(path)
-        write_text(path / "settings.json", settings.model_dump_json(indent=2) + "\n")
+        write_text(path / SETTINGS, settings.model_dump_json(indent=2) + "\n")
+        note_run(settings.home_path, path, label, flow_run_id)
         try:
             yield Run(settings, path)
         except BaseException as error:
             write_outcome(path, error)
             raise
+
+
+def _folder(settings: RunSettings, label: str, flow_run_id: str | None) -> Path:
+    if settings.run_dir:
+        return Path(settings.run_dir).expanduser().resolve()
+    begun = folder_of_flow_run(settings.home_path, flow_run_id) if flow_run_id else None
+    return begun or new_run_dir(settings.home_path, label)
 
 
 def conclude(run: Run) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from typing import Any
 
 from eraflow.errors import EraflowError
 
+TEMPORARY = ".tmp"
+
 
 class StorageError(EraflowError):
     """A file could not be written: no space, no permission, or not a folder. Nothing that existed was changed."""
@@ -28,7 +30,7 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
         StorageError: when the disk is full or the folder cannot be written.
     """
     target = Path(path)
-    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.tmp")
+    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}{TEMPORARY}")
     with storage_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -37,6 +39,18 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
             os.replace(temporary, target)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path) -> list[Path]:
+    """Remove the temporary files that a killed process left anywhere below `folder`, which nobody else writes now.
+
+    Symbolic links are not followed. Returns what was removed.
+    """
+    found = [path for path in folder.rglob(f".*{TEMPORARY}") if path.is_file() and not path.is_symlink()]
+    with storage_errors(folder):
+        for path in found:
+            path.unlink(missing_ok=True)
+    return found
 
 
 @contextmanager

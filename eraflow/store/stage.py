@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from eraflow.errors import EraflowError
-from eraflow.store.atomic import StorageError, storage_errors, write_json
+from eraflow.store.atomic import StorageError, remove_leftovers, storage_errors, write_json
 from eraflow.store.digest import file_sha256, value_sha256
 
 MANIFEST = "manifest.json"
@@ -100,6 +100,7 @@ def begin(folder: Path, signature: str) -> None:
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / MANIFEST).unlink(missing_ok=True)
+    remove_leftovers(folder)  # or a killed attempt's half-written file would be listed as the stage's own
     write_json(folder / BEGUN, {"signature": signature, "begun": time.time()})
 
 

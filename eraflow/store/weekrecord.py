@@ -61,6 +61,12 @@ def error_values(error: BaseException) -> dict[str, Any]:
     """An exception as JSON: the code that machines read, what was wrong, what to do."""
     if isinstance(error, EraflowError):
         return {"code": error.code, "problem": error.problem, "remedy": error.remedy}
+    if not isinstance(error, Exception):  # KeyboardInterrupt, Prefect's TerminationSignal, SystemExit
+        return {
+            "code": "interrupted",
+            "problem": f"the run was ended from outside ({type(error).__name__})",
+            "remedy": "`eraflow run --resume` goes on where it stopped; what was finished is kept",
+        }
     return {
         "code": "unexpected",
         "problem": f"{type(error).__name__}: {error}",

@@ -1,0 +1,84 @@
+"""`--resume`: which run is continued, and with which settings."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from eraflow.errors import SettingsError
+from eraflow.store.atomic import write_json
+from eraflow.store.unfinished import note_run
+from flows.cli import parser
+from flows.start import chosen_settings
+
+
+def chosen(*words):
+    return chosen_settings("weekly", parser().parse_args(["run", *words]))
+
+
+def interrupted(settings, outcome=None):
+    run_dir = settings.home_path / "runs" / "x" if settings.run_dir is None else settings.run_dir
+    write_json(f"{run_dir}/settings.json", json.loads(settings.model_dump_json()))
+    note_run(settings.home_path, Path(run_dir), "weekly", None)
+    if outcome:
+        write_json(f"{run_dir}/record.json", {"outcome": outcome})
+    return str(run_dir)
+
+
+@pytest.fixture
+def home(tmp_path):
+    return ["--home", str(tmp_path / "home")]
+
+
+def test_the_unfinished_run_is_continued_by_the_same_command_with_resume(home, capsys):
+    command = ["--profile", "sandbox", "--set", "windows.folds=3", *home]
+    run_dir = interrupted(chosen(*command))
+    assert chosen(*command, "--resume").run_dir == run_dir
+    assert "going on with the unfinished run" in capsys.readouterr().err
+    assert chosen(*command).run_dir != run_dir  # without the flag it is a new run
+
+
+def test_where_there_is_nothing_to_resume_it_starts_and_says_so(home, capsys):
+    first = chosen("--profile", "sandbox", *home, "--resume")
+    assert first.profile == "sandbox"
+    assert "a new one is started" in capsys.readouterr().err
+    run_dir = interrupted(first, "submitted")
+    assert chosen("--profile", "sandbox", *home, "--resume").run_dir != run_dir
+
+
+def test_a_run_of_other_settings_is_only_told_of(home, capsys):
+    run_dir = interrupted(chosen("--profile", "sandbox", *home))
+    other = chosen("--profile", "laptop", *home, "--resume")
+    assert other.run_dir != run_dir
+    assert f"--resume --run-dir {run_dir}" in capsys.readouterr().err
+
+
+def test_a_named_folder_brings_its_own_settings(home, tmp_path):
+    folder = str(tmp_path / "mine")
+    stored = chosen("--profile", "sandbox", "--set", "windows.folds=3", "--run-dir", folder, *home)
+    interrupted(stored)
+    taken = chosen("--resume", "--run-dir", folder)
+    assert taken == stored
+    assert chosen("--resume", "--run-dir", folder, *home) == stored
+
+
+def test_a_named_folder_with_other_settings_is_refused(home, tmp_path):
+    folder = str(tmp_path / "mine")
+    interrupted(chosen("--profile", "sandbox", "--run-dir", folder, *home))
+    with pytest.raises(SettingsError, match=r"other settings \(windows\)"):
+        chosen("--profile", "sandbox", "--set", "windows.folds=2", "--resume", "--run-dir", folder, *home)
+    roomier = chosen("--profile", "sandbox", "--set", "machine.memory_mb=2500", "--resume", "--run-dir", folder, *home)
+    assert roomier.machine.memory_mb == 2500
+
+
+def test_an_empty_named_folder_is_started_in(home, tmp_path, capsys):
+    folder = str(tmp_path / "new")
+    assert chosen("--profile", "sandbox", "--resume", "--run-dir", folder, *home).run_dir == folder
+    assert "nothing to resume" in capsys.readouterr().err
+
+
+def test_stored_settings_that_cannot_be_read_are_named(home, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "settings.json").write_text('{"profile": "nope"}')
+    with pytest.raises(SettingsError, match=r"settings\.json cannot be read"):
+        chosen("--resume", "--run-dir", str(tmp_path / "mine"))
