@@ -4,9 +4,10 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 ARGS ?=
+MOMENTS ?= 25
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint format types bench ui clean
+.PHONY: help install run test lint format types bench chaos ui clean
 
 help:            ## show this list
 	@grep -E '^[a-z]+: .*##|^[a-z]+:  *##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
@@ -38,6 +39,9 @@ format: install  ## let ruff put the code in order
 
 bench: install   ## compare with the plain way, side by side: time and peak memory
 	$(BIN)/python -m benchmarks $(ARGS)
+
+chaos: install   ## kill a week at random moments and demand the same bytes: MOMENTS=25 by default
+	$(BIN)/python -m tests.faults --moments $(MOMENTS) $(ARGS)
 
 ui: install      ## open the Prefect UI on the runs of this checkout
 	$(BIN)/eraflow ui

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 
-NAMES = ("scoring", "loading", "isolation", "orchestration")
+NAMES = ("scoring", "loading", "isolation", "overhead", "estimates", "orchestration")
 
 
 def main(argv: list[str]) -> int:

@@ -8,21 +8,27 @@ after a flow retry.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from eraflow.errors import EraflowError
-from eraflow.machine.failures import StageError
+from eraflow.expectation import expectation, require_disk
+from eraflow.machine.budget import FOLDER as BUDGET
+from eraflow.machine.budget import Budget, Lease
+from eraflow.machine.estimate import Need
+from eraflow.machine.failures import REMEDIES, StageError
 from eraflow.machine.isolate import Outcome, run_isolated
-from eraflow.machine.ledger import Ledger
-from eraflow.machine.plan import Plan, next_plan
+from eraflow.machine.ledger import HAPPENED, Ledger
+from eraflow.machine.plan import FailureKind, Plan, next_plan
 from eraflow.machine.progress import Progress
-from eraflow.machine.resources import first_plan, memory_budget_mb, probe
+from eraflow.machine.resources import Resources, probe, roomiest_plan
 from eraflow.settings import MachineSettings
 from eraflow.store import stage
 from eraflow.store.codeversion import code_version
 from eraflow.store.provenance import provenance
+
+MEMORY_KINDS = ("oom", "abort", "killed", "interrupted")
 
 
 class StageExhaustedError(EraflowError):
@@ -41,6 +47,7 @@ class Work:
         settings: what decides the result besides the inputs; part of the signature.
         inputs: name to signature of everything the stage reads.
         arguments: JSON keyword arguments, paths included; not part of the signature.
+        need: the size of the work, for the first plan; None when it is not known. Not part of the signature.
     """
 
     name: str
@@ -48,6 +55,7 @@ class Work:
     settings: Mapping[str, Any]
     inputs: Mapping[str, str]
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    need: Need | None = None
 
     @property
     def signature(self) -> str:
@@ -63,12 +71,22 @@ def attempt_stage(
     *,
     log: Callable[[str], None],
     on_progress: Callable[[Progress], None] | None = None,
+    home: Path | None = None,
 ) -> stage.StageRecord:
     """Do `work` in `run_dir/work.name`, or return the record of the finished stage.
+
+    Args:
+        work: what to do.
+        run_dir: folder of the run.
+        machine: what of the computer may be used.
+        log: takes lines of text.
+        on_progress: takes about two `Progress` a second.
+        home: its runs share one memory budget, and their peaks correct the estimate; None: this run alone.
 
     Raises:
         StageError: this attempt failed; its kind says whether another one is worth it. The ledger has the line.
         StageExhaustedError: no plan is left.
+        BudgetBusyError, NotEnoughMemoryError: the memory is in use elsewhere; nothing was begun.
         EraflowError: whatever named error the stage itself raised.
     """
     folder = run_dir / work.name
@@ -78,8 +96,15 @@ def attempt_stage(
         return done
     stage.begin(folder, work.signature)
     ledger = Ledger(folder / stage.LEDGER)
-    plan = _plan(work, ledger, folder, machine)
-    outcome = _run(work, ledger, plan, folder, machine, log, on_progress)
+    resources = probe(folder)
+    expected = expectation(work.need, resources, machine, home=home, run_dir=run_dir)
+    require_disk(expected, work.name, folder, resources, machine)
+    asked = _next(work, ledger, folder, resources, machine)
+    budget = Budget((home or run_dir) / BUDGET, machine.memory_mb)
+    with budget.acquire(expected.least_mb(asked), name=work.name, log=log, wait_s=machine.wait_minutes * 60) as lease:
+        plan = expected.fit(asked, lease)
+        log(f"{work.name}: attempt {1 + len(ledger.rows)}, {expected.words(plan, lease.limit_mb)}")
+        outcome = _run(work, ledger, plan, lease, folder, machine, log, on_progress)
     return stage.finish(
         folder,
         work.name,
@@ -89,49 +114,85 @@ def attempt_stage(
         peak_mb=outcome.peak_mb,
         attempts=len(ledger.rows),
         provenance=provenance(),
+        estimate=expected.record(plan),
     )
 
 
-def _plan(work: Work, ledger: Ledger, folder: Path, machine: MachineSettings) -> Plan:
-    failures = ledger.failures()
-    plan = next_plan(first_plan(probe(folder), machine), failures)
+def _next(work: Work, ledger: Ledger, folder: Path, resources: Resources, machine: MachineSettings) -> Plan:
+    """The plan that the ladder asks for, before it is fitted to the budget."""
+    failures, fresh = ledger.failures(), roomiest_plan(resources, machine)
+    plan = next_plan(_began_with(ledger, failures, fresh), failures)
     if plan is None or len(failures) >= machine.attempts:
+        error = _exhausted(work, ledger, failures, folder)
         ledger.close()  # the next run of this stage starts a new ladder: by then something may have changed
-        kinds = ", ".join(failures)
-        raise StageExhaustedError(
-            f"{work.name} failed {len(failures)} times ({kinds}) and no smaller plan is left",
-            f"see {folder / 'stage.log'} and the attempts in {folder / stage.LEDGER}; raise machine.memory_mb, "
-            "choose a smaller feature set or close other programs, then run again",
-        )
+        raise error
     return plan
+
+
+def _began_with(ledger: Ledger, failures: list[FailureKind], fresh: Plan) -> Plan:
+    """The first plan of this ladder: the one that was tried first, within what the settings and the computer give now.
+
+    Not a new estimate: the steps since then count from what was really tried.
+    """
+    if not failures:
+        return fresh
+    tried = {name: value for name, value in ledger.rows[-len(failures)]["plan"].items() if name in fresh.as_dict()}
+    first = Plan(**tried)
+    return replace(
+        first,
+        threads=min(first.threads, fresh.threads),
+        device=first.device if fresh.device == "cuda" else "cpu",
+    )
+
+
+def _exhausted(work: Work, ledger: Ledger, failures: list[FailureKind], folder: Path) -> StageExhaustedError:
+    """Every attempt of this ladder in the text: what was tried, what happened, what it took."""
+    rows = ledger.rows[-len(failures) :] if failures else []
+    lines = [
+        f"({row['attempt']}) {row['changed']}: {HAPPENED.get(row['kind'], row['kind'])}"
+        + ("" if row["peak_mb"] is None else f", peak {row['peak_mb']:,.0f} MiB")
+        + ("" if row["seconds"] is None else f", {row['seconds']:.0f} s")
+        for row in rows
+    ]
+    last = failures[-1] if failures else "error"
+    memory = "raise machine.memory_mb, choose a smaller feature set or close other programs"
+    remedy = memory if last in MEMORY_KINDS else REMEDIES.get(last, "read the log there and correct the cause")
+    return StageExhaustedError(
+        f"{work.name} failed {len(failures)} times ({', '.join(failures)}) and no other plan is left: "
+        + "; ".join(lines),
+        f"see {folder / 'stage.log'} and the attempts in {folder / stage.LEDGER}; {remedy}, then run again",
+    )
 
 
 def _run(
     work: Work,
     ledger: Ledger,
     plan: Plan,
+    lease: Lease,
     folder: Path,
     machine: MachineSettings,
     log: Callable[[str], None],
     on_progress: Callable[[Progress], None] | None,
 ) -> Outcome:
-    budget = memory_budget_mb(probe(folder), machine)
     attempt = ledger.start(plan)
     try:
         outcome = run_isolated(
             work.target,
             {**work.arguments, "out": str(folder), "plan": plan.as_dict()},
-            memory_mb=budget,
+            memory_mb=lease,
             timeout_s=machine.stage_minutes * 60,
             log=log,
             on_progress=on_progress,
             folder=folder,
+            disk_floor_mb=machine.disk_floor_mb or None,
+            vram_mb=machine.vram_mb,
         )
     except StageError as error:
         ledger.finish(attempt, error.kind, peak_mb=error.peak_mb, seconds=error.seconds, error=str(error))
         raise
     except EraflowError as error:
-        ledger.finish(attempt, "error", peak_mb=None, seconds=None, error=str(error))
+        kind = getattr(error, "kind", "error")
+        ledger.finish(attempt, kind, peak_mb=None, seconds=None, error=str(error))
         raise
     ledger.finish(attempt, "ok", peak_mb=outcome.peak_mb, seconds=outcome.seconds, error=None)
     return outcome

@@ -6,6 +6,8 @@ import os
 import tomllib
 from pathlib import Path
 
+from eraflow.store.atomic import storage_errors
+
 QUIET = {
     "DO_NOT_TRACK": "1",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -30,7 +32,8 @@ def prepare(home: Path) -> str:
     if _profile_names_a_server():
         return "the server of your Prefect profile"
     prefect_home = Path(os.environ.setdefault("PREFECT_HOME", str(home / "prefect")))
-    prefect_home.mkdir(parents=True, exist_ok=True)
+    with storage_errors(prefect_home):
+        prefect_home.mkdir(parents=True, exist_ok=True)
     return ""
 
 

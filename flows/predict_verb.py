@@ -52,6 +52,9 @@ def _ensemble(arguments: argparse.Namespace, scratch: Path) -> tuple[Path, str]:
 
     The name is a lasting one: the folder, or the champion's name and version, not the scratch copy that is read.
     """
+    for name, given in (("--ensemble", arguments.ensemble), ("--run-dir", arguments.run_dir)):
+        if given and not Path(given).is_dir():
+            raise SettingsError(f"{name}: there is no folder {given}", "name the folder of a run or of an ensemble")
     if arguments.ensemble:
         return Path(arguments.ensemble), str(arguments.ensemble)
     if arguments.run_dir:

@@ -7,7 +7,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from eraflow.errors import SettingsError
 from eraflow.settings import DataSettings
+from eraflow.store.atomic import storage_errors
 from eraflow.tournament.scorefile import score_file
 from flows.cli import print_record
 from flows.summary import figure, interval
@@ -18,7 +20,13 @@ def score(arguments: argparse.Namespace) -> int:
     data = DataSettings(
         target=arguments.target, alias_horizon=arguments.alias_horizon, benchmark=arguments.benchmark, feature_set="all"
     )
-    with tempfile.TemporaryDirectory(prefix="eraflow-score-", dir=arguments.scratch) as scratch:
+    if not 0.5 < arguments.confidence < 1:
+        raise SettingsError(
+            f"--confidence is {arguments.confidence}", "use a value above 0.5 and below 1, such as 0.95"
+        )
+    with storage_errors(arguments.scratch or tempfile.gettempdir()):
+        place = tempfile.TemporaryDirectory(prefix="eraflow-score-", dir=arguments.scratch)
+    with place as scratch:
         scores = score_file(
             Path(arguments.predictions), Path(arguments.data), data, Path(scratch), confidence=arguments.confidence
         )

@@ -13,11 +13,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
-from eraflow.errors import EraflowError
+from eraflow.errors import EraflowError, SettingsError
 from eraflow.settings import RunSettings
 from eraflow.settings.override import settings_from
-from eraflow.store.atomic import storage_errors
-from eraflow.store.rundir import new_run_dir
+from eraflow.store.atomic import storage_errors, write_text
+from eraflow.store.rundir import locked, new_run_dir
 from eraflow.store.weekrecord import error_values, week_record
 from flows.cli import print_record
 from flows.environment import prepare
@@ -41,6 +41,7 @@ def start(flow_name: str, arguments: argparse.Namespace) -> int:
     with storage_errors(settings.home_path):
         settings.home_path.mkdir(parents=True, exist_ok=True)
         server = prepare(settings.home_path)
+    _check_early(settings, run_dir)
     print(f"run folder {run_dir}", file=sys.stderr, flush=True)
     signal.signal(signal.SIGTERM, _terminated)
     try:
@@ -52,6 +53,8 @@ def start(flow_name: str, arguments: argparse.Namespace) -> int:
             print_record(week_record(run_dir))
         return EXIT_TERMINATED if isinstance(interruption, Terminated) else EXIT_INTERRUPTED
     record = _record(run_dir, error)
+    if isinstance(error, EraflowError):
+        print(f"eraflow: {error}", file=sys.stderr)
     if not arguments.json:
         from flows.summary import summary
 
@@ -59,6 +62,20 @@ def start(flow_name: str, arguments: argparse.Namespace) -> int:
     else:
         print_record(record)
     return _exit_code(record, error)
+
+
+def _check_early(settings: RunSettings, run_dir: Path) -> None:
+    """What can be known before anything is started: the folders are there, and nobody works in the run's.
+
+    Raises:
+        SettingsError, StorageError, RunLockedError: as the run itself would, some seconds later.
+    """
+    data = settings.source.data_dir
+    if data is not None and not Path(data).is_dir():
+        raise SettingsError(f"--data: there is no folder {data}", "name a folder in tournament layout")
+    with locked(run_dir):
+        write_text(run_dir / ".writable", "")
+        (run_dir / ".writable").unlink()
 
 
 def _terminated(number: int, frame: object) -> NoReturn:

@@ -23,6 +23,8 @@ def summary(record: dict[str, Any], settings: RunSettings, server: str) -> str:
         parts.append(
             f"{record['error']['code']}: {record['error']['problem']}\nWhat to do: {record['error']['remedy']}"
         )
+    if record.get("lost_models"):
+        parts.append(_lost(record["lost_models"]))
     if record.get("scores"):
         parts.append(_scores(record["scores"]))
     if record.get("against_benchmark"):
@@ -35,6 +37,11 @@ def summary(record: dict[str, Any], settings: RunSettings, server: str) -> str:
     if settings.source.kind == "sandbox" and record["outcome"] == "submitted":
         parts.append(_go_live())
     return "\n\n" + "\n\n".join(parts)
+
+
+def _lost(lost: dict[str, Any]) -> str:
+    lines = ["LOST, and the week went on without:"]
+    return "\n".join([*lines, *(f"  {name}: {error['problem']}; {error['remedy']}" for name, error in lost.items())])
 
 
 def _scores(scores: dict[str, Any]) -> str:

@@ -23,7 +23,7 @@ from tasks.round import wait_for_round
 from tasks.run import conclude, open_run
 from tasks.submit import find_model, submit, write_checked_submission
 from tasks.tournament import open_tournament
-from tasks.train import enough, train
+from tasks.train import train_all
 
 DEFAULTS = RunSettings()
 
@@ -42,7 +42,7 @@ def weekly(settings: RunSettings = DEFAULTS) -> dict[str, Any] | State:
         round_now = wait_for_round(run, tournament)
         data = refresh(run, tournament, round_now)
         features = build_features(run, data)
-        members = enough(run, [train(run, features, model, return_state=True) for model in settings.models])
+        members = train_all(run, features)
         blended = blend(run, features, members)
         backtested = backtest(run, data, features, members, blended)
         tracked = track(run, features, members, blended, backtested)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
@@ -15,38 +14,21 @@ import numpy.typing as npt
 
 from eraflow.machine.failures import StageNaN
 from eraflow.machine.plan import Plan
-from eraflow.store.atomic import write_bytes, write_json
-from eraflow.store.digest import file_sha256
+from models.meter import Meter
 from models.protocol import (
-    MODEL_FILE,
     Codes,
     ConstantPredictionsError,
     DamagedModelError,
     FloatArray,
     ModelSettingsError,
     ProgressFn,
-    read_description,
 )
 from models.rows import TrainingRows, level_matrix, tile_rows, tiles
+from models.saved import read_model, trained_with, write_model
 
-SECONDS_BETWEEN = 0.5
 TRIAL_FEATURES = 8
 NOTHING_TO_LEARN = ("targets are equal", "constant or ignored")  # CatBoost's words; the others fit a constant
 DECIDED_ELSEWHERE = "it is decided by the run's seed, plan and windows"
-
-
-class TreeMeter:
-    """Passes on how many trees are done, at most about twice a second; the last tree always."""
-
-    def __init__(self, progress: ProgressFn | None, total: int) -> None:
-        self._progress, self._total, self._sent = progress, total, 0.0
-
-    def __call__(self, done: int) -> None:
-        """Tell that `done` trees are finished."""
-        now = time.monotonic()
-        if self._progress is not None and (done >= self._total or now - self._sent >= SECONDS_BETWEEN):
-            self._sent = now
-            self._progress(done, self._total, "trees")
 
 
 class BoosterModel(ABC):
@@ -59,6 +41,7 @@ class BoosterModel(ABC):
     Attributes:
         params: the settings in the library's own names, defaults included.
         n_features: columns it was fitted on; 0 before.
+        trained_with: what of the plan has changed the model: rate_factor, work_factor and the trees they came to.
     """
 
     kind: ClassVar[str]
@@ -70,11 +53,18 @@ class BoosterModel(ABC):
     other_names: ClassVar[Mapping[str, str]]
     reserved: ClassVar[frozenset[str]]
 
-    def __init__(self, *, params: Mapping[str, Any] | None = None, scratch: Path | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        params: Mapping[str, Any] | None = None,
+        scratch: Path | None = None,
+        checkpoints: Path | None = None,  # not used: a fold is short, and the libraries cannot go on to the same bytes
+    ) -> None:
         given = self._own_names(params or {})
         self.params: dict[str, Any] = {**self.defaults, **given}
         self.scratch = scratch
         self.n_features = 0
+        self.trained_with: dict[str, Any] = {}
         self._booster: Any = None
         if given:
             self._check_numbers()
@@ -83,7 +73,7 @@ class BoosterModel(ABC):
     # The four steps of a library.
 
     @abstractmethod
-    def _train(self, rows: TrainingRows, settings: dict[str, Any], plan: Plan, meter: TreeMeter) -> Any:
+    def _train(self, rows: TrainingRows, settings: dict[str, Any], plan: Plan, meter: Meter) -> Any:
         """Fit `self.trees` trees; returns the library's own model."""
 
     @abstractmethod
@@ -116,7 +106,7 @@ class BoosterModel(ABC):
 
     @property
     def trees(self) -> int:
-        """How many trees are fitted."""
+        """How many trees are asked for; a plan may allow only a share of them."""
         return int(self.params[self.trees_name])
 
     def fit(
@@ -135,8 +125,10 @@ class BoosterModel(ABC):
         """
         rows = TrainingRows(x, y, plan.rows_in_memory)
         usable = replace(plan, device=self._usable_device(plan))
+        trees = max(1, round(self.trees * plan.work_factor))
+        settings = {**self._settings(usable, seed), self.trees_name: trees}
         try:
-            self._booster = self._train(rows, self._settings(usable, seed), usable, TreeMeter(progress, self.trees))
+            self._booster = self._train(rows, settings, usable, Meter(progress, trees, "trees"))
         except self._library_error() as error:
             if not any(text in str(error).lower() for text in NOTHING_TO_LEARN):
                 raise
@@ -145,6 +137,7 @@ class BoosterModel(ABC):
                 "check that the target and the features vary in the eras trained on",
             ) from error
         self.n_features = rows.n_features
+        self.trained_with = trained_with(plan, "rate_factor", "work_factor", trees=trees)
 
     def predict(self, x: Codes, *, plan: Plan | None = None) -> FloatArray:
         """float64[n]: raw predictions, computed in tiles.
@@ -170,17 +163,15 @@ class BoosterModel(ABC):
         """Write the model and, last, `model.json`."""
         if self._booster is None:
             raise DamagedModelError(f"this {self.kind} model was not fitted", "fit it before saving")
-        path = write_bytes(Path(folder) / self.file_name, self._to_bytes())
         description = {
             "kind": self.kind,
             "n_features": self.n_features,
             "params": self.params,
+            "trained_with": self.trained_with,
             "library": self.library,
             "library_version": self.library_version(),
-            "file": self.file_name,
-            "sha256": file_sha256(path),
         }
-        write_json(Path(folder) / MODEL_FILE, description)
+        write_model(folder, self.file_name, self._to_bytes(), description)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -189,13 +180,11 @@ class BoosterModel(ABC):
         Raises:
             DamagedModelError: a file is missing, changed or of another kind.
         """
-        description = read_description(Path(folder))
-        path = Path(folder) / str(description["file"])
-        if description["kind"] != cls.kind or not path.is_file() or file_sha256(path) != description["sha256"]:
-            raise DamagedModelError(f"{folder} does not hold the {cls.kind} model it describes", "train it again")
+        description, path = read_model(folder, cls.kind)
         model = cls()
         model.params = dict(description.get("params", cls.defaults))
         model.n_features = int(description["n_features"])
+        model.trained_with = dict(description.get("trained_with", {}))
         model._booster = model._from_file(path)
         return model
 
@@ -241,7 +230,7 @@ class BoosterModel(ABC):
         x = np.stack([np.roll(x[:, i], i) for i in range(TRIAL_FEATURES)], axis=1)
         rows = TrainingRows(x, np.linspace(0, 1, len(x), dtype=np.float32), plan.rows_in_memory)
         settings = {**self._settings(plan, seed=1), self.trees_name: 1}
-        self._train(rows, settings, plan, TreeMeter(None, 1))
+        self._train(rows, settings, plan, Meter(None, 1, "trees"))
 
     def _refused(self, given: Mapping[str, Any], text: str) -> ModelSettingsError:
         guilty = [name for name in given if re.search(rf"\b{re.escape(name)}\b", text)] or list(given)

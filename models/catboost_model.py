@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,12 +14,21 @@ import numpy as np
 import numpy.typing as npt
 
 from eraflow.machine.plan import Plan
-from models.booster import BoosterModel, TreeMeter
+from models.booster import BoosterModel
+from models.meter import Meter
 from models.protocol import Codes
 from models.rows import LEVELS, TrainingRows, tiles
 
 COLUMN_TILE_ROWS = 16_384
-RANDOM_METADATA = ("model_guid", "train_finish_time")
+# Metadata that differ from one training to the next: a random name, the time, and the learning curve, whose last digits
+# depend on the number of threads (the trees do not).
+NO_CURVE: dict[str, Any] = {
+    "learn_best_error": {},
+    "test_metrics_history": [],
+    "learn_metrics_history": [],
+    "test_best_error": [],
+}
+SAME_METADATA = {"model_guid": "", "train_finish_time": "", "training": json.dumps({"metrics": NO_CURVE})}
 
 
 class CatBoostModel(BoosterModel):
@@ -25,8 +36,9 @@ class CatBoostModel(BoosterModel):
 
     Memory: one byte for each value as int8 in column order, which CatBoost reads without a copy, one byte as its own
     bins, and while it trains about one more. `plan.low_memory` changes nothing but the tiles: its road over a text
-    file needs more, not less. `plan.device` "cuda" works only with `colsample` 1, because the GPU trainer cannot draw
-    features; otherwise the CPU is used.
+    file needs more, not less. The saved bytes do not depend on `threads`, `rows_in_memory` and `low_memory`; for that
+    the learning curve is left out of the file. `plan.device` "cuda" works only with `colsample` 1, because the GPU
+    trainer cannot draw features; otherwise the CPU is used.
     """
 
     kind = "catboost"
@@ -98,7 +110,7 @@ class CatBoostModel(BoosterModel):
             "allow_writing_files": False,
         }
 
-    def _train(self, rows: TrainingRows, settings: dict[str, Any], plan: Plan, meter: TreeMeter) -> Any:
+    def _train(self, rows: TrainingRows, settings: dict[str, Any], plan: Plan, meter: Meter) -> Any:
         pool = _pool(rows, settings)
         learner = catboost.CatBoost(settings)
         on_gpu = settings["task_type"] == "GPU"  # no callbacks there
@@ -111,8 +123,9 @@ class CatBoostModel(BoosterModel):
 
     def _to_bytes(self) -> bytes:
         metadata = self._booster.get_metadata()
-        for name in RANDOM_METADATA:  # so that the same training gives the same file
-            metadata[name] = ""
+        for name, value in SAME_METADATA.items():  # so that the same training gives the same file
+            metadata[name] = value
+        metadata["params"] = re.sub(r'"thread_count":\d+', '"thread_count":1', metadata["params"])
         with tempfile.TemporaryDirectory(prefix="catboost-") as folder:
             path = Path(folder) / self.file_name
             self._booster.save_model(str(path))
@@ -134,7 +147,7 @@ class CatBoostModel(BoosterModel):
 
 
 class _AfterTree:
-    def __init__(self, meter: TreeMeter) -> None:
+    def __init__(self, meter: Meter) -> None:
         self._meter = meter
 
     def after_iteration(self, info: Any) -> bool:

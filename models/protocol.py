@@ -65,7 +65,8 @@ class Model(Protocol):
         Args:
             x: int8[n, f] codes 0 to 4; may be a view of a file that is larger than the memory.
             y: float[n], used as float32.
-            plan: how to use the machine; it changes speed and memory, not what is learnt.
+            plan: how to use the machine; it changes speed and memory. What of it changes the result (`rate_factor`,
+                `work_factor` and, for neural models, `clip_norm` and `precision`) is written into `model.json`.
             seed: everything random starts here.
             progress: told how far the work is.
         """
@@ -99,7 +100,18 @@ def _catboost() -> Any:
     return CatBoostModel
 
 
-MODELS: dict[str, Callable[[], Any]] = {"lightgbm": _lightgbm, "xgboost": _xgboost, "catboost": _catboost}
+def _mlp() -> Any:
+    from models.mlp import MlpModel
+
+    return MlpModel
+
+
+MODELS: dict[str, Callable[[], Any]] = {
+    "lightgbm": _lightgbm,
+    "xgboost": _xgboost,
+    "catboost": _catboost,
+    "mlp": _mlp,
+}
 """Kind to a function that gives its class: a library is imported only when a model of its kind is wanted."""
 
 
@@ -114,18 +126,26 @@ def model_class(kind: str) -> Any:
     return MODELS[kind]()
 
 
-def make_model(kind: str, params: Mapping[str, Any] | None = None, *, scratch: Path | None = None) -> Model:
+def make_model(
+    kind: str,
+    params: Mapping[str, Any] | None = None,
+    *,
+    scratch: Path | None = None,
+    checkpoints: Path | None = None,
+) -> Model:
     """A new model; its parameters are tried on a few rows first, so that a wrong one is named before the work begins.
 
     Args:
         kind: a key of `MODELS`.
         params: overrides of the model's own settings.
         scratch: folder for files that live as long as a fit; the system's temporary folder when None.
+        checkpoints: folder that belongs to this very fit (its rows, target, params and seed) and outlives a killed
+            attempt; a model that can, goes on from what it finds there. None: no checkpoints.
 
     Raises:
         ModelSettingsError: unknown kind or parameter, or a value that the library refuses.
     """
-    model: Model = model_class(kind)(params=params, scratch=scratch)
+    model: Model = model_class(kind)(params=params, scratch=scratch, checkpoints=checkpoints)
     return model
 
 
@@ -140,7 +160,7 @@ def load_model(folder: Path) -> Model:
 
 
 def read_description(folder: Path) -> dict[str, Any]:
-    """The JSON beside a saved model: kind, n_features, params, library, library_version, file, sha256."""
+    """The JSON beside a saved model: kind, n_features, params, trained_with, library, library_version, file, sha256."""
     try:
         description: dict[str, Any] = json.loads((folder / MODEL_FILE).read_text(encoding="utf-8"))
         if not {"kind", "n_features", "file", "sha256"} <= description.keys():

@@ -28,6 +28,9 @@ from models.protocol import Codes, Model, ProgressFn, check_predictions, make_mo
 OOF = "oof.parquet"
 MODEL_FOLDER = "model"
 SCRATCH = "scratch"
+CHECKPOINTS = "checkpoints"
+LEARNING = ("rate_factor", "clip_norm", "precision", "work_factor")
+AS_ASKED = "as asked"
 
 
 class LeakingWindowError(EraflowError):
@@ -59,10 +62,19 @@ class Trainer:
     def fit(self, eras: Sequence[str], position: int, progress: ProgressFn) -> Model:
         """A new model that has learnt from `eras`; `position` is the fold's index, or the number of folds for live."""
         x, y = training_view(self.store, self.target, eras)
+        checkpoints = self.checkpoints(eras, position)
         with _scratch(self.out / SCRATCH) as scratch:
-            model = make_model(self.model["kind"], self.model["params"], scratch=scratch)
+            model = make_model(self.model["kind"], self.model["params"], scratch=scratch, checkpoints=checkpoints)
             model.fit(x, y, plan=self.plan, seed=fit_seed(self.seed, position), progress=progress)
         return model
+
+    def checkpoints(self, eras: Sequence[str], position: int) -> Path:
+        """Where the checkpoints of one fit lie: a folder named after all that decides what it learns.
+
+        It outlives a killed attempt, unlike the scratch folder.
+        """
+        parts = {**self._parts(), "eras": list(eras), "position": position}
+        return self.out / CHECKPOINTS / f"{position}-{value_sha256(parts)[:16]}"
 
     def predict(self, model: Model, eras: Sequence[str]) -> Predictions:
         """Predictions of all rows of `eras`, checked."""
@@ -72,15 +84,16 @@ class Trainer:
 
     def fold_signature(self, window: Mapping[str, Any]) -> str:
         """The name of a fold's work; a fold file made under another one is made anew."""
-        parts = {
-            "window": dict(window),
+        return value_sha256({**self._parts(), "window": dict(window)})
+
+    def _parts(self) -> dict[str, Any]:
+        return {
             "model": dict(self.model),
             "target": self.target,
             "seed": self.seed,
             "features": list(self.store.features),
             "rows": self.store.n_rows,
         }
-        return value_sha256(parts)
 
 
 def train_model(
@@ -96,7 +109,9 @@ def train_model(
 ) -> dict[str, Any]:
     """Write `oof.parquet` (every judged era, predicted by a model that never saw it) and `model/` (for live).
 
-    Each fold is written as it finishes, `fold-<i>.parquet` and `fold-<i>.json`, and found again by a later attempt.
+    Each fold is written as it finishes, `fold-<i>.parquet` and `fold-<i>.json`, and found again by a later attempt,
+    also by one whose plan learns in another way (a lower rate, fewer trees): `fold_plans` tells how each was made.
+    Checkpoints inside a fit lie in `checkpoints/` until the stage is finished.
 
     Args:
         out: folder of the stage.
@@ -109,7 +124,8 @@ def train_model(
         plan: a Plan as a dictionary.
 
     Returns:
-        Figures for tables: folds, rows, eras, seconds of each fold and of the final fit.
+        Figures for tables: folds, rows, eras, seconds of each fold and of the final fit; `fold_plans` and `final_plan`,
+        what of the plan changed the results of each ("as asked" as a rule).
 
     Raises:
         ModelSettingsError, LeakingWindowError, TrainingDataError, StageNaN, ConstantPredictionsError.
@@ -119,14 +135,15 @@ def train_model(
     for window in windows:
         _check_window(window)
     shares = np.cumsum([0, *(len(window["train"]) for window in windows), len(resolved_eras)])
-    folds, seconds, reused = [], [], 0
+    folds, seconds, plans, reused = [], [], [], 0
     for position, window in enumerate(windows):
         label = f"{model['name']} fold {position + 1} of {len(windows)}"
         progress = _share_of(shares, position, label)
         kept = _kept_fold(trainer, position, window)
-        fold, took = kept or _make_fold(trainer, position, window, progress)
+        fold, took, how = kept or _make_fold(trainer, position, window, progress)
         folds.append(fold)
         seconds.append(took)
+        plans.append(how)
         reused += kept is not None
         progress(1, 1, "")
     oof = join(folds)
@@ -134,10 +151,13 @@ def train_model(
     began = time.monotonic()
     final = trainer.fit(resolved_eras, len(windows), _share_of(shares, len(windows), f"{model['name']} for live"))
     final.save(trainer.out / MODEL_FOLDER)
+    shutil.rmtree(trainer.out / CHECKPOINTS, ignore_errors=True)  # they are no part of what the stage made
     return {
         "folds": len(windows),
         "folds_reused": reused,
         "fold_seconds": seconds,
+        "fold_plans": plans,
+        "final_plan": learning_plan(trainer.plan),
         "final_seconds": round(time.monotonic() - began, 2),
         "rows": len(oof.values),
         "eras": len(oof.eras),
@@ -185,24 +205,34 @@ def _scratch(folder: Path) -> Iterator[Path]:
 
 def _make_fold(
     trainer: Trainer, position: int, window: Mapping[str, Any], progress: ProgressFn
-) -> tuple[Predictions, float]:
+) -> tuple[Predictions, float, str]:
     began = time.monotonic()
     model = trainer.fit(window["train"], position, progress)
     fold = trainer.predict(model, window["test"])
     path = fold.write(_fold_path(trainer, position))
     seconds = round(time.monotonic() - began, 2)
-    note = {"signature": trainer.fold_signature(window), "sha256": file_sha256(path), "seconds": seconds}
+    how = learning_plan(trainer.plan)
+    signature = trainer.fold_signature(window)
+    note = {"signature": signature, "sha256": file_sha256(path), "seconds": seconds, "plan": how}
     write_json(path.with_suffix(".json"), note)
-    return fold, seconds
+    shutil.rmtree(trainer.checkpoints(window["train"], position), ignore_errors=True)
+    return fold, seconds, how
 
 
-def _kept_fold(trainer: Trainer, position: int, window: Mapping[str, Any]) -> tuple[Predictions, float] | None:
+def learning_plan(plan: Plan) -> str:
+    """What of a plan changes what is learnt: "rate_factor 0.3, clip_norm 1.0"; "as asked" when nothing does."""
+    usual, values = Plan().as_dict(), plan.as_dict()
+    changed = [f"{name} {values[name]}" for name in LEARNING if values[name] != usual[name]]
+    return ", ".join(changed) or AS_ASKED
+
+
+def _kept_fold(trainer: Trainer, position: int, window: Mapping[str, Any]) -> tuple[Predictions, float, str] | None:
     """The fold that an earlier attempt finished, or None when it has to be made."""
     path = _fold_path(trainer, position)
     try:
         note = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
         if note["signature"] == trainer.fold_signature(window) and note["sha256"] == file_sha256(path):
-            return read_predictions(path), float(note["seconds"])
+            return read_predictions(path), float(note["seconds"]), str(note["plan"])
     except (OSError, ValueError, KeyError, TypeError, PredictionFileError):
         return None
     return None

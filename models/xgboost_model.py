@@ -14,7 +14,8 @@ import numpy.typing as npt
 import xgboost as xgb
 
 from eraflow.machine.plan import Plan
-from models.booster import BoosterModel, TreeMeter
+from models.booster import BoosterModel
+from models.meter import Meter
 from models.protocol import Codes, ModelSettingsError
 from models.rows import TrainingRows, level_matrix
 
@@ -24,7 +25,7 @@ class XGBoostModel(BoosterModel):
 
     Memory: about two bytes for each value of the matrix (bins row-wise and column-wise). With `plan.low_memory` the
     bins lie in a file in the scratch folder, one byte for each value, and are read page by page; the model is the
-    same to the last bit.
+    same to the last bit, and its saved bytes do not depend on `threads` and `rows_in_memory` either.
     `plan.device` "cuda" works with the usual wheel.
     """
 
@@ -66,7 +67,7 @@ class XGBoostModel(BoosterModel):
             "verbosity": 1,  # warnings, which name unknown parameters; they are read below
         }
 
-    def _train(self, rows: TrainingRows, settings: dict[str, Any], plan: Plan, meter: TreeMeter) -> Any:
+    def _train(self, rows: TrainingRows, settings: dict[str, Any], plan: Plan, meter: Meter) -> Any:
         settings = dict(settings)
         trees = settings.pop("n_estimators")
         with (
@@ -130,7 +131,7 @@ def _matrix(rows: TrainingRows, settings: Mapping[str, Any], cache_folder: str |
 
 
 class _AfterTree(xgb.callback.TrainingCallback):  # type: ignore[misc]
-    def __init__(self, meter: TreeMeter) -> None:
+    def __init__(self, meter: Meter) -> None:
         super().__init__()
         self._meter = meter
 

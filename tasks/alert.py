@@ -6,12 +6,14 @@ import logging
 import re
 from typing import Any
 
+from prefect import get_run_logger
 from prefect.artifacts import create_markdown_artifact
 from prefect.blocks.core import Block
 from prefect.logging.loggers import flow_run_logger
 
 from eraflow.errors import EraflowError
 from eraflow.settings import RunSettings
+from tasks.run import Run
 
 
 class AlertError(EraflowError):
@@ -51,6 +53,16 @@ def send(block_name: str, subject: str, body: str) -> None:
 def _without_addresses(text: str) -> str:
     """An address of a webhook is a secret: whoever knows it can write there."""
     return re.sub(r"\w+://\S+", "(address)", text)
+
+
+def tell(run: Run, subject: str, body: str) -> None:
+    """One message in the middle of a run that goes on; without a block it is only in the log."""
+    if run.settings.alert.block is None:
+        return
+    try:
+        send(run.settings.alert.block, subject, body)
+    except AlertError as error:
+        get_run_logger().error("%s", error)
 
 
 def tell_of_trouble(flow: Any, flow_run: Any, state: Any) -> None:

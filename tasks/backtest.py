@@ -15,6 +15,7 @@ from eraflow.tournament.scorefile import fnc_features
 from eraflow.tournament.scoring import ModelScores
 from tasks.artifacts import show_chart, show_models
 from tasks.features import Features
+from tasks.needs import backtest_need
 from tasks.refresh import Data
 from tasks.run import Run
 from tasks.stage import STAGE_TASK, run_stage
@@ -44,6 +45,7 @@ def backtest(
             "store": str(features.store),
             "predictions": {name: str(record.path / "oof.parquet") for name, record in scored.items()},
         },
+        need=backtest_need(contract, members),
     )
     record = run_stage(run, work)
     scores = read_scores(record.path)

@@ -9,6 +9,7 @@ from prefect import task
 from eraflow.attempt import Work
 from eraflow.store.stage import StageRecord
 from tasks.features import Features
+from tasks.needs import blend_need
 from tasks.run import Run
 from tasks.stage import STAGE_TASK, run_stage
 
@@ -34,5 +35,6 @@ def blend(run: Run, features: Features, members: Sequence[StageRecord]) -> Stage
             "members": {name: record.folder for name, record in names.items()},
             "store": str(features.store),
         },
+        need=blend_need(members),
     )
     return run_stage(run, work)

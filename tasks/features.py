@@ -9,6 +9,7 @@ from prefect import get_run_logger, task
 
 from eraflow.attempt import Work
 from eraflow.errors import SettingsError
+from eraflow.machine.estimate import Need
 from eraflow.store.stage import StageRecord
 from eraflow.tournament.eras import Window, final_eras, walk_forward
 from eraflow.tournament.schema import Contract
@@ -49,6 +50,7 @@ def build_features(run: Run, data: Data) -> Features:
         settings=decided,
         inputs={"data": data.signature},
         arguments={"files": files.as_dict(), "contract": contract.as_dict()},
+        need=_need(contract),
     )
     record = run_stage(run, work)
     get_run_logger().info(
@@ -61,3 +63,9 @@ def build_features(run: Run, data: Data) -> Features:
     return Features(
         record, contract, tuple(windows), final_eras(contract.resolved_eras, settings.windows, stride=stride)
     )
+
+
+def _need(contract: Contract) -> Need:
+    """Every row of train and validation, with target, benchmarks and meta model."""
+    rows = sum(contract.rows.get(name, 0) for name in ("train.parquet", "validation.parquet"))
+    return Need("features", rows=rows, columns=len(contract.features), floats=2 + len(contract.benchmarks))

@@ -10,6 +10,7 @@ from eraflow.attempt import Work
 from eraflow.store.digest import file_sha256
 from eraflow.store.stage import StageRecord
 from tasks.gate import Shipment
+from tasks.needs import predict_need
 from tasks.run import Run
 from tasks.stage import STAGE_TASK, run_stage
 
@@ -29,5 +30,6 @@ def predict_live(run: Run, shipped: Shipment, live: Path, name: str) -> StageRec
         settings={},
         inputs={"ensemble": shipped.signature, "live": file_sha256(live)},
         arguments={"ensemble": str(shipped.ensemble), "live": str(live)},
+        need=predict_need(shipped.ensemble, live),
     )
     return run_stage(run, work)

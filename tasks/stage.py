@@ -20,8 +20,10 @@ from eraflow.store.stage import LEDGER, StageRecord
 from eraflow.store.weekrecord import note_stage
 from tasks.artifacts import artifact_key, show_attempts
 from tasks.run import Run
+from tasks.watchpage import show_watch
 
 PROGRESS_SECONDS = 5.0
+WARNING = "WARNING "
 
 
 def retryable(task: Any, task_run: Any, state: Any) -> bool:
@@ -46,12 +48,25 @@ def run_stage(run: Run, work: Work) -> StageRecord:
     note_stage(run.path, work.name)
     shown = ProgressShown(work.name, logger.info)
     try:
-        return attempt_stage(work, run.path, run.settings.machine, log=logger.info, on_progress=shown.update)
+        return attempt_stage(
+            work,
+            run.path,
+            run.settings.machine,
+            log=log_line(logger),
+            on_progress=shown.update,
+            home=run.settings.home_path,
+        )
     finally:
         shown.close()
         rows = Ledger(run.path / work.name / LEDGER).table()
         if rows:
             show_attempts(work.name, rows)
+        show_watch(work.name, run.path / work.name)
+
+
+def log_line(logger: Any) -> Callable[[str], None]:
+    """A stage's line for the log; what the watch warns of is a warning there too."""
+    return lambda line: logger.warning(line) if line.startswith(WARNING) else logger.info(line)
 
 
 class ProgressShown:

@@ -14,7 +14,7 @@ from prefect import get_run_logger, task
 from eraflow.store.atomic import write_json
 from eraflow.store.stage import StageRecord
 from eraflow.store.weekrecord import timed
-from eraflow.tournament.api_errors import DeadlineError
+from eraflow.tournament.api_errors import TournamentError
 from eraflow.tournament.client import Round, SubmissionState, Tournament
 from eraflow.tournament.footer import read_footer
 from eraflow.tournament.gate import check_may_submit
@@ -139,7 +139,7 @@ def _send(run: Run, tournament: Tournament, submission: Submission) -> Submissio
                 Path(submission.record.path), submission.model_id, submission.round_number, seconds
             )
     except Exception as error:
-        if not isinstance(error, DeadlineError):
+        if not (isinstance(error, TournamentError) and error.may_have_arrived):
             _write_down(run, None)
         raise
     get_run_logger().info("submission %s for round %s: %s", state.id, submission.round_number, state.status)

@@ -53,6 +53,7 @@ def _client(run: Run, endpoint: Endpoint) -> Tournament:
         transfer_seconds=source.transfer_seconds,
         attempts=source.attempts,
         log=get_run_logger().info,
+        warn=get_run_logger().warning,
     )
 
 

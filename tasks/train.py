@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict
+from typing import Any
 
-from prefect import State, get_run_logger, task
+from prefect import get_run_logger, task
 
 from eraflow.attempt import Work
+from eraflow.errors import SettingsError
 from eraflow.settings import ModelSettings
 from eraflow.store.stage import StageRecord
+from eraflow.store.weekrecord import note_lost
+from tasks.alert import tell
 from tasks.features import Features
+from tasks.needs import train_need
 from tasks.run import Run
 from tasks.stage import STAGE_TASK, run_stage
 
@@ -31,21 +35,32 @@ def train(run: Run, features: Features, model: ModelSettings) -> StageRecord:
         settings=decided,
         inputs={"features": features.record.signature},
         arguments={**decided, "store": str(features.store)},
+        need=train_need(features, model),
     )
     return run_stage(run, work)
 
 
-def enough(run: Run, states: Sequence[State[StageRecord]]) -> list[StageRecord]:
-    """The models that were trained. One that failed for good costs itself, not the week, while enough are left.
+def train_all(run: Run, features: Features) -> list[StageRecord]:
+    """Train every model of the settings. One that failed for good costs itself, not the week, while enough are left.
 
     Raises:
+        SettingsError: a parameter of a model is wrong; a person has to correct it, so nothing else is trained.
         EraflowError: the failure of the first lost model, when fewer than `gate.min_models` are left.
     """
-    trained = [state.result() for state in states if state.is_completed()]
-    lost = [state for state in states if not state.is_completed()]
-    needed = min(run.settings.gate.min_models, len(states))
-    if len(trained) < needed:
-        lost[0].result()  # raises what happened to it
-    for state in lost:
-        get_run_logger().error("a model is lost, the week goes on with %d: %s", len(trained), state.message)
+    trained: list[StageRecord] = []
+    lost: dict[str, BaseException] = {}
+    for model in run.settings.models:
+        state = train(run, features, model, return_state=True)
+        if state.is_completed():
+            trained.append(state.result())
+            continue
+        error: Any = state.result(raise_on_failure=False)
+        if isinstance(error, SettingsError) or not isinstance(error, Exception):  # or Ctrl-C, which is no model's fault
+            state.result()
+        lost[model.name] = error
+        get_run_logger().error("%s is lost, the week goes on without it: %s", model.name, error)
+        tell(run, f"Eraflow: {model.name} is lost, the week goes on without it", f"{error}\nrun folder {run.path}")
+    note_lost(run.path, lost)
+    if len(trained) < min(run.settings.gate.min_models, len(run.settings.models)):
+        raise next(iter(lost.values()))
     return trained

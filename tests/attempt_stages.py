@@ -31,3 +31,9 @@ def refuses(*, out, plan):
     from eraflow.errors import SettingsError
 
     raise SettingsError("it cannot be so", "make it otherwise")
+
+
+def dawdles(*, out, plan, seconds=60.0):
+    """Does nothing for a while."""
+    time.sleep(seconds)
+    return {}

@@ -11,11 +11,16 @@ for name in ("NUMERAI_PUBLIC_ID", "NUMERAI_SECRET_KEY", "PREFECT_API_URL"):
     os.environ.pop(name, None)
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items):
-    """All tests of the server run in one worker, so that one server is started and not one in each."""
+    """Tests that share something costly run in one worker: the session's server, the one with deployments, a week."""
     for item in items:
-        if item.get_closest_marker("server"):
+        if "deployments" in item.path.parts:
+            item.add_marker(pytest.mark.xdist_group("deployments"))
+        elif item.get_closest_marker("server"):
             item.add_marker(pytest.mark.xdist_group("server"))
+        elif item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
 @pytest.fixture(scope="session")

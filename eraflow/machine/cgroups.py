@@ -45,6 +45,20 @@ def group_limits(proc: Path = Path("/proc/self"), root: Path = Path("/")) -> Gro
     )
 
 
+def oom_kills(proc: Path = Path("/proc/self"), root: Path = Path("/")) -> int:
+    """How often the kernel has killed in this process's groups because they were full; only a rise means something.
+
+    Args:
+        proc, root: as for `group_limits`.
+    """
+    total = 0
+    for folder in _group_folders(proc, root):
+        for name in ("memory.events", "memory.oom_control"):  # v2 and v1
+            pairs = [line.split() for line in _text(folder / name).splitlines()]
+            total += sum(int(pair[1]) for pair in pairs if len(pair) == 2 and pair[0] == "oom_kill")
+    return total
+
+
 def _group_folders(proc: Path, root: Path) -> Iterator[Path]:
     """Every folder of the process's memory and cpu groups, from its own up to the mount point."""
     groups = [line.split(":", 2) for line in _text(proc / "cgroup").splitlines() if line.count(":") >= 2]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import shutil
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,11 +11,14 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from eraflow.errors import EraflowError
-from eraflow.machine.failures import memory_remedy, names_allocation, stage_error, timeout_remedy
+from eraflow.machine.cgroups import oom_kills as group_oom_kills
+from eraflow.machine.failures import REMEDIES, kind_of_text, memory_remedy, stage_error, timeout_remedy
 from eraflow.machine.plan import FailureKind
 from eraflow.machine.watch import Breach
 
 WINDOWS_ACCESS_VIOLATION = 0xC0000005
+NEAR_BUDGET = 0.9  # of the memory ceiling; the watchdog looks ten times a second and may miss the last of it
+NO_ROOM_BYTES = 4 << 20
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,7 @@ class Remains:
         seconds: how long it lived.
         memory_mb: the memory ceiling, MiB, or None.
         timeout_s: the deadline in seconds, or None.
+        oom_kills_rose: whether the kernel killed anything for want of memory meanwhile; see `oom_kills`.
     """
 
     target: str
@@ -46,6 +51,24 @@ class Remains:
     seconds: float
     memory_mb: float | None
     timeout_s: float | None
+    oom_kills_rose: bool = False
+
+
+def oom_kills() -> int:
+    """How often the kernel has killed for want of memory, on this computer and in this process's control groups.
+
+    To be read before a child starts and after it has died: only whether it rose means something. 0 where the system
+    does not tell.
+    """
+    return _computer_oom_kills() + group_oom_kills()
+
+
+def _computer_oom_kills(vmstat: Path = Path("/proc/vmstat")) -> int:
+    try:
+        words = dict(line.split()[:2] for line in vmstat.read_text().splitlines())
+        return int(words.get("oom_kill", 0))
+    except (OSError, ValueError):  # not Linux, or a kernel before 4.13
+        return 0
 
 
 def value_or_raise(remains: Remains) -> Any:
@@ -80,13 +103,14 @@ def _raise_recorded(remains: Remains, record: dict[str, Any]) -> NoReturn:
         error = _same_class(record)
         if error is not None:
             vars(error).update(peak_mb=remains.peak_mb, seconds=remains.seconds)
+            if record["kind"] != "error":  # a storage error of a full disk, say, so that the ledger calls it so
+                vars(error).update(kind=record["kind"])
             error.add_note(f"In the child process:\n{record['traceback']}")
             raise error
     kind: FailureKind = record["kind"]
     name = record["type"].rpartition(":")[2]
     problem = f"{remains.target} failed with {name}: {record['message']}"
-    remedy = memory_remedy(remains.memory_mb) if kind == "oom" else _KINDS_REMEDY.get(kind, _READ_LOG)
-    _raise(remains, kind, problem, remedy, detail=record["traceback"])
+    _raise(remains, kind, problem, _remedy(remains, kind), detail=record["traceback"])
 
 
 def _same_class(record: dict[str, Any]) -> EraflowError | None:
@@ -107,24 +131,50 @@ def _same_class(record: dict[str, Any]) -> EraflowError | None:
 
 
 _READ_LOG = "read the traceback there, correct the cause, then run again: what was finished is kept"
-_KINDS_REMEDY: dict[str, str] = {
-    "nan": "look for NaN or infinity in the inputs; lower the model's learning rate with models[].params",
-    "segfault": "update or pin the library named in the traceback; machine.threads=1 avoids many such faults",
-    "interrupted": "somebody ended it on purpose; run again and it goes on",
-}
+
+
+def _remedy(remains: Remains, kind: FailureKind) -> str:
+    return memory_remedy(remains.memory_mb) if kind in ("oom", "abort") else REMEDIES.get(kind, _READ_LOG)
 
 
 def _raise_by_exit(remains: Remains) -> NoReturn:
-    """No record: the exit code and the last words decide."""
-    code, lines = remains.returncode, "\n".join(remains.tail)
-    kind, what = _by_code(code)
-    if kind in ("abort", "error") and names_allocation(lines):
-        kind, what = "oom", f"could not allocate memory and {what}"
+    """No record: the exit code, what the kernel counted and the last words decide."""
+    kind, what = _by_code(remains.returncode)
+    spoken = kind_of_text("\n".join(remains.tail))
+    if kind in ("abort", "error") and spoken is not None:
+        kind, what = spoken, f"{_SPOKEN.get(spoken, spoken)} and {what}"
     elif kind == "killed":
-        what += f" (its memory was {remains.peak_mb:.0f} MiB at its highest)"
-    memory = kind in ("oom", "killed", "abort")
-    remedy = memory_remedy(remains.memory_mb) if memory else _KINDS_REMEDY.get(kind, _READ_LOG)
-    _raise(remains, kind, f"{remains.target} {what} after {remains.seconds:.0f} s", remedy)
+        kind, what = _killed(remains)
+    elif kind == "segfault" and remains.returncode == -signal.SIGBUS and _no_room(remains.log_file):
+        # Writing to a mapped file on a full disk: no exception, only this signal.
+        kind, what = "disk_full", f"{what} while it wrote to a disk that is full"
+    _raise(remains, kind, f"{remains.target} {what} after {remains.seconds:.0f} s", _remedy(remains, kind))
+
+
+_SPOKEN: dict[FailureKind, str] = {
+    "oom": "could not allocate memory",
+    "vram": "could not allocate memory on the GPU",
+    "gpu_lost": "lost the GPU",
+    "disk_full": "found the disk full",
+    "nan": "met NaN",
+}
+
+
+def _killed(remains: Remains) -> tuple[FailureKind, str]:
+    """SIGKILL: by the kernel because memory ran out, or by somebody else."""
+    highest = f"its memory was {remains.peak_mb:.0f} MiB at its highest"
+    if remains.oom_kills_rose:
+        return "oom", f"was killed by the kernel because memory ran out ({highest})"
+    if remains.memory_mb is not None and remains.peak_mb >= NEAR_BUDGET * remains.memory_mb:
+        return "oom", f"was killed by SIGKILL close to its budget of {remains.memory_mb:.0f} MiB ({highest})"
+    return "killed", f"was killed by SIGKILL without a sign that memory was short ({highest})"
+
+
+def _no_room(log_file: Path) -> bool:
+    try:
+        return shutil.disk_usage(log_file.parent).free < NO_ROOM_BYTES
+    except OSError:
+        return False
 
 
 def _by_code(code: int) -> tuple[FailureKind, str]:
@@ -136,7 +186,7 @@ def _by_code(code: int) -> tuple[FailureKind, str]:
     except ValueError:
         return "error", f"ended with exit code {code} and left no result"
     if name == "SIGKILL":
-        return "killed", "was killed by SIGKILL, as a rule by the kernel because memory ran out"
+        return "killed", "was killed by SIGKILL"
     if name == "SIGABRT":
         return "abort", "was aborted by native code (SIGABRT)"
     if name in ("SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE"):

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,8 @@ class Ledger:
         """All attempts, oldest first.
 
         Keys: attempt, kind ("ok", a `FailureKind`; "interrupted" when it was started and never ended), plan (dict),
-        changed (text against the attempt before), peak_mb (MiB), seconds, error (each may be None), started_at.
+        changed (text against the attempt before), why (the failure before it, empty for a first plan), peak_mb (MiB),
+        seconds, error (each may be None), started_at.
         """
         return [row for row in self._read() if row["kind"] != "close"]
 
@@ -77,6 +79,7 @@ class Ledger:
                 "attempt": row["attempt"],
                 "what happened": row["kind"],
                 "changed": row["changed"],
+                "why": row["why"],
                 "peak MiB": None if row["peak_mb"] is None else round(row["peak_mb"]),
                 "seconds": None if row["seconds"] is None else round(row["seconds"], 1),
                 "plan": ", ".join(f"{name}={value}" for name, value in row["plan"].items()),
@@ -87,6 +90,13 @@ class Ledger:
 
     def _read(self) -> list[dict[str, Any]]:
         """Attempts and closings in the order of the file."""
+        found = self._read_lines()
+        for before, row in pairwise(found):
+            if row["kind"] != "close":
+                row["why"] = why(before)
+        return found
+
+    def _read_lines(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
         begun: dict[int, dict[str, Any]] = {}
         previous: Mapping[str, Any] | None = None
@@ -141,11 +151,39 @@ def _begun(line: Mapping[str, Any], changed: str) -> dict[str, Any]:
         "kind": "interrupted",
         "plan": dict(line["plan"]),
         "changed": changed,
+        "why": "",
         "peak_mb": None,
         "seconds": None,
         "error": "started and never ended: the process that ran it died",
         "started_at": line.get("at"),
     }
+
+
+# Short words for the tables; the error's own text has the figures.
+HAPPENED: dict[str, str] = {
+    "oom": "memory ran out",
+    "vram": "GPU memory ran out",
+    "nan": "NaN or infinity",
+    "diverged": "the loss diverged",
+    "stalled": "the loss did not move",
+    "timeout": "it ran too long",
+    "killed": "it was killed from outside",
+    "abort": "native code aborted, as a rule for want of memory",
+    "segfault": "native code crashed",
+    "gpu_lost": "the GPU was lost",
+    "interrupted": "its process or the one above was ended",
+    "disk_full": "the disk was full",
+    "error": "it raised an error",
+}
+
+
+def why(before: Mapping[str, Any]) -> str:
+    """Why an attempt differs from the one before it: "attempt 1: memory ran out at 951 MiB"; empty after a success."""
+    kind = before["kind"]
+    if kind in ("close", "ok"):
+        return ""
+    peak = f" at {before['peak_mb']:,.0f} MiB" if before["peak_mb"] and kind in ("oom", "abort", "killed") else ""
+    return f"attempt {before['attempt']}: {HAPPENED.get(kind, kind)}{peak}"
 
 
 def changes(previous: Plan | Mapping[str, Any] | None, plan: Plan | Mapping[str, Any]) -> str:
@@ -160,10 +198,13 @@ def changes(previous: Plan | Mapping[str, Any] | None, plan: Plan | Mapping[str,
 
 
 def _values(plan: Plan | Mapping[str, Any]) -> Mapping[str, Any]:
-    return plan.as_dict() if isinstance(plan, Plan) else plan
+    # A ledger of an older version lacks the newer fields; they had their defaults.
+    return plan.as_dict() if isinstance(plan, Plan) else {**Plan().as_dict(), **plan}
 
 
 def _text(value: Any) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
-    return f"{value:,}" if isinstance(value, int) else str(value)
+    if value is None:
+        return "none"
+    return f"{value:,}" if isinstance(value, int) else f"{value:.3g}" if isinstance(value, float) else str(value)

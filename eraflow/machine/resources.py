@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -74,19 +74,23 @@ class Resources:
 def probe(folder: Path | str = ".") -> Resources:
     """Look at this computer. Never fails for what is not there; `folder` may not exist yet."""
     limits = group_limits()
-    memory = psutil.virtual_memory()
-    total, available = memory.total / MIB, memory.available / MIB
+    total = psutil.virtual_memory().total / MIB
     limit = limits.memory_limit_mb if limits.memory_limit_mb is not None and limits.memory_limit_mb < total else None
-    if limits.memory_free_mb is not None:
-        available = min(available, limits.memory_free_mb)
     return Resources(
         cores=_cores(limits),
         ram_total_mb=int(total if limit is None else limit),
-        ram_available_mb=int(available),
+        ram_available_mb=int(free_memory_mb(limits)),
         disk_free_mb=int(shutil.disk_usage(_existing(Path(folder))).free / MIB),
         gpus=_gpus(),
         container_limit_mb=None if limit is None else int(limit),
     )
+
+
+def free_memory_mb(limits: GroupLimits | None = None) -> float:
+    """Memory that this process could still take, container limits respected, MiB."""
+    free = (limits or group_limits()).memory_free_mb
+    available = psutil.virtual_memory().available / MIB
+    return float(available if free is None else min(available, free))
 
 
 def _cores(limits: GroupLimits) -> int:
@@ -149,19 +153,28 @@ def memory_budget_mb(resources: Resources, settings: MachineSettings) -> int:
 
 
 def first_plan(resources: Resources, settings: MachineSettings) -> Plan:
-    """The plan of the first attempt, estimated so that a retry is the exception.
+    """The plan of the first attempt of a stage whose need is not known; see `eraflow.machine.estimate` for the others.
 
     Raises:
         NotEnoughMemoryError: see `memory_budget_mb`.
         NoGpuError: when the settings ask for CUDA and there is no GPU.
     """
-    block_bytes = memory_budget_mb(resources, settings) * MIB * SHARE_FOR_ROWS
-    rows = 1 << (int(block_bytes / BYTES_PER_ROW).bit_length() - 1)
-    return Plan(
-        threads=settings.threads or resources.cores,
-        rows_in_memory=min(max(rows, MIN_ROWS_IN_MEMORY), Plan().rows_in_memory),
-        device=_device(resources, settings),
-    )
+    return blind_plan(roomiest_plan(resources, settings), memory_budget_mb(resources, settings))
+
+
+def roomiest_plan(resources: Resources, settings: MachineSettings) -> Plan:
+    """All threads, the GPU if there is one, and rows as if memory were no matter.
+
+    Raises:
+        NoGpuError: see `first_plan`.
+    """
+    return Plan(threads=settings.threads or resources.cores, device=_device(resources, settings))
+
+
+def blind_plan(plan: Plan, budget_mb: float) -> Plan:
+    """`plan` with as many rows at once as are safe under a budget (MiB) whatever the stage may be."""
+    rows = 1 << (int(max(budget_mb, MIN_MEMORY_MB) * MIB * SHARE_FOR_ROWS / BYTES_PER_ROW).bit_length() - 1)
+    return replace(plan, rows_in_memory=min(max(rows, MIN_ROWS_IN_MEMORY), plan.rows_in_memory))
 
 
 def _device(resources: Resources, settings: MachineSettings) -> Device:

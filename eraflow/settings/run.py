@@ -12,7 +12,7 @@ from eraflow.settings.gate import GateSettings
 from eraflow.settings.profiles import ProfileName, profile_values
 from eraflow.settings.section import Section
 
-ModelKind = Literal["lightgbm", "xgboost", "catboost"]
+ModelKind = Literal["lightgbm", "xgboost", "catboost", "mlp"]
 
 
 class SourceSettings(Section):
@@ -23,7 +23,7 @@ class SourceSettings(Section):
         None, description="A folder in tournament layout for the sandbox to serve. Empty: it generates data."
     )
     url: str | None = Field(
-        None, description="Address of a sandbox that already runs (`eraflow sandbox serve`). Empty: one is started."
+        None, description="Address of a sandbox that already runs (eraflow sandbox serve). Empty: one is started."
     )
     keys_block: str = Field(
         "numerai-keys",
@@ -58,7 +58,7 @@ class DataSettings(Section):
     version: str = Field("v5.3", description="Data set version, as in Numerai's list of files.")
     target: str = Field("target_ender_60", description="The target that is trained on and scored.")
     alias_horizon: Literal[20, 60] | None = Field(
-        None, description="Only when target is the alias `target`: the horizon in days that it stands for now."
+        None, description="Only when target is the alias target: the horizon in days that it stands for now."
     )
     feature_set: str = Field("medium", description="A set of features.json.")
     benchmark: str | None = Field(
@@ -85,7 +85,7 @@ class WindowSettings(Section):
 class ModelSettings(Section):
     """One member of the ensemble."""
 
-    kind: ModelKind = Field("lightgbm", description="The learner.")
+    kind: ModelKind = Field("lightgbm", description="The learner. mlp needs the extra eraflow[torch].")
     name: str = Field("", description="Name in tables and files. Empty: the kind.")
     params: dict[str, JsonValue] = Field(default_factory=dict, description="Overrides of the learner's own settings.")
 
@@ -118,12 +118,22 @@ class MachineSettings(Section):
     """How much of this computer a run may use."""
 
     memory_mb: int | None = Field(
-        12_000, ge=300, description="Memory of a stage's whole process tree. Never more than what is free. MiB."
+        12_000,
+        ge=300,
+        description="Memory of all stages of this home together, their process trees included. Never more than what "
+        "is free. MiB.",
     )
+    vram_mb: int | None = Field(
+        None, ge=500, description="GPU memory of a stage. Empty: what the GPU has free when it starts. MiB."
+    )
+    disk_floor_mb: int = Field(
+        512, ge=0, description="A stage ends when its disk has less than this free; 0 switches it off. MiB."
+    )
+    wait_minutes: float = Field(60, ge=0, description="How long a stage waits for memory that other stages hold.")
     threads: int | None = Field(None, ge=1, description="Threads of a stage. Empty: all cores this process may use.")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where models are trained.")
     stage_minutes: float = Field(600, gt=0, description="A stage that runs longer is ended and named.")
-    attempts: int = Field(5, ge=1, le=20, description="Attempts of a stage, each with a smaller plan.")
+    attempts: int = Field(12, ge=1, le=20, description="Attempts of a stage, each with another plan.")
 
 
 class RoundSettings(Section):
@@ -186,7 +196,11 @@ class RunSettings(Section):
     sandbox: SandboxSettings = SandboxSettings()
     data: DataSettings = DataSettings()
     windows: WindowSettings = WindowSettings()
-    models: list[ModelSettings] = Field(default_factory=_default_models, min_length=1)
+    models: list[ModelSettings] = Field(
+        default_factory=_default_models,
+        min_length=1,
+        description="Members of the ensemble. Empty: those of the profile.",
+    )
     blend: BlendSettings = BlendSettings()
     gate: GateSettings = GateSettings()
     machine: MachineSettings = MachineSettings()

@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict
 
 from eraflow.settings.profiles import PROFILE_FIELDS
 
+BY_PROFILE = " Empty: as the profile says."
+
 
 def leave_to_the_profile(schema: dict[str, Any]) -> None:
     """Take the defaults of whatever a profile may change out of the JSON schema, which is the form in the Prefect UI.
@@ -17,8 +19,9 @@ def leave_to_the_profile(schema: dict[str, Any]) -> None:
     """
     changed = PROFILE_FIELDS.get(schema.get("title", ""), frozenset())
     for name, field in schema.get("properties", {}).items():
-        if name in changed:
-            field.pop("default", None)
+        if name in changed and field.pop("default", None) is not None and "description" in field:
+            field["description"] += BY_PROFILE
+    schema["title"] = schema.get("title", "").removesuffix("Settings")  # what people read over the group
 
 
 class Section(BaseModel):

@@ -17,9 +17,14 @@ TEMPORARY = ".tmp"
 
 
 class StorageError(EraflowError):
-    """A file could not be written: no space, no permission, or not a folder. Nothing that existed was changed."""
+    """A file could not be written: no space, no permission, or not a folder. Nothing that existed was changed.
+
+    Attributes:
+        kind: "disk_full" when that is the reason, as the ledger of a stage knows it; otherwise None.
+    """
 
     code = "storage"
+    kind: str | None = None
 
 
 @contextmanager
@@ -55,31 +60,60 @@ def remove_leftovers(folder: Path) -> list[Path]:
 
 @contextmanager
 def storage_errors(path: Path | str) -> Iterator[None]:
-    """Name the operating system's refusals to write at `path`."""
+    """Name the refusals to write at `path`: the operating system's, and a library's that tells of a full disk."""
     try:
         yield
-    except OSError as error:
-        problem = _problem(error)
+    except EraflowError:
+        raise
+    except Exception as error:
+        problem = _problem(error) or _no_place(error, Path(path))
         if problem is None:
             raise
-        raise StorageError(f"cannot write {path}: {problem}", _remedy(error)) from error
+        named = StorageError(f"cannot write {path}: {problem}", _remedy(problem))
+        named.kind = "disk_full" if problem in (FULL, FULL_QUOTA) else None
+        raise named from error
 
 
-def _problem(error: OSError) -> str | None:
+FULL = "the disk is full"
+FULL_QUOTA = "the disk quota is used up"
+# polars raises its own ComputeError around the system's text, SQLite has words of its own.
+FULL_TEXTS = ("no space left on device", "database or disk is full")
+
+
+def _problem(error: Exception) -> str | None:
+    if any(text in str(error).lower() for text in FULL_TEXTS):
+        return FULL
+    return _problem_of_system(error) if isinstance(error, OSError) else None
+
+
+def _no_place(error: Exception, path: Path) -> str | None:
+    """A file system such as /proc refuses a new name with "no such file"; about any other file that means something
+    else."""
+    about = getattr(error, "filename", None)
+    if not isinstance(error, FileNotFoundError) or about is None or path.exists():
+        return None
+    refused = Path(os.fsdecode(about))
+    ours = refused in (path, *path.parents) or refused.parent == path.parent
+    return "nothing can be made there" if ours else None
+
+
+def _problem_of_system(error: OSError) -> str | None:
     return {
-        errno.ENOSPC: "the disk is full",
-        errno.EDQUOT: "the disk quota is used up",
+        errno.ENOSPC: FULL,
+        errno.EDQUOT: FULL_QUOTA,
         errno.EACCES: "permission denied",
         errno.EPERM: "permission denied",
         errno.EROFS: "the file system is read-only",
         errno.ENOTDIR: "part of the path is a file, not a folder",
         errno.EEXIST: "part of the path is a file, not a folder",
         errno.EISDIR: "it is a folder",
+        errno.ENAMETOOLONG: "the name is too long",
+        errno.EIO: "the disk does not work (input/output error)",
     }.get(error.errno or 0)
 
 
-def _remedy(error: OSError) -> str:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+def _remedy(problem: str) -> str:
+    if problem in (FULL, FULL_QUOTA):
         return "free some space, then run again: what was finished is kept"
     return "choose a folder you may write to (home or --run-dir), then run again"
 

@@ -22,7 +22,7 @@ from eraflow.store.figures import (
 )
 from eraflow.store.markdown import markdown_table, png_markdown
 
-__all__ = ["cumulative_corr_chart", "era_bar_chart", "markdown_table", "memory_chart", "png_markdown"]
+__all__ = ["cumulative_corr_chart", "era_bar_chart", "markdown_table", "memory_chart", "png_markdown", "training_chart"]
 
 Curve = tuple[Sequence[str], Sequence[float]]
 STYLES = ("-", "--", "-.", ":")  # a second round through the palette stays readable
@@ -137,6 +137,57 @@ def memory_chart(
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     beside(axes, handles, labels)
     return png_bytes(figure)
+
+
+def training_chart(points: Sequence[Mapping[str, Any]], *, title: str = "Training") -> bytes:
+    """Loss, gradient norm and learning rate over the steps, on one logarithmic axis; the trainings one after another.
+
+    Args:
+        points: in order, with fit (number of the training), step, loss, grad_norm and rate; a figure may be None or,
+            where it was not finite, text: such steps are marked.
+        title: above the chart.
+
+    Returns:
+        A PNG picture.
+    """
+    figure, axes = new_figure(title, "step", "logarithmic")
+    steps, starts = _steps_in_a_row(points)
+    handles, labels = [], []
+    for place, (name, label) in enumerate((("loss", "loss"), ("grad_norm", "gradient norm"), ("rate", "rate"))):
+        figures = np.array([_positive(point.get(name)) for point in points], dtype=np.float64)
+        if np.isfinite(figures).any():
+            handles += axes.plot(steps, figures, **_style(place))
+            labels.append(f"{label}, last {figures[np.isfinite(figures)][-1]:.3g}")
+    if not handles:
+        say_empty(axes, "nothing was told")
+        return png_bytes(figure)
+    axes.set_yscale("log")
+    for start in starts[1:]:
+        axes.axvline(start, color=FAINT, linewidth=0.8)
+    broken = [step for step, point in zip(steps, points, strict=True) if isinstance(point.get("loss"), str)]
+    if broken:
+        handles += [axes.axvline(step, color=VERMILION, linewidth=1.2, linestyle="--") for step in broken[:1]]
+        labels.append("loss is not finite")
+    beside(axes, handles, labels)
+    return png_bytes(figure)
+
+
+def _steps_in_a_row(points: Sequence[Mapping[str, Any]]) -> tuple[list[int], list[int]]:
+    """The steps of all trainings on one axis, and where each training begins."""
+    steps: list[int] = []
+    starts: list[int] = []
+    offset, fit = 0, None
+    for point in points:
+        if point.get("fit") != fit:
+            fit, offset = point.get("fit"), steps[-1] if steps else 0
+            starts.append(offset)
+        steps.append(offset + int(point["step"]))
+    return steps, starts
+
+
+def _positive(value: Any) -> float:
+    """A figure for a logarithmic axis; a gap for anything else."""
+    return float(value) if isinstance(value, int | float) and value > 0 else math.nan
 
 
 def _style(place: int) -> dict[str, Any]:

@@ -27,7 +27,7 @@ MANIFEST = "manifest.json"
 BEGUN = "stage.json"
 LEDGER = "ledger.jsonl"
 # Written by the watcher of a stage rather than by the stage, or after it: not part of what the stage made.
-NOT_CONTENT = frozenset({MANIFEST, BEGUN, LEDGER, "stage.log", "spec.json", "out.json", "watch.json"})
+NOT_CONTENT = frozenset({MANIFEST, BEGUN, LEDGER, "stage.log", "spec.json", "out.json", "watch.json", "training.json"})
 
 
 class DamagedStageError(EraflowError):
@@ -59,6 +59,8 @@ class StageRecord:
         attempts: how many attempts it took.
         provenance: git commit, versions and hardware.
         reused: whether this run found the stage finished.
+        estimate: what it was expected to need: kind, raw_mb (by the formula alone), ram_mb (corrected by earlier runs),
+            vram_mb, disk_mb; empty for a stage whose need was not known. Later runs learn from it.
     """
 
     name: str
@@ -71,6 +73,7 @@ class StageRecord:
     attempts: int = 1
     provenance: dict[str, Any] = field(default_factory=dict)
     reused: bool = False
+    estimate: dict[str, Any] = field(default_factory=dict)
 
     @property
     def path(self) -> Path:
@@ -132,6 +135,7 @@ def finish(
     peak_mb: float | None,
     attempts: int,
     provenance: Mapping[str, Any],
+    estimate: Mapping[str, Any] | None = None,
 ) -> StageRecord:
     """Hash what the stage made and write the manifest, last of all."""
     record = StageRecord(
@@ -144,6 +148,7 @@ def finish(
         peak_mb=peak_mb,
         attempts=attempts,
         provenance=dict(provenance),
+        estimate=dict(estimate or {}),
     )
     write_json(folder / MANIFEST, record.as_dict())
     return record

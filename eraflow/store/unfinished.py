@@ -43,6 +43,11 @@ def folder_of_flow_run(home: Path, flow_run_id: str) -> Path | None:
     return None
 
 
+def earlier_flow_runs(run_dir: Path) -> list[str]:
+    """Prefect ids of all flow runs that have worked in a folder."""
+    return [str(known) for known in (_json(run_dir / RUN_FILE) or {}).get("flow_runs", [])]
+
+
 def unfinished_runs(home: Path, flow: str, now: float | None = None) -> Iterator[Path]:
     """Folders of runs that were begun in the last days and never concluded, the newest first.
 

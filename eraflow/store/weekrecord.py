@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,8 @@ ERROR = "error.json"
 CLOCK = "clock.json"
 STAGES = "stages.txt"
 CHECKS = "checks.json"
-STALE = ("gate/verdict.json", "record.json", TIMES, ERROR, STAGES)
+LOST = "lost.json"
+STALE = ("gate/verdict.json", "record.json", TIMES, ERROR, STAGES, LOST)
 
 
 def forget_last_outcome(run_dir: Path) -> None:
@@ -39,6 +40,11 @@ def note_stage(run_dir: Path, name: str) -> None:
     """Note that this attempt of the run came to a stage: what older attempts left is not reported as its own."""
     with (run_dir / STAGES).open("a", encoding="utf-8") as handle:
         handle.write(name + "\n")
+
+
+def note_lost(run_dir: Path, lost: Mapping[str, BaseException]) -> None:
+    """Note which models failed for good in this run, and how."""
+    write_json(run_dir / LOST, {name: error_values(error) for name, error in lost.items()})
 
 
 def _noted(run_dir: Path) -> set[str]:
@@ -80,8 +86,8 @@ def week_record(run_dir: Path) -> dict[str, Any]:
     Returns:
         run_dir; outcome: `submitted`, `submitted_with_error` (accepted, then something failed), `unconfirmed` (sent,
         not known to be accepted), `ready` (dry run), `held` or `failed`; verdict; scores of each model and of the
-        blend with intervals; submission id and state; seconds, peak MiB and attempts by stage; seconds of the
-        whole flow; error or null.
+        blend with intervals; lost_models: name to error of each that failed for good; submission id and state;
+        seconds, peak MiB and attempts by stage; seconds of the whole flow; error or null.
     """
     verdict = _json(run_dir / "gate" / "verdict.json")
     submission = _json(run_dir / "submission" / "record.json")
@@ -94,6 +100,7 @@ def week_record(run_dir: Path) -> dict[str, Any]:
         "scores": {name: model["summary"] for name, model in (scores or {}).items()},
         "against_benchmark": _json(run_dir / "backtest" / "comparisons.json") if scores else None,
         "submission": submission,
+        "lost_models": _json(run_dir / LOST) or {},
         "stages": stages(run_dir),
         "seconds": (_json(run_dir / CLOCK) or {}).get("seconds"),
         "error": error,

@@ -18,6 +18,7 @@ class TournamentError(EraflowError):
 
     code = "tournament"
     passing: ClassVar[bool] = False
+    may_have_arrived: ClassVar[bool] = False  # whether a submission may be there all the same
     retry_after: float | None = None  # seconds the server asked us to wait, when it said so
 
     def after(self, attempts: int) -> Self:
@@ -51,6 +52,13 @@ class OverallDeadlineError(DeadlineError):
     """The time for the whole thing, all attempts together, is over. Look at what was done, then run again."""
 
     passing = False
+
+
+class NotConfirmedError(OverallDeadlineError):
+    """The submission was sent, but is not known to be accepted. Run again: the same predictions are recognised."""
+
+    code = "not_confirmed"
+    may_have_arrived = True
 
 
 class WrongKeyError(TournamentError):
@@ -98,7 +106,14 @@ class DownloadCorruptError(TournamentError):
 class DownloadBrokenError(DownloadCorruptError):
     """A transfer ended early or with the wrong length; the next attempt may do better."""
 
+    code = "download_broken"
     passing = True
+
+
+class DownloadSlowError(DownloadBrokenError):
+    """Bytes trickled in, at less than a useful rate; the next attempt goes on after them."""
+
+    code = "download_slow"
 
 
 class DownloadRefusedError(TournamentError):
@@ -117,6 +132,19 @@ class UploadFaultError(UploadRefusedError):
     """The PUT met a failure of the server's own (5xx); the next attempt may do better."""
 
     passing = True
+
+
+class UploadLostError(UploadRefusedError):
+    """The PUT was answered as if all were well, and the file did not arrive; the next attempt may do better."""
+
+    code = "upload_lost"
+    passing = True
+
+
+class ClockSkewError(TournamentError):
+    """The file server refused a request because its clock and ours differ. Set the clock of this machine."""
+
+    code = "clock_skewed"
 
 
 class SubmissionRejectedError(TournamentError):

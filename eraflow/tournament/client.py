@@ -13,13 +13,14 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from pathlib import Path
 
 from eraflow.tournament import rounds, submission_state, transfer, upload
 from eraflow.tournament.api_errors import NoSuchModelError
-from eraflow.tournament.patience import Patience
+from eraflow.tournament.clock import ServerClock
+from eraflow.tournament.patience import LEAST_BYTES_PER_SECOND, Patience
 from eraflow.tournament.rounds import Round
 from eraflow.tournament.submission_state import SubmissionState
 from eraflow.tournament.transfer import Progress, Receipt
@@ -41,11 +42,15 @@ class Tournament:
 
     Args:
         endpoint: where, and with which key.
-        call_seconds: deadline of one attempt of an API call, and the longest silence within a transfer.
+        call_seconds: deadline of one attempt of an API call, the longest silence within a transfer, and the time
+            over which its rate is taken.
         transfer_seconds: deadline of one download or upload.
         attempts: attempts of a call that fails for a passing reason.
         log: receives a line for whatever is waited for or repeated.
-        sleep, clock, jitter, now: time and chance, replaced in tests.
+        warn: receives a line for what somebody should see to, such as a wrong clock; `log` by default.
+        least_rate: bytes a second below which a transfer counts as stalled.
+        sleep, clock, jitter, now: time and chance, replaced in tests. Rounds are judged by the server's clock, which
+            is `now` plus an offset read from the server.
     """
 
     def __init__(
@@ -60,9 +65,14 @@ class Tournament:
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random.random,
         now: Callable[[], datetime] = _utc_now,
+        warn: Callable[[str], None] | None = None,
+        least_rate: float = LEAST_BYTES_PER_SECOND,
     ) -> None:
-        self._now = now
-        self._wire = Wire(endpoint, Patience(call_seconds, transfer_seconds, attempts, log, sleep, clock, jitter))
+        patience = Patience(call_seconds, transfer_seconds, attempts, log, sleep, clock, jitter, least_rate)
+        self._wire = Wire(endpoint, patience)
+        self._warn = warn or log
+        self._now = ServerClock(self._wire, now, self._warn)
+        self._paid: dict[int, dict[str, float]] = {}  # round -> its multipliers when it was last read
 
     def __repr__(self) -> str:
         return f"Tournament({self._wire.endpoint.name})"
@@ -70,13 +80,26 @@ class Tournament:
     def __reduce__(self) -> tuple[object, ...]:
         raise TypeError("a Tournament holds an API key and is never pickled; make a new one where it is needed")
 
+    def clock_offset(self) -> timedelta:
+        """How far the tournament's clock is ahead of this machine's; zero when it is not known to differ."""
+        return self._now.offset()
+
     def current_round(self) -> Round | None:
         """The current round with its multipliers; None between two rounds."""
-        return rounds.current_round(self._wire, self._now())
+        found = rounds.current_round(self._wire, self._now())
+        return found if found is None else self._noted(found)
 
     def wait_for_round(self, wait_seconds: float, poll_seconds: float) -> Round:
         """Poll until a round is open; RoundClosedError after `wait_seconds`."""
-        return rounds.wait_for_round(self._wire, wait_seconds, poll_seconds, self._now)
+        return self._noted(rounds.wait_for_round(self._wire, wait_seconds, poll_seconds, self._now))
+
+    def _noted(self, found: Round) -> Round:
+        """The round; said when it pays otherwise than when it was last read."""
+        before = self._paid.get(found.number, found.multipliers)
+        if before != found.multipliers:
+            self._warn(f"the multipliers of round {found.number} have changed from {before} to {found.multipliers}")
+        self._paid[found.number] = found.multipliers
+        return found
 
     def list_files(self, version: str | None = None) -> list[str]:
         """Names of the data set's files, such as `v5.3/live.parquet`, sorted."""
@@ -119,5 +142,5 @@ class Tournament:
 
         The same CSV for the same round is not sent twice: the state of the first is returned, with `already=True`.
         """
-        current = rounds.current_round(self._wire, self._now())
+        current = self.current_round()
         return upload.submit(self._wire, Path(csv), model_id, round_number, confirm_seconds, current, self._now())

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from scipy import linalg
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 from eraflow.tournament.metrics import MAX_DROPPED, column, era_corr
 from eraflow.tournament.ranking import EraGroups, FloatArray, ScoreInputError, order_within_eras

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 
 import requests
 
@@ -20,6 +22,7 @@ KEY_REMEDY = (
     "set NUMERAI_PUBLIC_ID and NUMERAI_SECRET_KEY (or the Prefect Secret block of source.keys_block) to a key made "
     "under Account, API keys, with the right to upload submissions"
 )
+SKEW_REMEDY = "set the clock of this machine (switch NTP on), then run again: what was finished is kept"
 PASSING_STATUS = frozenset({408, 425, 429}) | frozenset(range(500, 600))  # time-out, too early, too many, 5xx
 
 _KEY_WORDS = re.compile(
@@ -69,9 +72,31 @@ def graphql_error(what: str, message: str, needs_key: bool) -> TournamentError:
 
 
 def retry_after(response: requests.Response) -> float | None:
-    """Seconds of a Retry-After header; a date in it is not understood and counts as none."""
+    """Seconds of a Retry-After header, None when there is none; a date counts from the answer's own Date."""
     text = response.headers.get("Retry-After", "")
-    return float(text) if text.isdigit() else None
+    if text.isdigit():
+        return float(text)
+    until, now = http_date(text), http_date(response.headers.get("Date", ""))
+    return max(0.0, (until - now).total_seconds()) if until is not None and now is not None else None
+
+
+def http_date(text: str) -> datetime | None:
+    """The moment of a Date or Retry-After header (UTC); None when it is no date."""
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+
+
+def is_skewed(response: requests.Response) -> bool:
+    """Whether a file server refuses because its clock and that of the request differ (Amazon S3, error responses)."""
+    if response.status_code != 403:
+        return False
+    try:
+        return b"RequestTimeTooSkewed" in response.content[:4096]
+    except requests.RequestException:  # a refusal without a readable reason
+        return False
 
 
 def reason(error: BaseException) -> str:

@@ -16,6 +16,8 @@ T = TypeVar("T")
 
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 60.0
+# A tenth of what a bad mobile connection gives. At this rate even live.parquet (10 MB) would take 17 minutes.
+LEAST_BYTES_PER_SECOND = 10_000.0
 
 
 def _silent(_: str) -> None:
@@ -29,6 +31,7 @@ class Patience:
     Args:
         call_seconds: deadline of one attempt of an API call.
         transfer_seconds: deadline of one download or upload, all attempts together.
+        least_rate: bytes a second, over each `call_seconds`, below which a transfer counts as stalled.
         attempts: attempts of a call that fails for a passing reason.
         log: receives one line for each failed attempt that is followed by another.
         sleep, clock, jitter: replaced in tests; `jitter` returns a float in [0, 1).
@@ -41,6 +44,7 @@ class Patience:
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
     jitter: Callable[[], float] = random.random
+    least_rate: float = LEAST_BYTES_PER_SECOND
 
     def retry(self, what: str, work: Callable[[], T]) -> T:
         """Do `work`; when it fails for a passing reason, wait and do it again, up to `attempts` times.

@@ -14,7 +14,7 @@ from eraflow.tournament.api_errors import ApiRefusedError, RoundClosedError, Ser
 from eraflow.tournament.wire import Wire
 
 # What the API says between rounds, in this or similar words: "Current round not open for submissions".
-_BETWEEN_ROUNDS = re.compile(r"not open|no (current|open|active) round|between rounds|round (is|has) closed", re.I)
+BETWEEN_ROUNDS = re.compile(r"not open|no (current|open|active) round|between rounds|round (is|has) closed", re.I)
 _SAY_AGAIN_SECONDS = 600.0  # a long wait says every ten minutes that it still waits
 
 
@@ -76,7 +76,7 @@ def current_round(wire: Wire, now: datetime) -> Round | None:
     try:
         row = wire.ask("reading the current round", _current_row)
     except ApiRefusedError as error:
-        if _BETWEEN_ROUNDS.search(error.problem):
+        if BETWEEN_ROUNDS.search(error.problem):
             return None
         raise
     return None if row is None else parse_round(row, now)

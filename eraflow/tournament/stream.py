@@ -1,4 +1,4 @@
-"""One GET of a file, in pieces, with TLS checked and no piece waited for longer than a deadline."""
+"""One GET of a file, in pieces, with TLS checked, no piece waited for longer than a deadline, and no trickling."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ import urllib3
 
 from eraflow.tournament.api_errors import (
     CHECK_NETWORK,
+    ClockSkewError,
     DownloadBrokenError,
     DownloadRefusedError,
+    DownloadSlowError,
     NoSuchFileError,
     OverallDeadlineError,
     ServerDownError,
     ServerFaultError,
 )
-from eraflow.tournament.faults import PASSING_STATUS, reason, retry_after
+from eraflow.tournament.faults import PASSING_STATUS, SKEW_REMEDY, is_skewed, reason, retry_after
 from eraflow.tournament.patience import Patience, within
 
 PIECE_BYTES = 1 << 20
@@ -65,7 +67,7 @@ def open_whole(name: str, url: str, patience: Patience, until: float) -> Offer:
 
 
 def open_rest(name: str, url: str, have: int, of: Offer, patience: Patience, until: float) -> Offer | None:
-    """Ask for the bytes from `have` on of the very content that `of` offered.
+    """Ask for the bytes from byte `have` on of the very content that `of` offered.
 
     None when the server does not answer with exactly that: it ignores Range, the content has changed meanwhile, or
     the range is another one. Then only a fresh start is safe.
@@ -86,18 +88,57 @@ def pieces(name: str, offer: Offer, patience: Patience, until: float) -> Iterato
 
     Raises:
         DownloadBrokenError: the connection broke, or was silent for `call_seconds`.
+        DownloadSlowError: in `call_seconds` fewer bytes came than `least_rate` asks for.
         OverallDeadlineError: `until` has passed.
     """
     try:
-        while piece := offer.response.raw.read1(PIECE_BYTES):
+        yield from _read(name, offer, patience, until)
+    finally:
+        offer.close()
+
+
+def first_bytes(name: str, offer: Offer, count: int, patience: Patience, until: float) -> bytes:
+    """The next `count` bytes of the body, fewer when it ends before; raises as `pieces` does, and closes nothing."""
+    return b"".join(_read(name, offer, patience, until, count))
+
+
+def _read(name: str, offer: Offer, patience: Patience, until: float, most: int | None = None) -> Iterator[bytes]:
+    pace = _Pace(name, patience)
+    left = most
+    try:
+        while piece := offer.response.raw.read1(PIECE_BYTES if left is None else min(left, PIECE_BYTES)):
             yield piece
             check_time(name, patience, until)
+            pace.count(len(piece))
+            left = None if left is None else left - len(piece)
+            if left == 0:
+                return
     except (urllib3.exceptions.HTTPError, OSError) as error:
         raise DownloadBrokenError(
             f"downloading {name}: the transfer broke off: {reason(error)}", CHECK_NETWORK
         ) from None
-    finally:
-        offer.close()
+
+
+class _Pace:
+    """Bytes by time. A server that sends a byte now and then is never silent, and yet gets nowhere."""
+
+    def __init__(self, name: str, patience: Patience) -> None:
+        self._name, self._patience = name, patience
+        self._since, self._bytes = patience.clock(), 0
+
+    def count(self, arrived: int) -> None:
+        """Take the bytes that arrived; raises DownloadSlowError when a stretch of `call_seconds` brought too few."""
+        self._bytes += arrived
+        seconds = self._patience.clock() - self._since
+        if seconds < self._patience.call_seconds:
+            return
+        if self._bytes < self._patience.least_rate * seconds:
+            raise DownloadSlowError(
+                f"downloading {self._name}: {self._bytes} bytes in {seconds:.0f} s, "
+                f"less than {self._patience.least_rate:,.0f} a second",
+                CHECK_NETWORK,
+            )
+        self._since, self._bytes = self._patience.clock(), 0
 
 
 def check_time(name: str, patience: Patience, until: float) -> float:
@@ -148,6 +189,8 @@ def _check_answer(name: str, url: str, response: requests.Response, refusals: tu
         fault = ServerFaultError(f"downloading {name}: the file server answered {status}", "run again later")
         fault.retry_after = retry_after(response)
         raise fault
+    if is_skewed(response):
+        raise ClockSkewError(f"downloading {name}: the file server finds our time too far from its own", SKEW_REMEDY)
     if code not in (200, 206, *refusals):
         raise DownloadRefusedError(
             f"downloading {name}: the file server answered {status}",

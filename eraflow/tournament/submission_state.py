@@ -46,6 +46,7 @@ class SubmissionState:
         inserted_at: when it was filed (UTC).
         filename: the name it was filed under.
         already: True when these very predictions were there before, and nothing was sent.
+        multipliers: what the round paid when this was sent: name of each paid score -> multiplier; None when not known.
     """
 
     id: str
@@ -56,6 +57,7 @@ class SubmissionState:
     inserted_at: datetime | None = None
     filename: str = ""
     already: bool = False
+    multipliers: dict[str, float] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values; the time in ISO 8601."""

@@ -7,12 +7,11 @@ continued on the strength of a name or a size: the server's own label of the con
 from __future__ import annotations
 
 import errno
-import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
@@ -27,9 +26,18 @@ from eraflow.tournament.api_errors import (
     DownloadBrokenError,
     DownloadCorruptError,
     NoSuchFileError,
+    TournamentError,
 )
 from eraflow.tournament.filecheck import verifier, verify_json, verify_parquet
-from eraflow.tournament.stream import Offer, check_time, open_rest, open_whole, pieces
+from eraflow.tournament.receipts import (
+    Receipt,
+    read_json,
+    read_receipt,
+    receipt_path,
+    same_content,
+    write_receipt,
+)
+from eraflow.tournament.stream import Offer, check_time, first_bytes, open_rest, open_whole, pieces
 from eraflow.tournament.wire import Wire
 
 __all__ = [
@@ -51,34 +59,12 @@ except ImportError:  # not a POSIX system: two processes that fetch one file at 
 Progress = Callable[[int, int], None]
 
 SPARE_BYTES = 64 << 20  # left free beside the file: receipts, logs, and other programs of the machine
+# A broken transfer is continued from a little before its end: the same label does not always promise the same bytes.
+OVERLAP_BYTES = 64 << 10
+_LEAST_KEPT_BYTES = 256
+_GOOD_PIECE_BYTES = 1 << 20
 _LOCK_SECONDS = 0.5
 _AGAIN = "run again; if it stays so, the file on the server is faulty: wait for Numerai to repair it"
-
-
-@dataclass(frozen=True)
-class Receipt:
-    """What was fetched. Written as JSON beside the file, after everything else.
-
-    Attributes:
-        name: the file's name in the data set, such as `v5.3/live.parquet`.
-        path: where it lies.
-        bytes, sha256: size and hash of its content.
-        etag, last_modified: the server's labels of this content.
-        reused: True when the file was here already, and the server still has the same.
-    """
-
-    name: str
-    path: Path
-    bytes: int
-    sha256: str
-    etag: str | None = None
-    last_modified: str | None = None
-    reused: bool = False
-
-
-def receipt_path(destination: Path) -> Path:
-    """Where the receipt of a file lies."""
-    return destination.with_name(f"{destination.name}.receipt.json")
 
 
 def download(
@@ -105,13 +91,32 @@ def download(
     fetch = _Fetch(wire, name, destination, verify, progress or _no_progress, until)
     with _turn(fetch):
         destination.with_name(f"{destination.name}.temp").unlink(missing_ok=True)  # numerapi would splice onto it
-        return wire.patience.retry(f"downloading {name}", fetch.attempt)
+        return _until_here(fetch)
 
 
 def list_files(wire: Wire, version: str | None = None) -> list[str]:
     """Names of the data set's files, of one version or of all."""
     names = wire.ask("listing the files", lambda api: [str(name) for name in api.list_datasets()])
     return sorted(name for name in names if version is None or name.startswith(f"{version}/"))
+
+
+def _until_here(fetch: _Fetch) -> Receipt:
+    """Attempts until the file is here; one that brought the file on by a good piece begins the count anew.
+
+    Gigabytes over a line that breaks every few minutes arrive all the same; `transfer_seconds` bounds the whole.
+    """
+    patience, failed = fetch.patience, 0
+    while True:
+        before = fetch.have()
+        try:
+            return fetch.attempt()
+        except TournamentError as error:
+            if not error.passing:
+                raise
+            failed = 1 if fetch.have() - before >= _GOOD_PIECE_BYTES else failed + 1
+            if failed >= patience.attempts:
+                raise error.after(failed) from error
+            patience.pause(f"downloading {fetch.name}", failed, error)
 
 
 def _no_progress(done: int, total: int) -> None:
@@ -136,6 +141,10 @@ class _Fetch:
         self._partial = destination.with_name(f"{destination.name}.partial")
         self._note = destination.with_name(f"{destination.name}.partial.json")
         self._faulty: set[str] = set()  # hashes of contents that arrived and did not pass `verify`
+
+    def have(self) -> int:
+        """Bytes of an unfinished transfer that are kept for the next attempt."""
+        return self._partial.stat().st_size if self._partial.is_file() else 0
 
     def attempt(self) -> Receipt:
         """One attempt, from a fresh signed address to the receipt."""
@@ -178,10 +187,10 @@ class _Fetch:
 
     def _kept(self, offer: Offer) -> Receipt | None:
         """The receipt of what is at the destination, when it is sound and the server has the same."""
-        receipt = _read_receipt(self.destination, self.name)
+        receipt = read_receipt(self.destination, self.name)
         if receipt is None or not self.destination.is_file():
             return None
-        if not _same_content(receipt, offer) or self.destination.stat().st_size != receipt.bytes:
+        if not same_content(receipt, offer) or self.destination.stat().st_size != receipt.bytes:
             return None
         if file_sha256(self.destination) != receipt.sha256:
             self.patience.log(f"{self.destination} was changed since it was fetched; fetching it anew")
@@ -195,15 +204,35 @@ class _Fetch:
 
     def _continued(self, url: str, offer: Offer) -> Offer:
         """The rest of a broken transfer of the same content, or `offer` itself and no remains."""
-        have = self._partial.stat().st_size if self._partial.is_file() else 0
-        if have and offer.can_resume and have < (offer.length or 0) and _read_json(self._note) == self._label(offer):
-            rest = open_rest(self.name, url, have, offer, self.patience, self.until)
+        have = self.have()
+        known = offer.can_resume and read_json(self._note) == self._label(offer)
+        if known and _LEAST_KEPT_BYTES <= have < (offer.length or 0):
+            rest = self._rest(url, offer, have)
             if rest is not None:
                 offer.close()
                 self.patience.log(f"downloading {self.name}: going on after {have} of {offer.length} bytes")
                 return rest
         self._drop()
         return offer
+
+    def _rest(self, url: str, offer: Offer, have: int) -> Offer | None:
+        """What follows the `have` bytes that are here; None when the server cannot, or when its bytes are others."""
+        overlap = min(OVERLAP_BYTES, have // 2)
+        rest = open_rest(self.name, url, have - overlap, offer, self.patience, self.until)
+        if rest is None:
+            return None
+        try:
+            theirs = first_bytes(self.name, rest, overlap, self.patience, self.until)
+        except BaseException:
+            rest.close()
+            raise
+        if theirs == _tail(self._partial, overlap):
+            return replace(rest, start=have)
+        rest.close()
+        self.patience.log(
+            f"downloading {self.name}: the server now has other bytes under the same label; from the start"
+        )
+        return None
 
     def _label(self, offer: Offer) -> dict[str, Any]:
         return {"name": self.name, "etag": offer.etag, "length": offer.length}
@@ -219,18 +248,16 @@ class _Fetch:
             )
 
     def _receive(self, offer: Offer) -> None:
+        done, total = offer.start, offer.length or 0
+        # The outermost block, because closing a file on a full disk fails once more.
         with storage_errors(self.destination):
             if offer.start == 0 and offer.can_resume:
                 write_json(self._note, self._label(offer))
-            handle = self._partial.open("ab" if offer.start else "wb")
-        done, total = offer.start, offer.length or 0
-        with handle:
-            for piece in pieces(self.name, offer, self.patience, self.until):
-                with storage_errors(self.destination):
+            with self._partial.open("ab" if offer.start else "wb") as handle:
+                for piece in pieces(self.name, offer, self.patience, self.until):
                     handle.write(piece)
-                done += len(piece)
-                self._progress(done, total)
-            with storage_errors(self.destination):
+                    done += len(piece)
+                    self._progress(done, total)
                 handle.flush()
                 os.fsync(handle.fileno())
 
@@ -247,7 +274,7 @@ class _Fetch:
             os.replace(self._partial, self.destination)
             self._note.unlink(missing_ok=True)
         receipt = Receipt(self.name, self.destination, size, digest, offer.etag, offer.last_modified)
-        _write_receipt(receipt)
+        write_receipt(receipt)
         return receipt
 
     def _check(self, digest: str) -> None:
@@ -284,44 +311,10 @@ def _dataset_url(name: str, api: NumerAPI) -> str | None:
     return None if url is None else str(url)
 
 
-def _same_content(receipt: Receipt, offer: Offer) -> bool:
-    """Whether the server offers what the receipt describes. Without a label of its own nothing is certain."""
-    if offer.length != receipt.bytes:
-        return False
-    if offer.etag is not None or receipt.etag is not None:
-        return offer.etag == receipt.etag
-    return offer.last_modified is not None and offer.last_modified == receipt.last_modified
-
-
-def _write_receipt(receipt: Receipt) -> None:
-    write_json(
-        receipt_path(receipt.path),
-        {
-            "name": receipt.name,
-            "bytes": receipt.bytes,
-            "sha256": receipt.sha256,
-            "etag": receipt.etag,
-            "last_modified": receipt.last_modified,
-        },
-    )
-
-
-def _read_receipt(destination: Path, name: str) -> Receipt | None:
-    found = _read_json(receipt_path(destination))
-    if found is None or found.get("name") != name:
-        return None
-    try:
-        return Receipt(path=destination, **found)
-    except TypeError:  # written by another version: the file is fetched anew
-        return None
-
-
-def _read_json(path: Path) -> dict[str, Any] | None:
-    try:
-        value = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
-        return None
-    return value if isinstance(value, dict) else None
+def _tail(path: Path, count: int) -> bytes:
+    with path.open("rb") as handle:
+        handle.seek(-count, os.SEEK_END)
+        return handle.read(count)
 
 
 @contextmanager

@@ -20,22 +20,23 @@ from numerapi import NumerAPI
 from eraflow.store.atomic import StorageError
 from eraflow.tournament.api_errors import (
     CHECK_NETWORK,
-    OverallDeadlineError,
+    ApiRefusedError,
+    ClockSkewError,
+    DeadlineError,
+    NotConfirmedError,
     RoundClosedError,
     ServerDownError,
-    SubmissionRejectedError,
     TournamentError,
     UploadFaultError,
+    UploadLostError,
     UploadRefusedError,
 )
-from eraflow.tournament.faults import PASSING_STATUS, reason, retry_after
+from eraflow.tournament.confirm import confirmed
+from eraflow.tournament.faults import PASSING_STATUS, SKEW_REMEDY, is_skewed, reason, retry_after
 from eraflow.tournament.patience import within
-from eraflow.tournament.rounds import Round, closed_error
-from eraflow.tournament.submission_state import SubmissionState, read_rows, states_of, submissions
+from eraflow.tournament.rounds import BETWEEN_ROUNDS, Round, closed_error
+from eraflow.tournament.submission_state import SubmissionState, submissions
 from eraflow.tournament.wire import Wire
-
-_FIRST_LOOK_SECONDS = 1.0
-_LONGEST_LOOK_SECONDS = 15.0
 
 # As in numerapi's _upload_auth and upload_predictions.
 _AUTH = """
@@ -94,22 +95,42 @@ def submit(
         now: when it was read.
 
     Raises:
-        RoundClosedError: that round is not open (nothing was sent), or the upload was filed under another one.
+        RoundClosedError: that round is not open or closed meanwhile (nothing was filed), or the upload was filed
+            under another one.
         UploadRefusedError: the PUT was not answered with 2xx; nothing was filed.
+        UploadLostError: the PUT was answered with 2xx, each time, and nothing arrived.
+        ClockSkewError: the clocks of this machine and of the file server differ too much; nothing was filed.
         SubmissionRejectedError: the tournament found it faulty.
-        OverallDeadlineError: no decision in time; the text names the submission.
+        NotConfirmedError: no decision in time, or no answer to the registration; the text names the submission.
     """
     content = _read(csv)
     stem = _stem(content, round_number)
     mine = _newest_is(stem, submissions(wire, model_id), round_number)
     if mine is not None and not mine.rejected:
         wire.patience.log(f"these predictions are already filed for round {round_number} as {mine.id}")
-        return replace(_confirmed(wire, model_id, mine.id, round_number, confirm_seconds), already=True)
+        return replace(confirmed(wire, model_id, mine.id, round_number, confirm_seconds), already=True)
     if current is None or current.number != round_number or not current.is_open:
         raise _not_this_round(wire, round_number, current, now)
-    filename = wire.patience.retry("uploading the submission", partial(_put, wire, content, f"{stem}.csv", model_id))
-    submission_id = _register(wire, filename, model_id, round_number)
-    return _confirmed(wire, model_id, submission_id, round_number, confirm_seconds)
+    state = _sent(wire, content, f"{stem}.csv", model_id, round_number, confirm_seconds)
+    return replace(state, multipliers=dict(current.multipliers))
+
+
+def _sent(
+    wire: Wire, content: bytes, filename: str, model_id: str, round_number: int, confirm_seconds: float
+) -> SubmissionState:
+    """Upload, register and follow; all of it again when the upload turns out not to have arrived."""
+    patience = wire.patience
+    for attempt in range(1, patience.attempts + 1):
+        put = partial(_put, wire, content, filename, model_id)
+        stored = patience.retry("uploading the submission", put)
+        submission_id = _register(wire, stored, model_id, round_number)
+        try:
+            return confirmed(wire, model_id, submission_id, round_number, confirm_seconds)
+        except UploadLostError as error:
+            if attempt == patience.attempts:
+                raise error.after(attempt) from error
+            patience.pause("submitting", attempt, error)
+    raise ValueError(f"attempts must be at least 1, found {patience.attempts}")
 
 
 def _read(csv: Path) -> bytes:
@@ -137,20 +158,27 @@ def _put(wire: Wire, content: bytes, filename: str, model_id: str) -> str:
     auth = wire.ask_once("asking where to upload", partial(_ask_auth, filename, model_id), needs_key=True)
     patience = wire.patience
     work = partial(requests.put, auth["url"], data=content, timeout=patience.call_seconds, verify=True)
+    seconds = min(patience.transfer_seconds, patience.call_seconds + len(content) / patience.least_rate)
     try:
-        response = within(patience.transfer_seconds, "uploading the submission", work)
+        response = within(seconds, "uploading the submission", work)
     except requests.RequestException as error:
-        raise ServerDownError(f"uploading the submission: no connection: {reason(error)}", CHECK_NETWORK) from None
+        raise ServerDownError(
+            f"uploading the submission: the connection broke: {reason(error)}", CHECK_NETWORK
+        ) from None
     if not 200 <= response.status_code < 300:
-        status = f"{response.status_code} {response.reason or ''}".strip()
-        kind = UploadFaultError if response.status_code in PASSING_STATUS else UploadRefusedError
-        refusal = kind(
-            f"the file server answered the upload of {filename} with {status}; nothing was submitted",
-            "run again; if it stays so, check the clock of this machine and the rights of the API key",
-        )
-        refusal.retry_after = retry_after(response)
-        raise refusal
+        raise _refused(response, filename)
     return str(auth["filename"])
+
+
+def _refused(response: requests.Response, filename: str) -> TournamentError:
+    status = f"{response.status_code} {response.reason or ''}".strip()
+    problem = f"the file server answered the upload of {filename} with {status}; nothing was submitted"
+    if is_skewed(response):
+        return ClockSkewError(f"{problem}: it finds our time too far from its own (RequestTimeTooSkewed)", SKEW_REMEDY)
+    kind = UploadFaultError if response.status_code in PASSING_STATUS else UploadRefusedError
+    refusal = kind(problem, "run again; if it stays so, check the clock of this machine and the rights of the API key")
+    refusal.retry_after = retry_after(response)
+    return refusal
 
 
 def _ask_auth(filename: str, model_id: str, api: NumerAPI) -> Mapping[str, Any]:
@@ -162,7 +190,8 @@ def _ask_auth(filename: str, model_id: str, api: NumerAPI) -> Mapping[str, Any]:
 def _register(wire: Wire, filename: str, model_id: str, round_number: int) -> str:
     """Create the submission; its id.
 
-    When the answer is lost the request may have arrived all the same: before it is repeated, we look.
+    When the answer is lost, or is an error, the request may have arrived all the same: before it is repeated or
+    given up, we look.
     """
     patience = wire.patience
     what = "registering the submission"
@@ -170,16 +199,43 @@ def _register(wire: Wire, filename: str, model_id: str, round_number: int) -> st
         try:
             return wire.ask_once(what, partial(_create, filename, model_id), needs_key=True)
         except TournamentError as error:
-            if not error.passing:
+            if not (error.passing or isinstance(error, ApiRefusedError)):
                 raise
-            patience.pause(what, attempt, error)
-            arrived = _by_filename(filename, submissions(wire, model_id), round_number)
+            if error.passing:
+                patience.pause(what, attempt, error)
+            arrived = _arrived(wire, filename, model_id, round_number)
             if arrived is not None:
                 patience.log(f"{what}: it had arrived, as {arrived.id}")
                 return arrived.id
-            if attempt == patience.attempts:
-                raise error.after(attempt) from error
+            if not error.passing or attempt == patience.attempts:
+                raise _not_registered(error, attempt, filename, round_number) from error
     raise ValueError(f"attempts must be at least 1, found {patience.attempts}")
+
+
+def _arrived(wire: Wire, filename: str, model_id: str, round_number: int) -> SubmissionState | None:
+    try:
+        return _by_filename(filename, submissions(wire, model_id), round_number)
+    except TournamentError as error:
+        raise _unknown(filename, error.problem) from error
+
+
+def _not_registered(error: TournamentError, attempt: int, filename: str, round_number: int) -> TournamentError:
+    """The error for a registration that failed and of which nothing is to be seen."""
+    if isinstance(error, ApiRefusedError) and BETWEEN_ROUNDS.search(error.problem):
+        return RoundClosedError(
+            f"round {round_number} closed before the upload was registered; nothing was submitted ({error.problem})",
+            "run again when the next round opens; start earlier after the opening, or train less (fewer folds, models)",
+        )
+    if isinstance(error, DeadlineError):  # the request is still on its way, or was taken by a server that is silent
+        return _unknown(filename, error.problem)
+    return error.after(attempt)
+
+
+def _unknown(filename: str, problem: str) -> NotConfirmedError:
+    return NotConfirmedError(
+        f"{filename} was sent; whether it was registered is not known ({problem})",
+        "run again: the same predictions are recognised and not sent twice",
+    )
 
 
 def _create(filename: str, model_id: str, api: NumerAPI) -> str:
@@ -191,62 +247,6 @@ def _create(filename: str, model_id: str, api: NumerAPI) -> str:
         "dataDatestamp": None,
     }
     return str(api.raw_query(_CREATE, arguments, authorization=True)["data"]["create_submission"]["id"])
-
-
-def _confirmed(
-    wire: Wire, model_id: str, submission_id: str, round_number: int, confirm_seconds: float
-) -> SubmissionState:
-    """Follow a submission until it is accepted."""
-    patience = wire.patience
-    until = patience.clock() + confirm_seconds
-    pause = _FIRST_LOOK_SECONDS
-    while True:
-        state = _look(wire, model_id, submission_id)
-        if isinstance(state, SubmissionState) and state.rejected:
-            raise SubmissionRejectedError(
-                f"submission {submission_id} ended as {state.status}: {state.error or 'no reason given'}",
-                "compare the CSV with the live file of this round, write it anew and submit again",
-            )
-        if isinstance(state, SubmissionState) and state.accepted:
-            return _in_its_round(state, round_number)
-        left = until - patience.clock()
-        if left <= 0:
-            raise _not_confirmed(submission_id, state, confirm_seconds)
-        patience.sleep(min(pause, left))
-        pause = min(pause * 1.5, _LONGEST_LOOK_SECONDS)
-
-
-def _look(wire: Wire, model_id: str, submission_id: str) -> SubmissionState | TournamentError | None:
-    """The state of one submission; a passing error is returned, for it must not end the wait."""
-    what = "reading the state of the submission"
-    try:
-        rows = wire.ask_once(what, partial(read_rows, model_id), needs_key=True)
-    except TournamentError as error:
-        if not error.passing:
-            raise
-        wire.patience.log(f"{what}: {error.problem}; looking again")
-        return error
-    return next((state for state in states_of(rows) if state.id == submission_id), None)
-
-
-def _not_confirmed(
-    submission_id: str, state: SubmissionState | TournamentError | None, confirm_seconds: float
-) -> OverallDeadlineError:
-    last = state.status if isinstance(state, SubmissionState) else "not known"
-    cause = f" (last look: {state.problem})" if isinstance(state, TournamentError) else ""
-    return OverallDeadlineError(
-        f"submission {submission_id} was sent, but not accepted within {confirm_seconds:g} s; its state: {last}{cause}",
-        "look at it on the website, or run submit again: the same predictions are recognised and not sent twice",
-    )
-
-
-def _in_its_round(state: SubmissionState, round_number: int) -> SubmissionState:
-    if state.round_number not in (None, round_number):
-        raise RoundClosedError(
-            f"submission {state.id} was meant for round {round_number}, but was filed under round {state.round_number}",
-            "predict again on the live data of that round and submit: the newest submission counts",
-        )
-    return state
 
 
 def _newest_is(stem: str, states: Sequence[SubmissionState], round_number: int) -> SubmissionState | None:

@@ -11,7 +11,16 @@ import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
+
 ROOT = Path(__file__).parent.parent.parent
+SAVE_BLOCK = """
+import sys
+from prefect.blocks.notifications import CustomWebhookNotificationBlock
+CustomWebhookNotificationBlock(
+    name="alert", url=sys.argv[1], method="POST", json_data={"text": "{{subject}} | {{body}}"}
+).save("alert", overwrite=True)
+"""
 PREFECT = [sys.executable, "-m", "prefect", "--no-prompt"]
 
 
@@ -57,9 +66,40 @@ class Server:
         with urllib.request.urlopen(request, timeout=30) as answer:
             return json.loads(answer.read())
 
+    def patch(self, path, body):
+        request = urllib.request.Request(
+            f"{self.api}{path}", json.dumps(body).encode(), {"content-type": "application/json"}, method="PATCH"
+        )
+        urllib.request.urlopen(request, timeout=30).close()
+
     def get(self, path):
         with urllib.request.urlopen(f"{self.api}{path}", timeout=30) as answer:
             return json.loads(answer.read())
+
+    def deployment_id(self, name):
+        return next(entry["id"] for entry in self.post("/deployments/filter") if entry["name"] == name)
+
+    def start_run(self, settings, deployment="sandbox"):
+        """Schedule a run of a deployment for now; its id."""
+        body = {"parameters": {"settings": settings}, "state": {"type": "SCHEDULED"}}
+        return self.post(f"/deployments/{self.deployment_id(deployment)}/create_flow_run", body)["id"]
+
+    def states(self, run_id):
+        """The names of all states that a run has had, in order."""
+        return [state["name"] for state in self.get(f"/flow_run_states/?flow_run_id={run_id}")]
+
+    def eraflow(self, *arguments, timeout=120):
+        """The command, with this server named; the finished process."""
+        return subprocess.run(
+            [sys.executable, "-m", "flows.cli", *map(str, arguments)],
+            cwd=ROOT,
+            env=self.env,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
 
     def wait_for_run(self, run_id, wanted, seconds):
         """The run's state once its type is one of `wanted`."""
@@ -70,6 +110,29 @@ class Server:
                 return state
             assert time.monotonic() < deadline, f"still {state['name']} after {seconds} s"
             time.sleep(0.5)
+
+
+def flow_processes(run_id):
+    """The processes that work for a flow run: the flow's own first, then those it started."""
+    found = []
+    for one in psutil.process_iter():
+        try:
+            if one.environ().get("PREFECT__FLOW_RUN_ID") == run_id:
+                found.append(one)
+        except psutil.Error:  # gone meanwhile
+            continue
+    return sorted(found, key=lambda one: one.create_time())
+
+
+def wait_for_stage(run_id, seconds):
+    """The processes of a flow run once one of its stages is at work."""
+    deadline = time.monotonic() + seconds
+    while True:
+        found = flow_processes(run_id)
+        if any("eraflow.machine.child" in " ".join(one.cmdline()) for one in found if one.is_running()):
+            return found
+        assert time.monotonic() < deadline, f"no stage of {run_id} began within {seconds} s"
+        time.sleep(0.1)
 
 
 @contextmanager

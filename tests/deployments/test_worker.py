@@ -10,36 +10,16 @@ import time
 import psutil
 import pytest
 
-from tests.deployments.serverworker import ROOT, server, worker
+from tests.deployments.serverworker import ROOT, SAVE_BLOCK
 from tests.weeks import TINY, receiver, tiny
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
-
-SAVE_BLOCK = """
-import sys
-from prefect.blocks.notifications import CustomWebhookNotificationBlock
-CustomWebhookNotificationBlock(
-    name="alert", url=sys.argv[1], method="POST", json_data={"text": "{{subject}} | {{body}}"}
-).save("alert", overwrite=True)
-"""
-
-
-@pytest.fixture(scope="module")
-def road(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("road")
-    with server(folder) as running, worker(running, folder):
-        running.prefect("deploy", "--all")
-        yield running, folder
-
-
-def deployment_id(running, name):
-    return next(entry["id"] for entry in running.post("/deployments/filter") if entry["name"] == name)
 
 
 def test_scheduled_runs_appear_for_both_deployments(road):
     """With a wrong sqlalchemy the scheduler stays silent for ever and manual runs still work."""
     running, _ = road
-    wanted = {deployment_id(running, "weekly"), deployment_id(running, "daily")}
+    wanted = {running.deployment_id("weekly"), running.deployment_id("daily")}
     deadline = time.monotonic() + 60
     while True:
         runs = running.post("/flow_runs/filter", {"flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}})
@@ -48,7 +28,7 @@ def test_scheduled_runs_appear_for_both_deployments(road):
             break
         assert time.monotonic() < deadline, runs
         time.sleep(1)
-    assert deployment_id(running, "sandbox") not in {run["deployment_id"] for run in scheduled}
+    assert running.deployment_id("sandbox") not in {run["deployment_id"] for run in scheduled}
     assert {run["expected_start_time"][11:16] for run in scheduled} == {"12:00"}
 
 
@@ -61,7 +41,7 @@ def test_a_run_from_the_command_line_finishes(road):
     run_id = next(
         run["id"]
         for run in running.post("/flow_runs/filter")
-        if run["deployment_id"] == deployment_id(running, "sandbox")
+        if run["deployment_id"] == running.deployment_id("sandbox")
     )
     state = running.wait_for_run(run_id, {"COMPLETED", "FAILED", "CRASHED"}, 180)
     assert state["type"] == "COMPLETED", (newest, state)
@@ -75,7 +55,7 @@ def test_a_run_from_the_form_with_every_field_filled_in_finishes(road):
     running, folder = road
     filled = json.loads(tiny(folder / "home", run_dir=str(folder / "form-run")).model_dump_json())
     made = running.post(
-        f"/deployments/{deployment_id(running, 'sandbox')}/create_flow_run",
+        f"/deployments/{running.deployment_id('sandbox')}/create_flow_run",
         {"parameters": {"settings": filled}, "state": {"type": "SCHEDULED"}},
     )
     state = running.wait_for_run(made["id"], {"COMPLETED", "FAILED", "CRASHED"}, 180)
@@ -85,7 +65,7 @@ def test_a_run_from_the_form_with_every_field_filled_in_finishes(road):
 
 def test_the_form_knows_every_setting_and_its_meaning(road):
     running, _ = road
-    schema = running.get(f"/deployments/{deployment_id(running, 'weekly')}")["parameter_openapi_schema"]
+    schema = running.get(f"/deployments/{running.deployment_id('weekly')}")["parameter_openapi_schema"]
     definitions = schema["definitions"]
     assert {"windows", "gate", "machine", "data"} <= set(definitions["RunSettings"]["properties"])
     assert definitions["GateSettings"]["properties"]["on_block"]["enum"] == ["hold", "champion"]
@@ -104,7 +84,7 @@ def test_a_killed_flow_process_is_told_and_its_children_end(road):
         }
         settings["models"] = [{"kind": "lightgbm", "params": {"n_estimators": 5000}}]
         made = running.post(
-            f"/deployments/{deployment_id(running, 'sandbox')}/create_flow_run",
+            f"/deployments/{running.deployment_id('sandbox')}/create_flow_run",
             {"parameters": {"settings": settings}, "state": {"type": "SCHEDULED"}},
         )
         child = wait_for_child("train_model", 120)

@@ -1,6 +1,6 @@
 """The chaos suite: kill something at a random moment of a week, resume, and demand the bytes of an undisturbed week.
 
-python -m tests.faults.chaos --moments 25        (make chaos)
+python -m tests.faults --moments 25        (make chaos)
 
 Every moment starts from a copy of the same home. Victims: the `child` that runs a stage, the `flow` process, and in
 the suite with a server (`tests.faults.workerchaos`) the `worker`. After each the same must hold: the CSV is that of the
@@ -10,16 +10,14 @@ left. Printed: moment, victim, where it was, and the seconds of work that had to
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
-import random
 import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -115,9 +113,13 @@ def alive(mark: str) -> dict[int, str]:
     return found
 
 
-def no_orphans(mark: str, seconds: float = 5.0) -> None:
+def no_orphans(mark: str) -> None:
+    no_orphans_of(lambda: alive(mark))
+
+
+def no_orphans_of(look: Callable[[], dict[int, str]], seconds: float = 5.0) -> None:
     deadline = time.monotonic() + seconds
-    while left := alive(mark):
+    while left := look():
         demand(time.monotonic() < deadline, f"still alive: {left}")
         time.sleep(0.1)
 
@@ -169,6 +171,12 @@ def check(home: Path, mark: str, run_dir: Path, wanted: str) -> None:
     told = record(home, mark)
     demand(told["outcome"] == "submitted", f"outcome {told['outcome']}: {told.get('error')}")
     demand(told["run_dir"] == str(run_dir), f"another folder was used: {told['run_dir']}, not {run_dir}")
+    check_run(run_dir, wanted)
+    no_orphans(mark)
+
+
+def check_run(run_dir: Path, wanted: str) -> None:
+    """What the folder of a disturbed week must hold at its end."""
     sha256 = file_sha256(run_dir / "submission" / "submission.csv")
     demand(sha256 == wanted, f"another CSV: {sha256}, not {wanted}")
     for ledger in run_dir.glob("*/ledger.jsonl"):
@@ -177,7 +185,6 @@ def check(home: Path, mark: str, run_dir: Path, wanted: str) -> None:
         demand((ledger.parent / "manifest.json").exists(), f"{ledger.parent.name} has no manifest")
     halves = [str(path) for path in run_dir.rglob(f".*{TEMPORARY}")]
     demand(not halves, f"half-written files: {halves}")
-    no_orphans(mark)
 
 
 class Chaos:
@@ -251,43 +258,9 @@ class Chaos:
         folder = run_dir if run_dir is not None and where != "starting" else run_dir_of(home)
         demand(folder is not None, "no run folder")
         check(home, name, folder, self.sha256)
-        return self._done(
-            name, Told(at, signal.Signals(number).name[3:].lower(), where, lost, time.monotonic() - began)
-        )
+        victim = "flow" if number == signal.SIGKILL else f"flow {signal.Signals(number).name}"
+        return self._done(name, Told(at, victim, where, lost, time.monotonic() - began))
 
     def _done(self, name: str, told: Told) -> Told:
         shutil.rmtree(self.folder / name)  # kept only where something broke
         return told
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--moments", type=int, default=25)
-    parser.add_argument("--seed", type=int, default=None, help="of the moments and victims; printed when not given")
-    parser.add_argument("--folder", type=Path, default=None, help="where the weeks run; kept when something breaks")
-    arguments = parser.parse_args()
-    seed = arguments.seed if arguments.seed is not None else random.SystemRandom().randrange(10**6)
-    folder = arguments.folder or Path(tempfile.mkdtemp(prefix="eraflow-chaos-"))
-    rng = random.Random(seed)
-    chaos = Chaos(folder)
-    print(f"seed {seed}; the undisturbed week takes {chaos.seconds:.1f} s, CSV sha256 {chaos.sha256}", flush=True)
-    print(HEAD, flush=True)
-    broken = 0
-    for index in range(arguments.moments):
-        moment, victim = rng.uniform(0, chaos.seconds), rng.choice(("child", "flow", "flow"))
-        try:
-            kill = chaos.kill_child if victim == "child" else chaos.kill_flow
-            # A week has no stage in its first and last seconds.
-            told = kill(f"m{index:03d}", moment * (0.7 if victim == "child" else 1.0))
-            print(told.row(), flush=True)
-        except Broken as failure:
-            broken += 1
-            print(f"{moment:8.1f}  {victim:14}BROKEN (kept in {folder / f'm{index:03d}'}): {failure}", flush=True)
-    print(f"{arguments.moments - broken} of {arguments.moments} moments ended with the undisturbed bytes", flush=True)
-    if not broken and arguments.folder is None:
-        shutil.rmtree(folder)
-    return 1 if broken else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

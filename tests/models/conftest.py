@@ -11,7 +11,7 @@ import pytest
 from eraflow.store.erastore import EraStore
 from models.blend import blend_members
 from models.train import train_model
-from tests.models.planted import FAST, PLAN, TARGET, Planted, plant, windows_of
+from tests.models.planted import PLAN, TARGET, Planted, fast, plant, windows_of
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Week:
 
 
 def member(kind: str, **params: Any) -> dict[str, Any]:
-    return {"kind": kind, "name": kind, "params": {**FAST, **params}}
+    return {"kind": kind, "name": kind, "params": {**fast(kind), **params}}
 
 
 def training(store: EraStore, out: Path, model: dict[str, Any], **over: Any) -> dict[str, Any]:

@@ -18,6 +18,12 @@ from eraflow.store.erastore import EraStore, write_era_store
 TARGET = "target_ender_20"
 PLAN = Plan(threads=1)
 FAST = {"n_estimators": 30, "learning_rate": 0.1, "colsample": 0.5}
+FAST_MLP = {"hidden": [32, 16], "epochs": 12, "batch_size": 256, "learning_rate": 0.01}
+
+
+def fast(kind: str) -> dict:
+    """Parameters of a small model of this kind."""
+    return FAST_MLP if kind == "mlp" else FAST
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import lightgbm
 import numpy as np
 import pytest
 
-from eraflow.machine.failures import StageNaN
+from eraflow.machine.failures import StageNaN, StageStalled
 from models.protocol import (
     MODELS,
     ConstantPredictionsError,
@@ -20,10 +20,12 @@ from models.protocol import (
     make_model,
 )
 from models.rows import TrainingRows
-from tests.models.planted import FAST, PLAN, plant
+from tests.models.planted import PLAN, fast, plant
 
 KINDS = sorted(MODELS)
+BOOSTERS = [kind for kind in KINDS if kind != "mlp"]
 every_kind = pytest.mark.parametrize("kind", KINDS)
+every_booster = pytest.mark.parametrize("kind", BOOSTERS)
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +37,7 @@ def data():
 
 
 def fitted(kind, data, plan=PLAN, seed=3, progress=None, scratch=None, **params):
-    model = make_model(kind, {**FAST, **params}, scratch=scratch)
+    model = make_model(kind, {**fast(kind), **params}, scratch=scratch)
     model.fit(*data, plan=plan, seed=seed, progress=progress)
     return model
 
@@ -85,6 +87,51 @@ def test_the_same_settings_give_the_same_files_and_predictions(kind, data, tmp_p
     assert first.tobytes() == second.tobytes()
 
 
+FEEDINGS = [
+    replace(PLAN, rows_in_memory=333),
+    replace(PLAN, rows_in_memory=700, batch_rows=256, low_memory=True),
+    replace(PLAN, threads=2),
+    replace(PLAN, threads=3, batch_rows=512),
+    replace(PLAN, threads=2, rows_in_memory=100, low_memory=True),
+]
+
+
+@every_kind
+def test_rows_in_memory_batch_rows_low_memory_and_threads_do_not_change_the_saved_bytes(kind, data, tmp_path):
+    """A stage that was killed, or had to be leaner, gives the bytes it would have given."""
+    folder = tmp_path / "scratch"
+    folder.mkdir()
+    fitted(kind, data, PLAN, scratch=folder).save(tmp_path / "usual")
+    usual = folder_hashes(tmp_path / "usual")
+    for number, plan in enumerate(FEEDINGS):
+        fitted(kind, data, plan, scratch=folder).save(tmp_path / str(number))
+        assert folder_hashes(tmp_path / str(number)) == usual, plan
+
+
+@every_kind
+def test_a_share_of_the_work_is_done_and_recorded(kind, data, tmp_path):
+    seen = []
+    whole = {"n_estimators": 30} if kind != "mlp" else {"epochs": 12}
+    fitted(kind, data, replace(PLAN, work_factor=0.25), progress=lambda *at: seen.append(at), **whole).save(tmp_path)
+    recorded = json.loads((tmp_path / "model.json").read_text())["trained_with"]
+    assert recorded["work_factor"] == 0.25
+    assert (recorded.get("trees"), recorded.get("epochs")) == ((8, None) if kind != "mlp" else (None, 3))
+    assert seen[-1][0] == seen[-1][1]
+    short = fitted(kind, data, **({"n_estimators": 8} if kind != "mlp" else {"epochs": 3})).predict(data[0])
+    np.testing.assert_array_equal(load_model(tmp_path).predict(data[0]), short)
+    load_model(tmp_path).save(tmp_path / "again")
+    assert json.loads((tmp_path / "again" / "model.json").read_text())["trained_with"] == recorded
+
+
+@every_kind
+def test_the_rate_factor_multiplies_the_rate_and_is_recorded(kind, data, tmp_path):
+    rate = fast(kind)["learning_rate"]
+    model = fitted(kind, data, replace(PLAN, rate_factor=0.3))
+    assert model.predict(data[0]).tobytes() == fitted(kind, data, learning_rate=rate * 0.3).predict(data[0]).tobytes()
+    model.save(tmp_path)
+    assert json.loads((tmp_path / "model.json").read_text())["trained_with"]["rate_factor"] == 0.3
+
+
 @every_kind
 def test_another_seed_gives_another_model(kind, data):
     first, second = (fitted(kind, data, seed=seed).predict(data[0]) for seed in (1, 2))
@@ -102,7 +149,7 @@ def test_a_loaded_model_predicts_to_the_last_bit_and_saves_the_same_file(kind, d
     assert load_model(tmp_path / "b").predict(data[0]).tobytes() == model.predict(data[0]).tobytes()
 
 
-@every_kind
+@every_booster
 def test_progress_counts_the_trees(kind, data):
     seen = []
     fitted(kind, data, progress=lambda *values: seen.append(values))
@@ -110,7 +157,7 @@ def test_progress_counts_the_trees(kind, data):
     assert [done for done, _, _ in seen] == sorted(done for done, _, _ in seen)
 
 
-@every_kind
+@every_booster
 @pytest.mark.parametrize(
     ("params", "named"),
     [
@@ -129,7 +176,7 @@ def test_a_wrong_parameter_is_named_before_the_work(kind, params, named):
         make_model(kind, params)
 
 
-@every_kind
+@every_booster
 def test_common_names_reach_the_library(kind, data, tmp_path):
     fitted(kind, data, max_depth=2).save(tmp_path)
     params = json.loads((tmp_path / "model.json").read_text())["params"]
@@ -171,7 +218,7 @@ def test_nothing_to_learn_ends_in_a_named_error(kind, constant, data):
     def learn_and_check():
         check_predictions(fitted(kind, (x, y)).predict(x), kind)
 
-    with pytest.raises(ConstantPredictionsError):
+    with pytest.raises((ConstantPredictionsError, StageStalled)):  # the mlp sees it while it trains
         learn_and_check()
 
 

@@ -90,9 +90,11 @@ def killed_in_fit(monkeypatch, position):
     monkeypatch.setattr(stage.Trainer, "fit", dying)
 
 
-@pytest.mark.parametrize(("position", "kept"), [(1, 1), (2, 2)])
-def test_a_killed_stage_goes_on_at_the_fold_where_it_died(week, tmp_path, monkeypatch, position, kept):
-    arguments = training(week.store, tmp_path, member("lightgbm"))
+@pytest.mark.parametrize(
+    ("kind", "position", "kept"), [("lightgbm", 1, 1), ("lightgbm", 2, 2), ("xgboost", 1, 1), ("catboost", 2, 2)]
+)
+def test_a_killed_stage_goes_on_at_the_fold_where_it_died(week, tmp_path, monkeypatch, kind, position, kept):
+    arguments = training(week.store, tmp_path, member(kind))
     with monkeypatch.context() as patch:
         killed_in_fit(patch, position)
         with pytest.raises(Killed):
@@ -104,7 +106,7 @@ def test_a_killed_stage_goes_on_at_the_fold_where_it_died(week, tmp_path, monkey
     metrics = train_model(**arguments)
     assert metrics["folds_reused"] == kept
     assert all(os.stat(tmp_path / name).st_mtime_ns == when for name, when in before.items())
-    assert file_sha256(tmp_path / "oof.parquet") == file_sha256(f"{week.folders['lightgbm']}/oof.parquet")
+    assert file_sha256(tmp_path / "oof.parquet") == file_sha256(f"{week.folders[kind]}/oof.parquet")
     assert not (tmp_path / "scratch").exists()
 
 
@@ -185,3 +187,17 @@ def test_all_threads_of_a_plan_give_one_answer(week, tmp_path):
         train_model(**training(week.store, tmp_path / str(threads), member("lightgbm"), plan=plan))
     first, second = (read_predictions(tmp_path / name / "oof.parquet").values for name in "12")
     np.testing.assert_array_equal(first, second)
+
+
+def test_fewer_trees_after_overtime_are_recorded_and_finished_folds_are_kept(week, tmp_path, monkeypatch):
+    arguments = training(week.store, tmp_path, member("catboost"))
+    with monkeypatch.context() as patch:
+        killed_in_fit(patch, 1)
+        with pytest.raises(Killed):
+            train_model(**arguments)
+    metrics = train_model(**{**arguments, "plan": {**PLAN.as_dict(), "work_factor": 0.5}})
+    assert metrics["folds_reused"] == 1
+    assert metrics["fold_plans"] == ["as asked", "work_factor 0.5"]
+    assert metrics["final_plan"] == "work_factor 0.5"
+    described = json.loads((tmp_path / "model" / "model.json").read_text())
+    assert described["trained_with"] == {"rate_factor": 1.0, "work_factor": 0.5, "trees": 15}

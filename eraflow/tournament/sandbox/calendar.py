@@ -23,7 +23,8 @@ class RoundSpec:
     Attributes:
         state: "open" now, or "closed": between two rounds, the next one opens in three days.
         number: round number.
-        opens_in: seconds from now until it opens; until then the tournament is between rounds.
+        opens_in: seconds from now until it opens; until then the tournament is between rounds. Negative: it opened
+            so long ago; 0: an hour ago.
         open_seconds: how long submissions are taken.
         late_seconds: how long late ones are still taken afterwards, as Numerai does: scored, never staked.
         target: as the API names the round's target.
@@ -51,10 +52,14 @@ class Calendar:
         if spec.state == "closed":
             self.opens = now + 3 * 24 * _HOUR
         else:
-            self.opens = now + spec.opens_in if spec.opens_in > 0 else now - _HOUR
+            self.opens = now + (spec.opens_in or -_HOUR)
         start = max(now, self.opens)
         self.staking_closes = start + spec.open_seconds
         self.closes = self.staking_closes + spec.late_seconds
+
+    def close(self) -> None:
+        """End the round now, late submissions included."""
+        self.staking_closes = self.closes = self._clock()
 
     def current(self) -> dict[str, Any] | None:
         """The round that takes submissions now, late ones included; None between rounds."""

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -177,11 +177,13 @@ def serve(
     round_spec: RoundSpec | None = None,
     models: Sequence[str] = ("eraflow",),
     announce: Callable[[str], object] | None = None,
+    faults: Mapping[str, int] | None = None,
 ) -> int:
     """Serve `folder` on 127.0.0.1 until Ctrl-C (or SIGTERM); returns the exit code 0.
 
     Args:
         announce: told once, in a few lines, the address and the keys to export; stdout by default.
+        faults: what it does wrong from the start; the names and counts of `sandbox.faults.Faults`.
 
     Raises:
         DataFolderError, StateInUseError, SandboxStartError: it cannot be served, and why.
@@ -189,7 +191,7 @@ def serve(
     # Whoever only starts a sandbox as a child need not load the web framework.
     from eraflow.tournament.sandbox.server import make_app
 
-    app = make_app(Path(folder), Path(state_dir), version=version, round_spec=round_spec, models=models)
+    app = make_app(Path(folder), Path(state_dir), version=version, round_spec=round_spec, models=models, faults=faults)
     listener = _listen(port)
     (announce or _write)(instructions(SandboxAddress(_url(listener), *SANDBOX_KEYS)))
     with suppress(KeyboardInterrupt):  # uvicorn raises it again after its clean shutdown
@@ -228,7 +230,10 @@ def _url(listener: socket.socket) -> str:
 
 
 def _server(app: Any) -> uvicorn.Server:
-    config = uvicorn.Config(app, log_level="info", access_log=False, timeout_graceful_shutdown=1, lifespan="off")
+    # The application writes the Date header itself, by the sandbox's clock.
+    config = uvicorn.Config(
+        app, log_level="info", access_log=False, timeout_graceful_shutdown=1, lifespan="off", date_header=False
+    )
     return uvicorn.Server(config)
 
 

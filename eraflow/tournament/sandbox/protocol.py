@@ -173,8 +173,13 @@ def read(query: str) -> tuple[DocumentNode | None, list[GraphQLError]]:
 
 def needs_key(document: DocumentNode) -> bool:
     """Whether any operation of the document is one that Numerai answers to a key holder only."""
+    return asks_for(document, *KEY_NEEDED)
+
+
+def asks_for(document: DocumentNode, *names: str) -> bool:
+    """Whether any operation of the document is one of `names`."""
     operations = [part for part in document.definitions if isinstance(part, OperationDefinitionNode)]
-    return any(_name(selection) in KEY_NEEDED for part in operations for selection in part.selection_set.selections)
+    return any(_name(selection) in names for part in operations for selection in part.selection_set.selections)
 
 
 def _name(selection: Any) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,11 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse, JSONResponse, Response
 
 from eraflow.store.atomic import StorageError, atomic_path
-from eraflow.tournament.sandbox import protocol
+from eraflow.tournament.sandbox import downloads, protocol
 from eraflow.tournament.sandbox.calendar import RoundSpec
 from eraflow.tournament.sandbox.datafolder import DataFolder
 from eraflow.tournament.sandbox.faults import Faults
+from eraflow.tournament.sandbox.hostile import API_FAULTS, HostileEdge, api_answer, skewed_answer
 from eraflow.tournament.sandbox.operations import Operations
 from eraflow.tournament.sandbox.records import SANDBOX_KEYS, Records
 from eraflow.tournament.sandbox.signing import allowed
@@ -33,28 +34,40 @@ def make_app(
     round_spec: RoundSpec | None = None,
     models: Sequence[str] = ("eraflow",),
     clock: Callable[[], float] = time.time,
+    faults: Mapping[str, int] | None = None,
 ) -> FastAPI:
     """The application that serves `folder` as data set `version` and keeps what it receives in `state_dir`.
+
+    Args:
+        clock: seconds since 1970; the armed fault `clock_offset` is added to it.
+        faults: armed from the start, as in `Faults`.
 
     Raises:
         DataFolderError: the folder is not in tournament layout.
         StateInUseError: another sandbox works on `state_dir`.
     """
-    operations = Operations(DataFolder(folder, version), Records(state_dir), round_spec or RoundSpec(), models, clock)
+    armed = Faults()
+    armed.arm(faults or {})
+
+    def now() -> float:
+        return clock() + armed.clock_offset
+
+    operations = Operations(DataFolder(folder, version), Records(state_dir), round_spec or RoundSpec(), models, now)
     app = FastAPI(title="Eraflow sandbox", docs_url=None, redoc_url=None, openapi_url=None)
-    app.state.operations, app.state.faults = operations, Faults()
-    _add_protocol(app, operations, app.state.faults)
-    _add_files(app, operations)
-    _add_uploads(app, operations, app.state.faults)
-    _add_switchboard(app, operations, app.state.faults)
+    app.state.operations, app.state.faults = operations, armed
+    app.add_middleware(HostileEdge, faults=armed, clock=now)
+    _add_protocol(app, operations, armed)
+    _add_files(app, operations, armed, state_dir / "altered")
+    _add_uploads(app, operations, armed)
+    _add_switchboard(app, operations, armed)
     return app
 
 
 def _add_protocol(app: FastAPI, operations: Operations, faults: Faults) -> None:
     @app.post("/")
     async def graphql(request: Request) -> Response:
-        if faults.take("server_500"):
-            return JSONResponse({"errors": [{"message": "Internal server error"}]}, status_code=500)
+        if (fault := faults.first(*API_FAULTS)) is not None:
+            return await api_answer(fault)
         try:
             body = await request.json()
             query, variables = str(body["query"]), body.get("variables")
@@ -74,14 +87,31 @@ def _reply(
         return 200, protocol.refusal(*errors)
     if protocol.needs_key(document) and (faults.take("wrong_key") or not _is_key(key)):
         return 401, {"errors": [{"message": "Your session is invalid or has expired."}]}
-    return 200, protocol.answer(document, operations.resolvers(), variables, base)
+    reply = protocol.answer(document, operations.resolvers(), variables, base)
+    if "errors" not in reply and protocol.asks_for(document, "createSubmission", "create_submission"):
+        if faults.take("create_twice"):
+            protocol.answer(document, operations.resolvers(), variables, base)
+        return _after_create(operations, faults, reply)
+    return 200, reply
+
+
+def _after_create(operations: Operations, faults: Faults, reply: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+    """What the submitter hears of a submission that was just registered."""
+    if faults.take("validation_fails"):
+        with operations.records.changing() as data:
+            data["submissions"][-1]["error"] = "invalid_submission: the validation of the sandbox was told to fail"
+    if faults.take("create_lost"):
+        return 500, {"errors": [{"message": "Internal server error"}]}
+    if faults.take("create_refused"):
+        return 200, {"errors": [{"message": "This file has already been submitted"}]}
+    return 200, reply
 
 
 def _is_key(header: str | None) -> bool:
     return header == f"Token {SANDBOX_KEYS[0]}${SANDBOX_KEYS[1]}"
 
 
-def _add_files(app: FastAPI, operations: Operations) -> None:
+def _add_files(app: FastAPI, operations: Operations, faults: Faults, scratch: Path) -> None:
     @app.api_route("/files/{name:path}", methods=["GET", "HEAD"])
     def dataset(name: str, request: Request) -> Response:
         path = operations.data.path(name)
@@ -89,15 +119,34 @@ def _add_files(app: FastAPI, operations: Operations) -> None:
             return Response(status_code=404)
         if not _is_signed(operations, "GET", request):
             return Response("the signature is unknown or has expired", status_code=403)
-        return FileResponse(path)  # answers Range, ETag and Content-Length
+        if path.name == "live.parquet":
+            _change_round(operations, faults)
+        return downloads.answer(path, name, request, faults, scratch)
+
+
+def _change_round(operations: Operations, faults: Faults) -> None:
+    """What may happen to a round while somebody works for it."""
+    calendar = operations.calendar
+    if faults.take("closes_after_live"):
+        calendar.close()
+    if faults.take("multipliers_double"):
+        doubled = {name: 2 * value for name, value in calendar.spec.multipliers.items()}
+        calendar.spec = replace(calendar.spec, multipliers=doubled)
 
 
 def _add_uploads(app: FastAPI, operations: Operations, faults: Faults) -> None:
     @app.put("/uploads/{name}")
     async def upload(name: str, request: Request) -> Response:
+        if faults.take("put_skewed"):
+            return skewed_answer()
+        if faults.take("put_500"):
+            return Response("internal error", status_code=500)
         refused = faults.take("put_403") or name not in operations.records.data["uploads"]
         if refused or not _is_signed(operations, "PUT", request):
             return Response("the signature is unknown or has expired", status_code=403)
+        if faults.take("put_lost"):
+            await request.body()
+            return Response(status_code=200)
         try:
             with atomic_path(operations.records.uploads / name) as temporary, temporary.open("wb") as handle:
                 async for chunk in request.stream():
@@ -105,6 +154,8 @@ def _add_uploads(app: FastAPI, operations: Operations, faults: Faults) -> None:
         except StorageError as error:
             log.error("%s", error)
             return Response(str(error), status_code=507)
+        if faults.take("closes_after_put"):
+            operations.calendar.close()
         return Response(status_code=200)
 
     @app.get("/uploads/{name}")

@@ -166,3 +166,18 @@ def full_disk(folder: str) -> dict:
     (Path(folder) / "out.json").mkdir()
     (Path(folder) / "out.json" / "x").write_text("")
     return {}
+
+
+def train_a_little(steps: int, pause: float = 0.0) -> None:
+    """Marks of a training: two fits, the second one diverges at its end."""
+    from eraflow.machine.progress import send
+
+    for _ in range(2):
+        for step in range(1, steps + 1):
+            send("training", {"step": step, "loss": 1 / step, "grad_norm": None, "rate": 0.1})
+            time.sleep(pause)
+    send("training", {"step": steps + 1, "loss": "nan", "grad_norm": "inf", "rate": 0.1})
+
+
+def sleep_with_plan(seconds: float, note: str, plan: dict[str, object]) -> str:
+    return sleep(seconds, note)

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eraflow.machine import watch
-from eraflow.machine.watch import ProcessTree, Series, usage
+from eraflow.machine import tree
+from eraflow.machine.series import Series
+from eraflow.machine.tree import ProcessTree, Usage, usage
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="needs procfs")
 
@@ -39,13 +40,13 @@ def test_a_long_series_is_spread_over_all_of_the_time():
 def test_usage_of_this_process_and_of_nobody():
     mine = usage([os.getpid()])
     assert 0 < mine.memory_mb <= mine.rss_mb
-    assert usage([2**22 - 3]) == watch.Usage(0, 0)
+    assert usage([2**22 - 3]) == Usage(0, 0)
 
 
 @linux_only
 def test_shared_pages_are_counted_once_before_a_sentence(monkeypatch):
     one = usage([os.getpid()]).memory_mb
-    monkeypatch.setattr(watch, "_shared_once_mb", lambda pids: one)
+    monkeypatch.setattr(tree, "_shared_once_mb", lambda pids: one)
     same = [os.getpid()] * 3
     assert usage(same).memory_mb == pytest.approx(3 * one, rel=0.05)
     assert usage(same, ceiling_mb=2 * one).memory_mb == one
@@ -55,7 +56,7 @@ def test_shared_pages_are_counted_once_before_a_sentence(monkeypatch):
 @linux_only
 def test_the_exact_count_is_near_the_quick_one():
     pid = os.getpid()
-    assert watch._shared_once_mb([pid]) == pytest.approx(usage([pid]).memory_mb, rel=0.2)
+    assert tree._shared_once_mb([pid]) == pytest.approx(usage([pid]).memory_mb, rel=0.2)
 
 
 def test_a_tree_contains_its_leader():

@@ -12,7 +12,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eraflow.store.charts import cumulative_corr_chart, era_bar_chart, markdown_table, memory_chart, png_markdown
+from eraflow.store.charts import (
+    cumulative_corr_chart,
+    era_bar_chart,
+    markdown_table,
+    memory_chart,
+    png_markdown,
+    training_chart,
+)
 from eraflow.store.figures import DPI, HEIGHT, WIDTH
 
 ERAS = [f"{number:04d}" for number in range(301, 1001)]
@@ -134,3 +141,17 @@ def test_a_table_keeps_its_shape_whatever_the_cells_hold():
 def test_a_row_of_the_wrong_length_is_refused():
     with pytest.raises(ValueError, match="1 cells under 2 headers"):
         markdown_table(["a", "b"], [["x"]])
+
+
+def test_a_training_with_gaps_and_a_broken_end_is_drawn():
+    points = [
+        {"fit": fit, "step": step, "loss": 1 / step, "grad_norm": None if fit else 2.0, "rate": 0.1}
+        for fit in (0, 1)
+        for step in range(1, 50)
+    ]
+    whole = training_chart(points)
+    broken = training_chart([*points, {"fit": 1, "step": 50, "loss": "nan", "grad_norm": "inf", "rate": 0.1}])
+    assert whole != broken
+    for png in (whole, broken, training_chart([]), training_chart([{"fit": 0, "step": 1, "loss": "nan"}])):
+        assert png.startswith(b"\x89PNG")
+        assert len(png) < 60_000

@@ -116,3 +116,23 @@ def test_the_signature_changes_with_what_matters_and_with_nothing_else(settings,
     assert signature() != signature(inputs={"b": "1"})
     assert signature() != signature(code="d")
     assert signature() != signature(name="t")
+
+
+def test_a_manifest_from_before_there_were_estimates_is_read(tmp_path):
+    stage.begin(tmp_path / "s", "sig")
+    stage.finish(tmp_path / "s", "s", "sig", metrics={}, seconds=1, peak_mb=None, attempts=1, provenance={})
+    path = tmp_path / "s" / stage.MANIFEST
+    values = json.loads(path.read_text())
+    del values["estimate"]
+    path.write_text(json.dumps(values))
+    record = stage.finished(tmp_path / "s", "sig")
+    assert record is not None
+    assert record.estimate == {}
+
+
+def test_what_the_watch_writes_is_no_content(tmp_path):
+    stage.begin(tmp_path / "s", "sig")
+    for name in ("watch.json", "training.json", "result.txt"):
+        (tmp_path / "s" / name).write_text("{}")
+    record = stage.finish(tmp_path / "s", "s", "sig", metrics={}, seconds=1, peak_mb=1, attempts=1, provenance={})
+    assert set(record.files) == {"result.txt"}

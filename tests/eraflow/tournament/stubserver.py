@@ -217,6 +217,10 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
         self.close_connection = True
 
+    def do_HEAD(self) -> None:
+        self.stub.asked["HEAD"] += 1
+        self.reply(405, b"")
+
     def do_PUT(self) -> None:
         stub = self.stub
         stub.asked["PUT"] += 1

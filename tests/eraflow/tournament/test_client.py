@@ -8,10 +8,11 @@ import pickle
 import socket
 import threading
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import requests
 from numerapi import base_api
 
 from eraflow.tournament.api_errors import (
@@ -26,6 +27,7 @@ from eraflow.tournament.api_errors import (
     WrongKeyError,
 )
 from eraflow.tournament.client import Endpoint, Tournament
+from eraflow.tournament.faults import retry_after
 from eraflow.tournament.patience import Patience
 from tests.eraflow.tournament.stubserver import DROP, HANG, PUBLIC, SECRET, FakeTime, Stub, round_row, stub_server
 
@@ -341,3 +343,39 @@ def test_errors_cross_a_process_boundary() -> None:
     again = pickle.loads(pickle.dumps(error))
     assert (type(again), str(again)) == (ServerDownError, "server_down: what; remedy")
     assert json.dumps(str(again))
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("7", 7.0), ("Sat, 21 Nov 2026 12:00:30 GMT", 30.0), ("Sat, 21 Nov 2026 11:00:00 GMT", 0.0), ("soon", None)],
+)
+def test_the_server_s_wish_to_wait_is_read_as_seconds_or_a_date(text: str, seconds: float | None) -> None:
+    response = requests.Response()
+    response.headers.update({"Retry-After": text, "Date": "Sat, 21 Nov 2026 12:00:00 GMT"})
+    assert retry_after(response) == seconds
+
+
+@pytest.mark.parametrize("offset", [timedelta(hours=1), timedelta(hours=-1), timedelta(seconds=20), timedelta(0)])
+def test_the_offset_of_the_clocks_is_measured_once_and_told_when_it_matters(
+    stub: Stub, time: FakeTime, offset: timedelta
+) -> None:
+    warned: list[str] = []
+    # The server's clock is right; this machine's is wrong by the opposite.
+    tournament = connect(stub, time, now=lambda: datetime.now(UTC) - offset, warn=warned.append)
+    for _ in range(3):
+        assert abs(tournament.clock_offset() - offset) < timedelta(seconds=2)
+        found = tournament.current_round()
+        assert found is not None
+        assert found.is_open
+    assert len(warned) == (1 if abs(offset) > timedelta(minutes=1) else 0)
+    assert stub.asked["HEAD"] == 1
+    time.now += 601
+    tournament.clock_offset()
+    assert stub.asked["HEAD"] == 2
+
+
+def test_a_server_that_does_not_tell_the_time_is_not_asked_for_long(time: FakeTime) -> None:
+    lines: list[str] = []
+    tournament = Tournament(Endpoint("http://127.0.0.1:9"), clock=time.clock, log=lines.append)
+    assert tournament.clock_offset() == timedelta(0)
+    assert any("clock could not be read" in line for line in lines)

@@ -277,6 +277,32 @@ def test_a_file_that_always_breaks_off_ends_in_its_name(stub: Stub, time: FakeTi
     assert names(place) == set()
 
 
+def test_a_line_that_breaks_again_and_again_still_brings_a_large_file(stub: Stub, time: FakeTime, place: Path) -> None:
+    """An attempt that brought a good piece is no failed one; one that brought little is."""
+    stub.files[NAME] = bytes(range(256)) * (5 << 12)  # 5 MiB
+
+    def serve(handler: Handler, name: str, content: bytes) -> None:
+        start = int((handler.headers.get("Range") or "bytes=0-").removeprefix("bytes=").partition("-")[0])
+        if "Range" in handler.headers:
+            handler.send_response(206)
+            handler.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
+        else:
+            handler.send_response(200)
+        handler.send_header("Content-Length", str(len(content) - start))
+        handler.send_header("ETag", '"day-1"')
+        handler.end_headers()
+        handler.wfile.write(content[start : start + piece])
+        handler.close_connection = True
+
+    stub.serve, piece = serve, 6 << 18
+    receipt = connect(stub, time, attempts=2).download(NAME, place, verify_some)
+    assert receipt.sha256 == hashlib.sha256(stub.files[NAME]).hexdigest()
+    place.unlink()
+    piece = 1 << 17
+    with pytest.raises(DownloadBrokenError, match="attempt 2 of 2"):
+        connect(stub, time, attempts=2).download(NAME, place, verify_some)
+
+
 def test_a_server_that_announces_too_little_is_found_out(stub: Stub, time: FakeTime, place: Path) -> None:
     stub.serve = lambda handler, name, content: handler.reply(200, content[:30_000])
     with pytest.raises(DownloadCorruptError, match=r"faulty: .*PAR1 is missing.*fetched twice"):

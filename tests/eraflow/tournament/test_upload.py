@@ -12,6 +12,7 @@ from eraflow.store.atomic import StorageError
 from eraflow.tournament.api_errors import (
     ApiRefusedError,
     DeadlineError,
+    NotConfirmedError,
     RoundClosedError,
     ServerFaultError,
     SubmissionRejectedError,
@@ -19,7 +20,7 @@ from eraflow.tournament.api_errors import (
     WrongKeyError,
 )
 from eraflow.tournament.client import Endpoint, Tournament
-from tests.eraflow.tournament.stubserver import DROP, PUBLIC, SECRET, FakeTime, Stub, round_row, stub_server
+from tests.eraflow.tournament.stubserver import DROP, HANG, PUBLIC, SECRET, FakeTime, Stub, round_row, stub_server
 
 
 @pytest.fixture
@@ -129,6 +130,38 @@ def test_a_refused_registration_carries_the_message(stub: Stub, time: FakeTime, 
     with pytest.raises(ApiRefusedError, match="active pickle"):
         connect(stub, time).submit(csv, "model-1", 1404, 60)
     assert stub.asked["create_submission"] == 1
+
+
+def test_a_registration_of_which_nothing_is_known_is_told_as_such(stub: Stub, time: FakeTime, csv: Path) -> None:
+    """The answer is lost, and nobody can say whether it arrived: it must not count as not sent."""
+    stub.forget_answer = 1
+    stub.fail("submissions", {"data": {"submissions": []}}, *[500] * 3)
+    with pytest.raises(NotConfirmedError, match="whether it was registered is not known") as caught:
+        connect(stub, time).submit(csv, "model-1", 1404, 60)
+    assert caught.value.may_have_arrived
+    assert connect(stub, time).submit(csv, "model-1", 1404, 60).already
+    assert len(stub.submissions) == 1
+
+
+def test_a_silent_registration_may_still_arrive(stub: Stub, time: FakeTime, csv: Path) -> None:
+    stub.fail("create_submission", HANG)
+    with pytest.raises(NotConfirmedError, match="whether it was registered is not known"):
+        connect(stub, time, call_seconds=0.3, attempts=1).submit(csv, "model-1", 1404, 60)
+
+
+def test_a_deadline_before_the_registration_is_none_of_a_submission(stub: Stub, time: FakeTime, csv: Path) -> None:
+    stub.fail("submission_upload_auth", HANG)
+    with pytest.raises(DeadlineError) as caught:
+        connect(stub, time, call_seconds=0.3, attempts=1).submit(csv, "model-1", 1404, 60)
+    assert not caught.value.may_have_arrived
+
+
+def test_a_key_that_is_withdrawn_while_we_wait_leaves_the_submission_told(
+    stub: Stub, time: FakeTime, csv: Path
+) -> None:
+    stub.fail("submissions", {"data": {"submissions": []}}, 401)
+    with pytest.raises(NotConfirmedError, match=r"sub-1 was sent.*does not accept the API key"):
+        connect(stub, time).submit(csv, "model-1", 1404, 60)
 
 
 @pytest.mark.parametrize("word", ["error", "failed", "Failed"])

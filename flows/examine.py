@@ -1,0 +1,31 @@
+"""What one look at something found, and the line that tells it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of the examination: what was looked at, how it stands, what was found, and what to do about it."""
+
+    name: str
+    state: Literal["ok", "warning", "failed"]
+    found: str
+    remedy: str = ""
+
+    def line(self) -> str:
+        """The text for the terminal; the remedy on a line of its own."""
+        first = f"{self.state:<8} {self.name:<16} {self.found}"
+        return f"{first}\n{'':<25} -> {self.remedy}" if self.remedy else first
+
+
+def judged(name: str, good: bool, found: str, remedy: str) -> Check:
+    """`ok`, or a warning with its remedy: what a week survives."""
+    return Check(name, "ok", found) if good else Check(name, "warning", found, remedy)
+
+
+def required(name: str, good: bool, found: str, remedy: str) -> Check:
+    """`ok`, or a failure with its remedy: what stops a week."""
+    return Check(name, "ok", found) if good else Check(name, "failed", found, remedy)

@@ -1,0 +1,72 @@
+"""The size of each stage's work, from what the stages before it told; the formula is in eraflow/machine/estimate.py."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from eraflow.errors import EraflowError
+from eraflow.machine.estimate import Need
+from eraflow.settings import ModelSettings
+from eraflow.store.stage import StageRecord
+from eraflow.tournament.footer import read_footer
+from eraflow.tournament.schema import Contract
+from tasks.features import Features
+
+TREE_NAMES = ("n_estimators", "num_iterations", "iterations", "num_boost_round", "num_trees")
+USUAL_TREES = 2_000
+USUAL_HIDDEN = (256, 256)
+
+
+def train_need(features: Features, model: ModelSettings) -> Need:
+    """All resolved eras for the final fit; every judged row out of fold."""
+    stored = features.record.metrics
+    per_era, columns = stored["rows"] / max(stored["eras"], 1), int(stored["features"])
+    return Need(
+        model.kind,
+        rows=round(per_era * len(features.training_eras)),
+        columns=columns,
+        eras=len(features.training_eras),
+        judged=round(per_era * sum(len(window.test) for window in features.windows)),
+        trees=_trees(model.params),
+        weights=_weights(model.params, columns) if str(model.kind) == "mlp" else 0,
+    )
+
+
+def blend_need(members: Sequence[StageRecord]) -> Need:
+    """Everybody's predictions at once."""
+    judged = max(int(record.metrics.get("rows", 0)) for record in members)
+    return Need("blend", judged=judged, members=len(members), trees=USUAL_TREES)
+
+
+def backtest_need(contract: Contract, members: Sequence[StageRecord]) -> Need:
+    """Predictions of all, the blend and the benchmark, and the features of one era."""
+    judged, eras = (max(int(record.metrics.get(name, 0)) for record in members) for name in ("rows", "eras"))
+    return Need("backtest", columns=len(contract.features), judged=judged, eras=eras, members=len(members) + 2)
+
+
+def predict_need(ensemble: Path, live: Path) -> Need | None:
+    """The live rows and the ensemble's features; None for files that cannot be read: the stage names what is wrong."""
+    try:
+        described = json.loads((ensemble / "ensemble.json").read_text(encoding="utf-8"))
+        rows, columns = read_footer(live).rows, len(described["features"])
+        return Need("predict", rows=rows, columns=columns, members=len(described["members"]), trees=USUAL_TREES)
+    except (OSError, ValueError, KeyError, TypeError, EraflowError):
+        return None
+
+
+def _trees(params: Mapping[str, Any]) -> int:
+    given = [params[name] for name in TREE_NAMES if isinstance(params.get(name), int)]
+    return int(given[0]) if given else USUAL_TREES
+
+
+def _weights(params: Mapping[str, Any], columns: int) -> int:
+    """Weights of a multilayer perceptron with these hidden sizes."""
+    hidden = params.get("hidden", USUAL_HIDDEN)
+    if not isinstance(hidden, list | tuple) or not all(isinstance(size, int) for size in hidden):
+        hidden = USUAL_HIDDEN
+    sizes = [columns, *hidden, 1]
+    return sum(before * after for before, after in pairwise(sizes))

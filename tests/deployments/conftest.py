@@ -1,0 +1,20 @@
+"""One server with the deployments for all tests in this folder, and a worker for each file."""
+
+import pytest
+
+from tests.deployments.serverworker import server, worker
+
+
+@pytest.fixture(scope="session")
+def deployed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("road")
+    with server(folder) as running:
+        running.prefect("deploy", "--all")
+        yield running, folder
+
+
+@pytest.fixture(scope="module")
+def road(deployed):
+    running, folder = deployed
+    with worker(running, folder):
+        yield running, folder
