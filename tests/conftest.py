@@ -11,18 +11,6 @@ for name in ("NUMERAI_PUBLIC_ID", "NUMERAI_SECRET_KEY", "PREFECT_API_URL"):
     os.environ.pop(name, None)
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items):
-    """Tests that share something costly run in one worker: the session's server, the one with deployments, a week."""
-    for item in items:
-        if "deployments" in item.path.parts:
-            item.add_marker(pytest.mark.xdist_group("deployments"))
-        elif item.get_closest_marker("server"):
-            item.add_marker(pytest.mark.xdist_group("server"))
-        elif item.get_closest_marker("slow"):
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
-
-
 @pytest.fixture(scope="session")
 def prefect_server():
     """A Prefect server on a fresh database for the whole session; flows do not wait for their heartbeat thread."""
