@@ -37,14 +37,10 @@ def test_a_run_from_the_command_line_finishes(road):
     settings = {**TINY, "home": str(folder / "home"), "run_dir": str(folder / "cli-run")}
     told = running.prefect("deployment", "run", "weekly/sandbox", "-p", f"settings={json.dumps(settings)}")
     assert "Created flow run" in told
-    newest = running.post("/flow_runs/filter", {"sort": "START_TIME_DESC", "limit": 1})
-    run_id = next(
-        run["id"]
-        for run in running.post("/flow_runs/filter")
-        if run["deployment_id"] == running.deployment_id("sandbox")
-    )
-    state = running.wait_for_run(run_id, {"COMPLETED", "FAILED", "CRASHED"}, 180)
-    assert state["type"] == "COMPLETED", (newest, state)
+    made = [run for run in running.post("/flow_runs/filter") if run["id"] in told]  # the command prints its id
+    assert len(made) == 1, told
+    state = running.wait_for_run(made[0]["id"], {"COMPLETED", "FAILED", "CRASHED"}, 180)
+    assert state["type"] == "COMPLETED", state
     assert json.loads((folder / "cli-run" / "record.json").read_text())["outcome"] == "submitted"
     keys = {artifact["key"] for artifact in running.post("/artifacts/filter")}
     assert {"cumulative-corr", "models", "verdict", "submission", "attempts-train-lightgbm"} <= keys
