@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +29,19 @@ def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+def answered(request, attempts=8):
+    """The body of the answer. While its SQLite file is locked a server answers 503, and clients ask again."""
+    for attempt in range(attempts):
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                return answer.read()
+        except urllib.error.HTTPError as error:
+            if error.code != 503 or attempt == attempts - 1:
+                raise
+            time.sleep(0.5 * (attempt + 1))
+    return b""
 
 
 class Server:
@@ -63,18 +77,16 @@ class Server:
         request = urllib.request.Request(
             f"{self.api}{path}", json.dumps(body or {}).encode(), {"content-type": "application/json"}
         )
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            return json.loads(answer.read())
+        return json.loads(answered(request))
 
     def patch(self, path, body):
         request = urllib.request.Request(
             f"{self.api}{path}", json.dumps(body).encode(), {"content-type": "application/json"}, method="PATCH"
         )
-        urllib.request.urlopen(request, timeout=30).close()
+        answered(request)
 
     def get(self, path):
-        with urllib.request.urlopen(f"{self.api}{path}", timeout=30) as answer:
-            return json.loads(answer.read())
+        return json.loads(answered(f"{self.api}{path}"))
 
     def deployment_id(self, name):
         return next(entry["id"] for entry in self.post("/deployments/filter") if entry["name"] == name)
