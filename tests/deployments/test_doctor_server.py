@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -28,10 +29,23 @@ def python(running, code, *arguments):
     subprocess.run([sys.executable, "-c", code, *arguments], env=running.env, cwd=ROOT, check=True, timeout=60)
 
 
+def until_scheduled(running):
+    """The scheduler looks once a minute: right after a deployment there may be nothing yet."""
+    deadline = time.monotonic() + 90
+    while True:
+        runs = running.post("/flow_runs/filter", {"flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}})
+        scheduled = {run["deployment_id"] for run in runs if run["auto_scheduled"]}
+        if {running.deployment_id("weekly"), running.deployment_id("daily")} <= scheduled:
+            return
+        assert time.monotonic() < deadline, "the scheduler scheduled nothing"
+        time.sleep(1)
+
+
 def test_what_is_missing_is_named_and_what_is_there_is_ok(deployed, tmp_path):
     running, _ = deployed
     for found in running.post("/automations/filter"):
         running.prefect("automation", "delete", "--id", found["id"])
+    until_scheduled(running)
     found, _ = examined(running, tmp_path)
     states = {name: found[name]["state"] for name in ("prefect", "worker", "zombie watch", "alert")}
     assert states == {"prefect": "ok", "worker": "failed", "zombie watch": "warning", "alert": "warning"}
