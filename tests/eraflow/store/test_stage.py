@@ -1,14 +1,18 @@
 """A folder with a manifest is finished; anything less is not."""
 
 import json
+import os
 import shutil
+import sys
+import tempfile
+from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eraflow.store import stage
-from eraflow.store.atomic import StorageError
+from eraflow.store.atomic import StorageError, write_bytes
 
 PLAIN = st.recursive(
     st.none()
@@ -136,3 +140,47 @@ def test_what_the_watch_writes_is_no_content(tmp_path):
         (tmp_path / "s" / name).write_text("{}")
     record = stage.finish(tmp_path / "s", "s", "sig", metrics={}, seconds=1, peak_mb=1, attempts=1, provenance={})
     assert set(record.files) == {"result.txt"}
+
+
+FILES = {"a.bin": b"1" * 3000, "deep/b.bin": b"2" * 2000, "c.json": b"{}"}
+TOUCHES = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "shutil.rmtree")
+
+
+def dies_at(operation, folder, signature):
+    """Make the stage in a process that dies right before its so-manieth operation on the folder; whether it died."""
+    child = os.fork()
+    if child == 0:
+        left = operation
+
+        def count(event, arguments):
+            nonlocal left
+            if event in TOUCHES and str(folder) in str(arguments[0]):
+                left -= 1
+                if left < 0:
+                    os._exit(9)
+
+        sys.addaudithook(count)
+        stage.begin(folder, signature)
+        for name, content in FILES.items():
+            write_bytes(folder / name, content)
+        stage.finish(folder, "a", signature, metrics={}, seconds=1.0, peak_mb=None, attempts=1, provenance={})
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="dies in a forked process")
+@settings(deadline=None, max_examples=60)
+@given(deaths=st.lists(st.integers(0, 60), min_size=1, max_size=4), change=st.booleans())
+def test_wherever_it_dies_a_manifest_never_lies_beside_an_incomplete_folder(deaths, change):
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place) / "stage"
+        for number, operation in enumerate(deaths):
+            signature = f"s{number}" if change else "s"
+            dies_at(operation, folder, signature)
+            if (folder / stage.MANIFEST).exists():
+                record = stage.require(folder)  # raises when a file differs from what the manifest lists
+                assert set(record.files) == set(FILES)
+                assert {name: (folder / name).read_bytes() for name in FILES} == FILES
+        assert not dies_at(10_000, folder, "last")
+        assert stage.finished(folder, "last") is not None
+        assert sorted(path.name for path in folder.rglob(".*.tmp")) == []
