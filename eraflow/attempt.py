@@ -22,7 +22,7 @@ from eraflow.machine.isolate import Outcome, run_isolated
 from eraflow.machine.ledger import HAPPENED, Ledger
 from eraflow.machine.plan import FailureKind, Plan, next_plan
 from eraflow.machine.progress import Progress
-from eraflow.machine.resources import Resources, probe, roomiest_plan
+from eraflow.machine.resources import Resources, disk_floor_mb, probe, roomiest_plan
 from eraflow.settings import MachineSettings
 from eraflow.store import stage
 from eraflow.store.codeversion import code_version
@@ -184,7 +184,7 @@ def _run(
             log=log,
             on_progress=on_progress,
             folder=folder,
-            disk_floor_mb=machine.disk_floor_mb or None,
+            disk_floor_mb=disk_floor_mb(probe(folder), machine) or None,
             vram_mb=machine.vram_mb,
         )
     except StageError as error:

@@ -10,7 +10,7 @@ from eraflow.machine.budget import Lease
 from eraflow.machine.estimate import HEADROOM, Need, correction, estimate, fitting, least_mb
 from eraflow.machine.failures import stage_error
 from eraflow.machine.plan import Plan
-from eraflow.machine.resources import MIN_MEMORY_MB, Resources, blind_plan, roomiest_plan
+from eraflow.machine.resources import MIN_MEMORY_MB, Resources, blind_plan, disk_floor_mb, roomiest_plan
 from eraflow.settings import MachineSettings
 from eraflow.store.peaks import earlier_ratios
 
@@ -88,11 +88,12 @@ def require_disk(
         return
     here = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / (1 << 20)  # of an attempt before
     wanted = max(estimate(expected.need, roomiest_plan(resources, machine)).disk_mb - here, 0.0)
-    missing = wanted + machine.disk_floor_mb - resources.disk_free_mb
+    floor = disk_floor_mb(resources, machine)
+    missing = wanted + floor - resources.disk_free_mb
     if missing > 0:
         raise stage_error(
             "disk_full",
-            f"{name} needs about {wanted:,.0f} MiB in {folder} and {machine.disk_floor_mb:,} MiB are to stay free "
+            f"{name} needs about {wanted:,.0f} MiB in {folder} and {floor:,} MiB are to stay free "
             f"(machine.disk_floor_mb), but {resources.disk_free_mb:,} MiB are free: {missing:,.0f} MiB are missing",
             "free some space there, choose another home or --run-dir, or use fewer features, then run again",
         )

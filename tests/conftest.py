@@ -1,6 +1,8 @@
 """Fixtures for the few tests that need a Prefect server, and a clean environment for all."""
 
+import faulthandler
 import os
+import sys
 
 import pytest
 
@@ -9,6 +11,22 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 for name in ("NUMERAI_PUBLIC_ID", "NUMERAI_SECRET_KEY", "PREFECT_API_URL"):
     os.environ.pop(name, None)
+
+LONGEST_RUN_S = 2_400  # four times what all tests need on two cores
+
+
+def pytest_configure():
+    """A test run that hangs outside any test's own time limit says where, and ends as a failure."""
+    faulthandler.dump_traceback_later(LONGEST_RUN_S, exit=True, file=os.fdopen(os.dup(sys.__stderr__.fileno()), "w"))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_logreport(report):
+    """A failure is told at once: a run that is cut off must not keep it to itself."""
+    if report.failed and "PYTEST_XDIST_WORKER" not in os.environ:
+        print(
+            f"\n{report.nodeid} ({report.when}) failed\n{report.longreprtext[-3_000:]}", file=sys.__stderr__, flush=True
+        )
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,8 @@ from eraflow.settings.run import MachineSettings
 
 MIN_MEMORY_MB = 300  # Python, NumPy, a booster and one small block of rows
 SHARE_OF_FREE = 0.85  # the rest is for the flow itself and for what others take meanwhile
+DISK_FLOOR_MB = 512  # databases, logs and the system itself go on writing when a stage has filled the rest
+DISK_FLOOR_SHARE = 0.05
 MIN_FREE_VRAM_MB = 2_048  # a CUDA context alone takes several hundred MiB
 # One decoded row of the widest data set: about 3,000 features, int8 as read and float32 as a library converts it.
 BYTES_PER_ROW = 3_000 * (1 + 4)
@@ -54,7 +56,7 @@ class Resources:
         cores: by affinity and CPU quota.
         ram_total_mb: of the computer, or of the container where that is less.
         ram_available_mb: free now for this process, container limits respected.
-        disk_free_mb: on the disk of the folder that was asked about.
+        disk_free_mb, disk_total_mb: on the disk of the folder that was asked about.
         gpus: NVIDIA GPUs; empty without a driver.
         container_limit_mb: memory limit of the control groups; None when there is none.
     """
@@ -65,6 +67,7 @@ class Resources:
     disk_free_mb: int
     gpus: tuple[Gpu, ...] = ()
     container_limit_mb: int | None = None
+    disk_total_mb: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values, for provenance."""
@@ -74,13 +77,14 @@ class Resources:
 def probe(folder: Path | str = ".") -> Resources:
     """Look at this computer. Never fails for what is not there; `folder` may not exist yet."""
     limits = group_limits()
-    total = psutil.virtual_memory().total / MIB
+    total, disk = psutil.virtual_memory().total / MIB, shutil.disk_usage(_existing(Path(folder)))
     limit = limits.memory_limit_mb if limits.memory_limit_mb is not None and limits.memory_limit_mb < total else None
     return Resources(
         cores=_cores(limits),
         ram_total_mb=int(total if limit is None else limit),
         ram_available_mb=int(free_memory_mb(limits)),
-        disk_free_mb=int(shutil.disk_usage(_existing(Path(folder))).free / MIB),
+        disk_free_mb=int(disk.free / MIB),
+        disk_total_mb=int(disk.total / MIB),
         gpus=_gpus(),
         container_limit_mb=None if limit is None else int(limit),
     )
@@ -132,6 +136,13 @@ def _visible(index: str, uuid: str) -> bool:
         name == index or (name.startswith("GPU-") and uuid.startswith(name))
         for name in (part.strip() for part in allowed.split(","))
     )
+
+
+def disk_floor_mb(resources: Resources, settings: MachineSettings) -> int:
+    """What is to stay free on the stage's disk, MiB: the setting, else 512, and on a small disk a twentieth of it."""
+    if settings.disk_floor_mb is not None:
+        return settings.disk_floor_mb
+    return min(DISK_FLOOR_MB, int(resources.disk_total_mb * DISK_FLOOR_SHARE))
 
 
 def memory_budget_mb(resources: Resources, settings: MachineSettings) -> int:

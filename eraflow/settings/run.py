@@ -126,8 +126,11 @@ class MachineSettings(Section):
     vram_mb: int | None = Field(
         None, ge=500, description="GPU memory of a stage. Empty: what the GPU has free when it starts. MiB."
     )
-    disk_floor_mb: int = Field(
-        512, ge=0, description="A stage ends when its disk has less than this free; 0 switches it off. MiB."
+    disk_floor_mb: int | None = Field(
+        None,
+        ge=0,
+        description="A stage ends when its disk has less than this free; 0 switches it off. "
+        "Empty: 512, on a small disk a twentieth of it. MiB.",
     )
     wait_minutes: float = Field(60, ge=0, description="How long a stage waits for memory that other stages hold.")
     threads: int | None = Field(None, ge=1, description="Threads of a stage. Empty: all cores this process may use.")

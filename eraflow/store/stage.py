@@ -12,6 +12,7 @@ that was begun with the same signature keeps its parts (folds, epochs); one with
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import time
 from collections.abc import Mapping
@@ -20,11 +21,12 @@ from pathlib import Path
 from typing import Any
 
 from eraflow.errors import EraflowError
-from eraflow.store.atomic import StorageError, remove_leftovers, storage_errors, write_json
+from eraflow.store.atomic import TEMPORARY, StorageError, remove_leftovers, storage_errors, write_json
 from eraflow.store.digest import file_sha256, value_sha256
 
 MANIFEST = "manifest.json"
 BEGUN = "stage.json"
+EMPTYING = "emptying.json"  # lies in a folder whose content is being removed
 LEDGER = "ledger.jsonl"
 # Written by the watcher of a stage rather than by the stage, or after it: not part of what the stage made.
 NOT_CONTENT = frozenset({MANIFEST, BEGUN, LEDGER, "stage.log", "spec.json", "out.json", "watch.json", "training.json"})
@@ -98,7 +100,7 @@ def stage_signature(name: str, settings: Mapping[str, Any], inputs: Mapping[str,
 
 def begin(folder: Path, signature: str) -> None:
     """Make `folder` ready for work under `signature`: its parts stay when they were made under the same one."""
-    if _begun_signature(folder) != signature and folder.exists():
+    if folder.exists() and (_begun_signature(folder) != signature or (folder / EMPTYING).exists()):
         _empty(folder)
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -108,14 +110,27 @@ def begin(folder: Path, signature: str) -> None:
 
 
 def _empty(folder: Path) -> None:
-    """Remove an older stage; a folder that is somebody else's is not touched."""
-    ours = (folder / BEGUN).exists() or (folder / MANIFEST).exists() or not any(folder.iterdir())
-    if not ours:
+    """Remove an older stage's content; a folder that is somebody else's is not touched.
+
+    A kill may come at any moment: the manifest goes first, for it vouches for all else, and what says that the folder
+    is ours goes last.
+    """
+    content = list(folder.iterdir())
+    marked = any(path.name in (BEGUN, MANIFEST, EMPTYING) for path in content)
+    if not marked and not all(path.name.endswith(TEMPORARY) for path in content):
         raise StorageError(
             f"{folder} exists and was not made by Eraflow", "choose an empty folder for --run-dir, or move it away"
         )
     with storage_errors(folder):
-        shutil.rmtree(folder)
+        for name in (MANIFEST, BEGUN):  # a rename needs no space on a full disk
+            if (folder / name).exists():
+                os.replace(folder / name, folder / EMPTYING)
+        for path in sorted(folder.iterdir()):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            elif path.name != EMPTYING:
+                path.unlink(missing_ok=True)
+        (folder / EMPTYING).unlink(missing_ok=True)
 
 
 def _begun_signature(folder: Path) -> str | None:

@@ -24,6 +24,7 @@ from pathlib import Path
 from eraflow.machine.ledger import Ledger
 from eraflow.store.atomic import TEMPORARY
 from eraflow.store.digest import file_sha256
+from eraflow.store.unfinished import is_unfinished
 
 ROOT = Path(__file__).parents[2]
 MARK = "ERAFLOW_CHAOS_ID"
@@ -44,6 +45,9 @@ WEEK = {
     "gate.recent_eras": "null",
     "gate.bmc_bound": "-1",
 }
+
+
+STARTING, FINISHED = "starting", "finished"
 
 
 class Broken(AssertionError):
@@ -146,7 +150,9 @@ def run_dir_of(home: Path) -> Path | None:
 def where_now(run_dir: Path | None) -> str:
     """The stage or step that the run is in, from what lies in its folder."""
     if run_dir is None or not (run_dir / "settings.json").exists():
-        return "starting"
+        return STARTING
+    if not is_unfinished(run_dir):
+        return FINISHED
     noted = (run_dir / "stages.txt").read_text().split() if (run_dir / "stages.txt").exists() else []
     if not noted:
         return "refresh"
@@ -255,7 +261,8 @@ class Chaos:
         again = start(home, name, "--resume")
         code = again.wait(600)
         demand(code == 0, f"exit code {code}: {(home.parent / f'{name}.log').read_text()[-3000:]}")
-        folder = run_dir if run_dir is not None and where != "starting" else run_dir_of(home)
+        # Before the run has a folder, and after it has come to its end, there is nothing to resume: a new one is begun.
+        folder = run_dir if where not in (STARTING, FINISHED) else run_dir_of(home)
         demand(folder is not None, "no run folder")
         check(home, name, folder, self.sha256)
         victim = "flow" if number == signal.SIGKILL else f"flow {signal.Signals(number).name}"

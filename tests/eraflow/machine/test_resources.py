@@ -15,6 +15,7 @@ from eraflow.machine.resources import (
     NoGpuError,
     NotEnoughMemoryError,
     Resources,
+    disk_floor_mb,
     first_plan,
     memory_budget_mb,
     probe,
@@ -177,3 +178,11 @@ def test_the_device_follows_setting_and_machine():
     assert first_plan(machine(9_000, gpus=full), MachineSettings(device="cuda")).device == "cuda"
     with pytest.raises(NoGpuError, match=r"machine\.device"):
         first_plan(machine(9_000), MachineSettings(device="cuda"))
+
+
+@pytest.mark.parametrize(
+    ("total", "given", "floor"), [(1_000_000, None, 512), (300, None, 15), (300, 40, 40), (300, 0, 0)]
+)
+def test_a_small_disk_has_a_small_floor_and_a_setting_wins(total, given, floor):
+    resources = Resources(cores=1, ram_total_mb=1, ram_available_mb=1, disk_free_mb=1, disk_total_mb=total)
+    assert disk_floor_mb(resources, MachineSettings(disk_floor_mb=given)) == floor
