@@ -16,6 +16,8 @@ from eraflow.settings.run import (
     TrackingSettings,
     WindowSettings,
 )
+from eraflow.settings.search import SearchSettings
+from eraflow.settings.selection import SelectionSettings
 
 __all__ = [
     "PROFILES",
@@ -29,6 +31,8 @@ __all__ = [
     "RoundSettings",
     "RunSettings",
     "SandboxSettings",
+    "SearchSettings",
+    "SelectionSettings",
     "SourceSettings",
     "SubmitSettings",
     "TrackingSettings",

@@ -39,6 +39,8 @@ SECTIONS = frozenset(
         "data",
         "windows",
         "models",
+        "selection",
+        "search",
         "blend",
         "gate",
         "machine",

@@ -10,7 +10,9 @@ from pydantic import Field, JsonValue, field_validator, model_validator
 
 from eraflow.settings.gate import GateSettings
 from eraflow.settings.profiles import ProfileName, profile_values
+from eraflow.settings.search import SearchSettings
 from eraflow.settings.section import Section
+from eraflow.settings.selection import SelectionSettings
 
 ModelKind = Literal["lightgbm", "xgboost", "catboost", "mlp"]
 
@@ -88,6 +90,17 @@ class ModelSettings(Section):
     kind: ModelKind = Field("lightgbm", description="The learner. mlp needs the extra eraflow[torch].")
     name: str = Field("", description="Name in tables and files. Empty: the kind.")
     params: dict[str, JsonValue] = Field(default_factory=dict, description="Overrides of the learner's own settings.")
+    target: str | None = Field(
+        None, description="What this member learns. Empty: the run's target. Judged is always the run's target."
+    )
+    learn: Literal["target", "residual"] = Field(
+        "target",
+        description="Learn the target, or what of it the benchmark model leaves over (trains only on eras that the "
+        "benchmark covers).",
+    )
+    tuned: bool = Field(
+        False, description="Start from the parameters that `eraflow search` kept for this learner; `params` still win."
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -111,6 +124,15 @@ class BlendSettings(Section):
 
     method: Literal["rank-gaussian"] = Field(
         "rank-gaussian", description="Rank and gaussianise each member per era, then average with equal weights."
+    )
+    neutralise: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Share of the blend's linear exposure to features that is taken out of it, per era.",
+    )
+    neutralise_features: str = Field(
+        "", description="Neutralise to this set of features.json. Empty: to all features of the run."
     )
 
 
@@ -204,6 +226,8 @@ class RunSettings(Section):
         min_length=1,
         description="Members of the ensemble. Empty: those of the profile.",
     )
+    selection: SelectionSettings = SelectionSettings()
+    search: SearchSettings = SearchSettings()
     blend: BlendSettings = BlendSettings()
     gate: GateSettings = GateSettings()
     machine: MachineSettings = MachineSettings()

@@ -1,0 +1,44 @@
+"""How the search for parameters of the boosters is done."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from eraflow.settings.section import Section
+
+
+class SearchSettings(Section):
+    """The search for parameters: Optuna, on eras before the first judged one, so that the backtest stays honest."""
+
+    models: list[str] = Field(
+        default_factory=list, description="Names of the models to search for. Empty: every booster of the ensemble."
+    )
+    trials: int = Field(60, ge=1, le=10_000, description="Trials of each model, those of all computers together.")
+    before_training: bool = Field(False, description="A weekly run searches before it trains, and uses what it finds.")
+    storage: str | None = Field(
+        None,
+        description="Optuna storage, as an SQLAlchemy address that several computers share. Empty: an SQLite file in "
+        "the home folder.",
+    )
+    folds: int = Field(3, ge=2, le=10, description="Purged folds that a trial is judged on.")
+    era_stride: int = Field(1, ge=1, le=16, description="Use every n-th era in the search (1 = all).")
+    confirm_share: float = Field(
+        0.25,
+        gt=0.05,
+        lt=0.6,
+        description="Share of the eras, the newest, that trials never see; the best are re-scored there.",
+    )
+    finalists: int = Field(3, ge=1, le=20, description="How many of the best trials are re-scored at full fidelity.")
+    objective: Literal["corr", "payout"] = Field(
+        "corr",
+        description="What is maximised: mean CORR, or the payout mix of CORR and MMC with the round's multipliers.",
+    )
+    gap_penalty: float = Field(
+        0.1, ge=0, le=10, description="Weight of the penalty on the gap between training and held-out CORR; 0: none."
+    )
+    prune: bool = Field(True, description="Stop a trial early when it falls behind.")
+    patience_minutes: float = Field(
+        5, gt=0, description="A trial whose process gave no sign for so long is done again."
+    )
