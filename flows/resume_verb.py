@@ -30,21 +30,22 @@ def resume(arguments: argparse.Namespace) -> int:
     prepare(home)
     try:
         with locked(home / LOCK_FOLDER):
-            record = _with_server(arguments)
+            record = _with_server(arguments, home / LOCK_FOLDER)
     except RunLockedError:
-        record = {"busy": True, "automation": None, "runs": []}
+        record = {"busy": True, "automation": None, "runs": [], "not_told": []}
     if arguments.json:
         print_record(record)
     else:
         print(_text(record))
-    return 0
+    return 1 if record["not_told"] else 0
 
 
-def _with_server(arguments: argparse.Namespace) -> dict[str, Any]:
+def _with_server(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     import httpx
     from prefect.client.orchestration import get_client
     from prefect.exceptions import PrefectException
 
+    from tasks.crashnews import tell_of_crashes
     from tasks.reconcile import ResumeSettings, reconcile
     from tasks.zombies import install
 
@@ -62,8 +63,9 @@ def _with_server(arguments: argparse.Namespace) -> dict[str, Any]:
                 f"the server at {client.api_url} refuses ({type(error).__name__}: {error})",
                 "look into its log, then call `eraflow resume` again: what was rescheduled stays so",
             ) from error
+    not_told = tell_of_crashes(decisions, folder)
     runs = [{**asdict(decision), "rescheduled": decision.rescheduled} for decision in decisions]
-    return {"busy": False, "automation": installed, "runs": runs}
+    return {"busy": False, "automation": installed, "runs": runs, "not_told": not_told}
 
 
 def named_server() -> str:
@@ -103,4 +105,5 @@ def _text(record: dict[str, Any]) -> str:
     for run in record["runs"]:
         done = "rescheduled" if run["rescheduled"] else f"left: {run['why']}"
         lines.append(f"{run['deployment']}: {run['name']} ({run['flow_run_id']}) {done}")
-    return "\n".join(lines) if record["runs"] else "\n".join([*lines, "no crashed run"])
+    lines += [] if record["runs"] else ["no crashed run"]
+    return "\n".join([*lines, *(f"not told: {error}" for error in record["not_told"])])

@@ -37,6 +37,7 @@ from eraflow.store.unfinished import MAX_AGE_DAYS
 TAG = "eraflow"  # of a deployment in prefect.yaml: its crashed runs are ours to reschedule
 RUN_VARIABLE = "PREFECT__FLOW_RUN_ID"  # a worker starts each flow process with it
 LOOKED_AT = 200  # newest runs of a deployment; the server gives no more at once
+NO_SIGN_OF_LIFE = "no sign of life"  # the message of a run that the zombie automation declared crashed
 AT_WORK = frozenset({"RUNNING", "PENDING", "CANCELLING", "PAUSED"})
 
 
@@ -52,12 +53,22 @@ class ResumeSettings(Section):
 
 @dataclass(frozen=True)
 class Decision:
-    """What was done about one crashed run. `why` is empty when it was rescheduled."""
+    """What was done about one crashed run.
+
+    Attributes:
+        why: it was left; empty when it was rescheduled.
+        news: what its owner has to hear and nobody else has told; empty when there is nothing.
+        block: the notification block that its parameters name.
+        crash_id: the same for the same crash, another one for the next crash of the run.
+    """
 
     flow_run_id: str
     name: str
     deployment: str
     why: str
+    news: str = ""
+    block: str | None = None
+    crash_id: str = ""
 
     @property
     def rescheduled(self) -> bool:
@@ -80,7 +91,7 @@ def reconcile(client: SyncPrefectClient, settings: ResumeSettings, now: datetime
         taken = ""
         for run in _crashed_lately(runs, settings, moment):
             why = taken or reason_to_leave(run, runs, settings, moment) or _reschedule(client, run)
-            decisions.append(Decision(str(run.id), run.name, deployment.name, why))
+            decisions.append(_decision(run, deployment.name, why, settings))
             if not why:
                 taken = f"another run of the deployment goes first: {run.name}"
     return decisions
@@ -89,6 +100,42 @@ def reconcile(client: SyncPrefectClient, settings: ResumeSettings, now: datetime
 def our_deployments(client: SyncPrefectClient) -> list[DeploymentResponse]:
     """The deployments that carry the tag `eraflow`."""
     return client.read_deployments(deployment_filter=DeploymentFilter(tags=DeploymentFilterTags(all_=[TAG])))
+
+
+def _decision(run: FlowRun, deployment: str, why: str, settings: ResumeSettings) -> Decision:
+    news, block = news_of(run, why, settings), _block_of(run)
+    return Decision(str(run.id), run.name, deployment, why, news, block, f"{run.id}:{run.run_count}")
+
+
+def news_of(run: FlowRun, why: str, settings: ResumeSettings) -> str:
+    """What is to be told of a crashed run; empty when its own hook has told it, or nothing is decided yet.
+
+    The crash of a flow process is told by its worker. When the computer died there was none, and when the run has been
+    started as often as it may, nobody would hear that this is its end.
+
+    Args:
+        run: the crashed run.
+        why: it was left, as `reason_to_leave` says; empty when it was rescheduled.
+        settings: ages and counts.
+    """
+    message = (run.state.message if run.state else None) or "no message"
+    if why == _started_often(run) and run.run_count >= settings.max_runs:
+        return (
+            f"{message}; {why} and is left as it is: look into its log, then start it again in the Prefect UI (Retry)"
+        )
+    if not why and NO_SIGN_OF_LIFE in message:
+        return f"{message}: its computer or its worker died; it is back on the schedule and goes on in its folder"
+    return ""
+
+
+def _started_often(run: FlowRun) -> str:
+    return f"it has been started {run.run_count} times"
+
+
+def _block_of(run: FlowRun) -> str | None:
+    settings = run.parameters.get("settings")
+    alert = settings.get("alert") if isinstance(settings, dict) else None
+    return alert.get("block") if isinstance(alert, dict) else None
 
 
 def reason_to_leave(run: FlowRun, runs: Sequence[FlowRun], settings: ResumeSettings, now: datetime) -> str:
@@ -107,7 +154,7 @@ def reason_to_leave(run: FlowRun, runs: Sequence[FlowRun], settings: ResumeSetti
     if now - run.state.timestamp < timedelta(seconds=settings.after_seconds):
         return f"it crashed less than {settings.after_seconds:.0f} s ago; it is looked at again later"
     if run.run_count >= settings.max_runs:
-        return f"it has been started {run.run_count} times"
+        return _started_often(run)
     if busy is not None:
         return f"another run of the deployment is {_name(busy)}: {busy.name}"
     later = next((other for other in others if _is_later(other, run)), None)

@@ -12,7 +12,7 @@ from prefect.client.schemas.objects import StateType
 from prefect.events.actions import ChangeFlowRunState
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 
-from tasks.reconcile import TAG
+from tasks.reconcile import NO_SIGN_OF_LIFE, TAG
 
 NAME = "eraflow: crash runs whose heartbeats stopped"
 FREQUENCY = "PREFECT_FLOWS_HEARTBEAT_FREQUENCY"  # set for the deployments in prefect.yaml
@@ -45,7 +45,7 @@ def zombie_automation() -> AutomationCore:
             within=timedelta(seconds=WITHIN_SECONDS),
         ),
         actions=[
-            ChangeFlowRunState(state=StateType.CRASHED, message=f"no sign of life for {WITHIN_SECONDS} s"),
+            ChangeFlowRunState(state=StateType.CRASHED, message=f"{NO_SIGN_OF_LIFE} for {WITHIN_SECONDS} s"),
         ],
     )
 
