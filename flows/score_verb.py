@@ -10,7 +10,7 @@ from typing import Any
 from eraflow.errors import SettingsError
 from eraflow.settings import DataSettings
 from eraflow.store.atomic import storage_errors
-from eraflow.tournament.scorefile import score_file
+from eraflow.tournament.scorefile import FileScores, score_file
 from flows.cli import print_record
 from flows.summary import figure, interval
 
@@ -27,14 +27,25 @@ def score(arguments: argparse.Namespace) -> int:
     with storage_errors(arguments.scratch or tempfile.gettempdir()):
         place = tempfile.TemporaryDirectory(prefix="eraflow-score-", dir=arguments.scratch)
     with place as scratch:
-        scores = score_file(
+        found = score_file(
             Path(arguments.predictions), Path(arguments.data), data, Path(scratch), confidence=arguments.confidence
         )
     if arguments.json:
-        print_record({"predictions": arguments.predictions, **scores.as_dict()})
+        print_record({"predictions": arguments.predictions, **found.as_dict()})
     else:
-        print(_table({name: summary.as_dict() for name, summary in scores.summary.items()}))
+        print(_table({name: summary.as_dict() for name, summary in found.scores.summary.items()}))
+        print(_coverage(found))
     return 0
+
+
+def _coverage(found: FileScores) -> str:
+    """How many rows were scored, and what does not fit."""
+    text = f"{found.rows} predictions scored"
+    if found.unknown_ids:
+        text += f"; {found.unknown_ids} left out, their ids are in no resolved era of the folder"
+    if found.missing_rows:
+        text += f"; {found.missing_rows} rows of the scored eras have no prediction"
+    return text
 
 
 def _table(summary: dict[str, dict[str, Any]]) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -23,9 +25,31 @@ class PredictionFileError(EraflowError):
     code = "prediction_file"
 
 
+@dataclass(frozen=True)
+class FileScores:
+    """What a file of predictions scores, and how it fits the data.
+
+    Attributes:
+        scores: per era and in summary.
+        rows: predictions that were scored.
+        unknown_ids: predictions of the file that were left out: their id is in no resolved era of the folder.
+        missing_rows: rows of the scored eras for which the file has no prediction.
+    """
+
+    scores: ModelScores
+    rows: int
+    unknown_ids: int
+    missing_rows: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        counts = {"rows": self.rows, "unknown_ids": self.unknown_ids, "missing_rows": self.missing_rows}
+        return {**counts, **self.scores.as_dict()}
+
+
 def score_file(
     predictions: Path, folder: Path, data: DataSettings, scratch: Path, *, confidence: float = 0.95
-) -> ModelScores:
+) -> FileScores:
     """Per-era scores of `predictions` on every era of `folder` that it covers.
 
     Args:
@@ -50,9 +74,11 @@ def score_file(
         eras=eras,
         companions=companion_files(files, contract),
     )
-    return score_predictions(
+    aligned = _aligned(given, store)
+    used = int(np.count_nonzero(np.isfinite(aligned)))
+    scores = score_predictions(
         store,
-        _aligned(given, store),
+        aligned,
         eras=store.eras,
         target=contract.target,
         horizon_days=contract.horizon_days,
@@ -61,6 +87,8 @@ def score_file(
         fnc_features=fnc_features(read_catalog(files.features_json), contract.features),
         confidence=confidence,
     )
+    known = given.filter(pl.col("prediction").is_finite()).height
+    return FileScores(scores, rows=used, unknown_ids=known - used, missing_rows=store.n_rows - used)
 
 
 def fnc_features(catalog: Catalog, features: tuple[str, ...]) -> list[str]:
@@ -83,7 +111,8 @@ def read_predictions(path: Path) -> pl.DataFrame:
     try:
         kept = frame.select(pl.col("id").cast(pl.String), pl.col(column).cast(pl.Float64).alias("prediction"))
     except pl.exceptions.PolarsError as error:
-        raise PredictionFileError(f"{path} holds a prediction that is no number: {error}", "correct it") from error
+        value = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+        raise PredictionFileError(f"{path} holds a prediction that is no number: {value}", "correct it") from error
     if kept["id"].n_unique() != kept.height:
         raise PredictionFileError(f"{path} holds an id twice", "keep one row an id")
     return kept

@@ -219,9 +219,9 @@ def _listen(port: int) -> socket.socket:
     """A socket bound to the loopback. It listens at once, so that a request sent before the server runs waits."""
     try:
         return socket.create_server((HOST, port), backlog=128)
-    except OSError as error:
+    except (OSError, OverflowError) as error:  # OverflowError: there is no such port
         raise SandboxStartError(
-            f"cannot listen on {HOST}:{port} ({error.strerror})", "choose another port, or 0 for any free one"
+            f"cannot listen on {HOST}:{port} ({getattr(error, 'strerror', None) or error})", "choose another port, or 0 for any free one"
         ) from error
 
 
