@@ -11,7 +11,20 @@ import subprocess
 import sys
 import time
 
-NAMES = ("scoring", "loading", "isolation", "overhead", "estimates", "orchestration")
+NAMES = (
+    "scoring",
+    "loading",
+    "isolation",
+    "overhead",
+    "estimates",
+    "datasets",
+    "training",
+    "orchestration",
+    "prediction",
+    "neutralisation",
+    "search",
+    "discovery",
+)
 
 
 def main(argv: list[str]) -> int:

@@ -5,35 +5,19 @@ One era's features are looked at at a time, so that a matrix larger than memory 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
-from scipy import linalg
-from threadpoolctl import threadpool_limits
 
 from eraflow.tournament.metrics import MAX_DROPPED, column, era_corr
-from eraflow.tournament.ranking import EraGroups, FloatArray, ScoreInputError, order_within_eras
+from eraflow.tournament.neutralise import Features, FeaturesOf, Neutraliser, Progress, is_left, one_blas_thread
+from eraflow.tournament.ranking import BoolArray, EraGroups, FloatArray, ScoreInputError, order_within_eras
 
-Features = npt.NDArray[Any]
-FeaturesOf = Callable[[int], Features]
-Progress = Callable[[int, int], None]
-
-# numerai_tools.scoring.neutralize: singular values below this fraction of the largest count as zero.
-RCOND = 1e-6
-# A feature whose share of its own variance is below this, given the others, is a combination of them.
-MIN_OWN_VARIANCE = 1e-8
 # Residuals nearer than this (in standard deviations) may be ties, which only the reference's own arithmetic can settle.
 NEAR_TIE = 1e-10
-# A residual this small against what was neutralised is rounding: the features explain the predictions completely.
-NOTHING_LEFT = 1e-9
-# float32 holds every integer up to here, so a Gram matrix of integer levels within it is exact.
-EXACT_FLOAT32 = 2**24
 # Columns that are turned into float64 at once.
 COLUMN_BLOCK = 512
-# An era is too small for more: threads that wait for each other on a busy machine were measured to cost ten times over.
-BLAS_THREADS = 1
 
 
 def era_fnc(predictions: npt.ArrayLike, features: Features, target: npt.ArrayLike, groups: EraGroups) -> FloatArray:
@@ -89,7 +73,7 @@ def fnc_by_era(
     goal = column(target, groups, "target")
     table, single = _table(predictions, groups)
     neutral = np.full(table.shape, np.nan)
-    with threadpool_limits(limits=BLAS_THREADS, user_api="blas"):
+    with one_blas_thread():
         for era, rows in _eras(groups, progress):
             # An era that CORR cannot score (such as an unresolved one) is spared its features.
             if rows.stop > rows.start and np.mean(~np.isnan(goal[rows])) >= 1 - MAX_DROPPED:
@@ -104,30 +88,19 @@ def max_exposure_by_era(
     """`era_max_exposure` with the features of an era given by a function of its position."""
     table, single = _table(predictions, groups)
     result = np.full((groups.n_eras, table.shape[1]), np.nan)
-    with threadpool_limits(limits=BLAS_THREADS, user_api="blas"):
+    with one_blas_thread():
         for era, rows in _eras(groups, progress):
             features = features_of(era)
-            for j in range(table.shape[1]):
-                result[era, j] = _max_exposure(table[rows, j], features)
+            result[era] = max_exposures(table[rows], features)
     return result[:, 0] if single else result
 
 
-def neutralise(scores: FloatArray, features: Features) -> FloatArray:
-    """What is left of `scores` after a least-squares fit on the features and a constant.
-
-    Args:
-        scores: float64[n] without NaN.
-        features: [n, f] without NaN.
-
-    Returns:
-        float64[n]; NaN when nothing but rounding is left. The normal equations are solved with Cholesky (several times
-        faster than a singular value decomposition); where they are not safe (dependent features, few rows, possible
-        ties) `lstsq` takes over with the reference's tolerance.
-    """
-    left = _by_cholesky(scores, features) if features.dtype == np.int8 else None
-    if left is None or _near_ties(left):
-        left = _by_lstsq(scores, features)
-    return left if np.std(left) > NOTHING_LEFT * np.std(scores) else np.full(len(left), np.nan)
+def max_exposures(predictions: FloatArray, features: Features) -> FloatArray:
+    """float64[k]: `era_max_exposure` of float64[n, k] predictions of one era; BLAS should be limited to one thread."""
+    result = np.full(predictions.shape[1], np.nan)
+    for known, columns in _by_known_rows(predictions):
+        result[columns] = _max_exposure(predictions[:, columns], known, features)
+    return result
 
 
 def _eras(groups: EraGroups, progress: Progress | None) -> Iterator[tuple[int, slice]]:
@@ -141,80 +114,85 @@ def _eras(groups: EraGroups, progress: Progress | None) -> Iterator[tuple[int, s
 def _neutralise_era(predictions: FloatArray, features: Features, out: FloatArray) -> None:
     if features.dtype.kind == "f" and np.isnan(features).any():
         raise ScoreInputError("a feature is NaN", "store missing features as 2, as the era store does")
-    for j in range(predictions.shape[1]):
-        known = ~np.isnan(predictions[:, j])
-        values, of_known = predictions[known, j], features if known.all() else features[known]
-        if len(values) < 2 or values.min() == values.max():
+    for known, columns in _by_known_rows(predictions):
+        values, of_known = predictions[known][:, columns], features if known.all() else features[known]
+        if len(values) < 2:
             continue
-        order = order_within_eras(values, EraGroups.from_sizes([len(values)]))
-        scores = np.empty(len(values))
-        scores[order.rows] = order.gaussian()
-        left = neutralise(scores, of_known)
-        out[known, j] = left / np.std(left)
+        varying = values.min(axis=0) != values.max(axis=0)
+        if not varying.any():
+            continue
+        scores = np.stack([_gaussian(column) for column in values.T[varying]], axis=1)
+        left = _neutral(scores, of_known)
+        with np.errstate(invalid="ignore"):
+            out[np.ix_(known, columns[varying])] = left / left.std(axis=0)
 
 
-def _by_cholesky(scores: FloatArray, features: npt.NDArray[np.int8]) -> FloatArray | None:
-    """The residual, or None where the normal equations are not safe."""
-    varying = (features != features[0]).any(axis=0)
-    n, f = len(features), int(varying.sum())
-    if n <= f + 1:
-        return None
-    left: FloatArray = scores - scores.mean()
-    if f == 0:
-        return left
-    levels = (features if f == features.shape[1] else features[:, varying]).astype(np.float32) - np.float32(2)
-    if n * float(np.abs(levels).max()) ** 2 >= EXACT_FLOAT32:
-        return None
-    x = levels.astype(np.float64)
-    means = x.mean(axis=0)
-    gram = (levels.T @ levels).astype(np.float64) - n * np.outer(means, means)
-    try:
-        factor = linalg.cho_factor(gram, lower=True, check_finite=False)
-    except linalg.LinAlgError:
-        return None
-    if np.min(np.diag(factor[0]) ** 2 / np.diag(gram)) < MIN_OWN_VARIANCE:
-        return None
-    for _ in range(2):  # the second pass refines the first
-        slopes = linalg.cho_solve(factor, x.T @ left - means * left.sum(), check_finite=False)
-        left = left - (x @ slopes - means @ slopes)
-    return np.asarray(left, dtype=np.float64)
+def _by_known_rows(predictions: FloatArray) -> Iterator[tuple[BoolArray, npt.NDArray[np.int64]]]:
+    """bool[n] of rows with a prediction, and the columns of float64[n, k] that have exactly these: mostly all."""
+    known = ~np.isnan(predictions)
+    left = np.arange(predictions.shape[1])
+    while left.size:
+        same = (known[:, left] == known[:, left[:1]]).all(axis=0)
+        yield known[:, left[0]], left[same]
+        left = left[~same]
 
 
-def _by_lstsq(scores: FloatArray, features: Features) -> FloatArray:
-    """The reference's own arithmetic, step by step, so that even ties that only rounding breaks come out the same."""
-    design = np.hstack((features, np.ones((len(features), 1), dtype=np.int64)))
-    slopes = np.linalg.lstsq(design, scores[:, None], rcond=RCOND)[0]
-    return np.asarray((scores[:, None] - 1.0 * design.dot(slopes))[:, 0], dtype=np.float64)
+def _gaussian(values: FloatArray) -> FloatArray:
+    order = order_within_eras(np.ascontiguousarray(values), EraGroups.from_sizes([len(values)]))
+    scores = np.empty(len(values))
+    scores[order.rows] = order.gaussian()
+    return scores
+
+
+def _neutral(scores: FloatArray, features: Features) -> FloatArray:
+    """float64[n, k]: what the features leave; NaN when that is nothing but rounding.
+
+    The ranks of the residuals are what counts, so where two may be tied the reference's own arithmetic decides.
+    """
+    neutraliser = Neutraliser(features)
+    left = neutraliser.residual(scores)
+    for j in range(left.shape[1]):
+        if _near_ties(left[:, j]):
+            left[:, j] = neutraliser.by_lstsq(scores[:, j : j + 1])[:, 0]
+        if not is_left(left[:, j], scores[:, j]):
+            left[:, j] = np.nan
+    return left
 
 
 def _near_ties(left: FloatArray) -> bool:
     return bool(np.diff(np.sort(left)).min(initial=np.inf) < NEAR_TIE * np.std(left))
 
 
-def _max_exposure(predictions: FloatArray, features: Features) -> float:
-    known = ~np.isnan(predictions)
+def _max_exposure(predictions: FloatArray, known: BoolArray, features: Features) -> FloatArray:
+    """float64[k] of float64[n, k], whose `known` rows have a prediction; the features are turned into float64 once."""
+    result = np.full(predictions.shape[1], np.nan)
     if len(known) == 0 or known.mean() < 1 - MAX_DROPPED:
-        return np.nan
+        return result
     values, of_known = predictions[known], features if known.all() else features[known]
     with np.errstate(all="ignore"):
-        centred = values - values.mean()
-        length = np.sqrt(np.sum(centred * centred))
-        if values.min() == values.max() or not np.isfinite(length) or length == 0:
-            return np.nan
+        centred = values - values.mean(axis=0)
+        length = np.sqrt(np.sum(centred * centred, axis=0))
+        usable = (values.min(axis=0) != values.max(axis=0)) & np.isfinite(length) & (length > 0)
+        if not usable.any():
+            return result
+        directions = (centred / length)[:, usable].T
         blocks = range(0, of_known.shape[1], COLUMN_BLOCK)
-        largest = max(_largest(centred / length, of_known[:, start : start + COLUMN_BLOCK]) for start in blocks)
-    return min(1.0, largest) if np.isfinite(largest) else np.nan
+        largest = np.max([_largest(directions, of_known[:, at : at + COLUMN_BLOCK]) for at in blocks], axis=0)
+    result[usable] = np.where(np.isfinite(largest), np.minimum(1.0, largest), np.nan)
+    return result
 
 
-def _largest(direction: FloatArray, features: Features) -> float:
-    """Largest |correlation|; `direction` is centred and of length one, so that sums over raw levels will do."""
+def _largest(directions: FloatArray, features: Features) -> FloatArray:
+    """Largest |correlation| of each row of float64[k, n]; directions are centred and of length one, so that sums over
+    raw levels will do."""
     x = features.astype(np.float64)
     if features.dtype.kind == "f":
         x -= x.mean(axis=0)  # integers sum exactly, other values need centring first
-    products, sums = np.stack([direction, np.ones(len(x))]) @ x
-    squares = np.einsum("ij,ij->j", x, x) - sums * sums / len(x)
+    products = np.concatenate([directions, np.ones((1, len(x)))]) @ x
+    squares = np.einsum("ij,ij->j", x, x) - products[-1] ** 2 / len(x)
     varying = (features != features[0]).any(axis=0)
-    return float(np.max(np.abs(products[varying]) / np.sqrt(squares[varying]), initial=-np.inf))
+    exposures = np.abs(products[:-1, varying]) / np.sqrt(squares[varying])
+    return np.asarray(np.max(exposures, axis=1, initial=-np.inf))
 
 
 def _table(predictions: npt.ArrayLike, groups: EraGroups) -> tuple[FloatArray, bool]:

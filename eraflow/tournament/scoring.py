@@ -15,14 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from eraflow.errors import EraflowError
-from eraflow.tournament.exposure import (
-    FeaturesOf,
-    Progress,
-    era_fnc,
-    era_max_exposure,
-    fnc_by_era,
-    max_exposure_by_era,
-)
+from eraflow.tournament.exposure import era_fnc, era_max_exposure, fnc_by_era, max_exposure_by_era
 from eraflow.tournament.metrics import (
     MAX_DROPPED,
     PreparedContribution,
@@ -34,6 +27,7 @@ from eraflow.tournament.metrics import (
     era_correlation_with,
     rank_correlation,
 )
+from eraflow.tournament.neutralise import FeaturesOf, Progress
 from eraflow.tournament.ranking import EraGroups, FloatArray, ScoreInputError
 from eraflow.tournament.statistics import MetricSummary, overlap_weeks, summarise
 
