@@ -21,6 +21,11 @@ class SelectionSettings(Section):
     false_discovery_rate: float = Field(
         0.1, gt=0, le=0.5, description="Expected share of false features among those kept."
     )
+    correction: Literal["bh", "by"] = Field(
+        "bh",
+        description="How that share is controlled. bh: Benjamini-Hochberg. by: Benjamini-Yekutieli, which holds under "
+        "any dependence between features and keeps far fewer.",
+    )
     sign_stability: float = Field(
         0.5, ge=0.5, le=1, description="Share of the eras in which the association must have the same sign."
     )
@@ -31,5 +36,14 @@ class SelectionSettings(Section):
     most: int | None = Field(
         None, ge=2, description="Keep at most so many features, the strongest. Empty: all that pass."
     )
-    least: int = Field(20, ge=2, description="Keep at least so many, the strongest, whatever the tests say.")
+    least: int = Field(
+        20, ge=2, description="Keep at least so many, the strongest, whatever the tests say; never more than `most`."
+    )
+    importance_rows: int = Field(
+        400,
+        ge=0,
+        le=100_000,
+        description="Rows of each block of judged eras on which a model's SHAP and permutation importance are "
+        "measured. 0: no importance is measured.",
+    )
     models: list[str] = Field(default_factory=list, description="Models that use the selection. Empty: all.")

@@ -1,0 +1,1 @@
+"""Which features are associated with the target, whether that holds in every stretch of time, and how it drifts."""

@@ -1,0 +1,100 @@
+"""What people look at of the selection and of the models' importances: tables and heat maps, kept over the weeks."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import polars as pl
+from prefect.artifacts import create_markdown_artifact
+
+from eraflow.discovery.drift import Drift, DriftHistoryError, history_path, remember
+from eraflow.discovery.heatmap import drift_map
+from eraflow.discovery.stage import ASSOCIATIONS, LIVE
+from eraflow.store.atomic import StorageError
+from eraflow.store.markdown import markdown_table, png_markdown
+from eraflow.store.stage import StageRecord
+from models.importance import read_importance
+from tasks.artifacts import artifact_key, shown
+from tasks.run import Run
+
+SHOWN = 30
+COLUMNS = ("feature", "outcome", "order", "mean", "statistic", "q_value", "stability", "environment_p")
+
+
+def show_selection(record: StageRecord) -> None:
+    """How many features each window has and why, and the strongest of the choice for live."""
+    outcomes = sorted({name for counts in record.metrics["outcomes"].values() for name in counts})
+    counted = [
+        [label, chosen, *(record.metrics["outcomes"][label].get(name, 0) for name in outcomes)]
+        for label, chosen in record.metrics["chosen"].items()
+    ]
+    live = pl.read_parquet(record.path / f"window-{LIVE}.parquet")
+    best = live.filter(pl.col("chosen")).sort(pl.col("statistic").abs(), descending=True).head(SHOWN)
+    rows = [list(row) for row in best.select(COLUMNS).iter_rows()]
+    text = (
+        f"{record.metrics['in_all']} of {record.metrics['features']} features are chosen in every window.\n\n"
+        f"{markdown_table(['window', 'features', *outcomes], counted)}\n\n"
+        f"The strongest of those chosen for live, on all resolved eras:\n\n{markdown_table(list(COLUMNS), rows)}"
+    )
+    shown(lambda: create_markdown_artifact(text, key="selection", description="Selected features"))
+
+
+def show_associations(run: Run, target: str, record: StageRecord) -> None:
+    """The heat map of associations over blocks of eras; the figures go into the history."""
+    frame = pl.read_parquet(record.path / ASSOCIATIONS)
+    drift = Drift(
+        tuple(frame["feature"].to_list()),
+        tuple(frame.columns[1:]),
+        frame.select(frame.columns[1:]).to_numpy().astype(np.float64),
+    )
+    show_drift(run, drift, measure="association", model="", target=target)
+
+
+def show_importance(run: Run, model: str, record: StageRecord) -> None:
+    """What matters to one model, out of fold: a table of its strongest features, and SHAP over blocks as a heat map.
+
+    Call it when the model's training stage is finished. All measures go into the history in the home folder.
+    """
+    found = read_importance(record.path)
+    if not found:
+        return
+    leading = "shap" if "shap" in found else next(iter(found))
+    means = {measure: _means(drift) for measure, drift in found.items()}
+    rows = [[name, *(means[each].get(name) for each in found)] for name in found[leading].strongest(SHOWN).features]
+    text = (
+        "Mean over the blocks of judged eras. gain and shap are shares; permutation is CORR lost, measured for the "
+        f"strongest features only.\n\n{markdown_table(['feature', *found], rows)}"
+    )
+    key = artifact_key("importance", model)
+    shown(lambda: create_markdown_artifact(text, key=key, description=f"Importance, {model}, out of fold"))
+    for measure, drift in found.items():
+        show_drift(run, drift, measure=measure, model=model, target="", show=measure == leading)
+
+
+def _means(drift: Drift) -> dict[str, float]:
+    known = np.isfinite(drift.values)
+    sums, counts = np.where(known, drift.values, 0).sum(axis=1), known.sum(axis=1)
+    return {name: sums[at] / counts[at] for at, name in enumerate(drift.features) if counts[at]}
+
+
+def show_drift(run: Run, drift: Drift, *, measure: str, model: str, target: str, show: bool = True) -> None:
+    """Add figures to the history in the home folder and show it; trouble with the history costs the week nothing."""
+    version = run.settings.data.version
+    path = history_path(run.settings.home_path, measure, model, target)
+    try:
+        history = remember(path, version, drift)
+    except (DriftHistoryError, StorageError) as error:
+        logging.getLogger(__name__).error("%s", error)
+        history = {version: drift}
+    if not show:
+        return
+    title = " ".join(part for part in (measure, "of", model or target) if part)
+    png = drift_map(history, title=f"{title}, by blocks of eras")
+    agreed = [[block, value] for block, value in zip(drift.blocks, drift.agreement(), strict=True) if value is not None]
+    text = (
+        f"{png_markdown(png, title)}\n\nRank correlation of each block with the mean of the blocks before it:\n\n"
+        f"{markdown_table(['eras', 'agreement'], agreed)}"
+    )
+    key = artifact_key("drift", measure, model or target)
+    shown(lambda: create_markdown_artifact(text, key=key, description=f"Drift: {title}"))
