@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from typing import Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from eraflow.settings.section import Section
 
@@ -19,8 +20,8 @@ class SearchSettings(Section):
     before_training: bool = Field(False, description="A weekly run searches before it trains, and uses what it finds.")
     storage: str | None = Field(
         None,
-        description="Optuna storage, as an SQLAlchemy address that several computers share. Empty: an SQLite file in "
-        "the home folder.",
+        description="Optuna storage, as an SQLAlchemy address that several computers share, its password in the "
+        "environment variable ERAFLOW_SEARCH_PASSWORD. Empty: an SQLite file in the home folder.",
     )
     folds: int = Field(3, ge=2, le=10, description="Purged folds that a trial is judged on.")
     era_stride: int = Field(1, ge=1, le=16, description="Use every n-th era in the search (1 = all).")
@@ -35,10 +36,27 @@ class SearchSettings(Section):
         "corr",
         description="What is maximised: mean CORR, or the payout mix of CORR and MMC with the round's multipliers.",
     )
+    multipliers: dict[str, float] | None = Field(
+        None, description="For the payout mix, for example corr 3 and mmc 15. Empty: those of the round."
+    )
     gap_penalty: float = Field(
-        0.1, ge=0, le=10, description="Weight of the penalty on the gap between training and held-out CORR; 0: none."
+        0.02,
+        ge=0,
+        le=10,
+        description="Weight of the penalty on the gap between training and held-out CORR; it rises while the gap "
+        "grows, and so do the lower bounds of the regularisers. 0: none of this.",
     )
     prune: bool = Field(True, description="Stop a trial early when it falls behind.")
     patience_minutes: float = Field(
         5, gt=0, description="A trial whose process gave no sign for so long is done again."
     )
+
+    @field_validator("storage")
+    @classmethod
+    def _holds_no_password(cls, value: str | None) -> str | None:
+        if value is not None and urlsplit(value).password:
+            raise ValueError(
+                "the address holds a password, which would be written into logs and files: leave it out and set "
+                "ERAFLOW_SEARCH_PASSWORD"
+            )
+        return value

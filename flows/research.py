@@ -1,0 +1,36 @@
+"""Search parameters for every booster and compare them with the defaults; nothing is submitted.
+
+eraflow search --profile sandbox           from the terminal
+"""
+
+from typing import Any
+
+from prefect import flow
+
+from eraflow.settings import RunSettings
+from eraflow.store.searchrecord import write_search_outcome
+from tasks.alert import tell_of_trouble
+from tasks.features import build_features
+from tasks.refresh import refresh
+from tasks.run import open_run
+from tasks.search import research_round, search_all
+from tasks.tournament import open_tournament
+
+DEFAULTS = RunSettings()
+
+
+@flow(
+    name="research",
+    flow_run_name="research-{settings.profile}",
+    on_failure=[tell_of_trouble],
+    on_crashed=[tell_of_trouble],
+    persist_result=False,
+)
+def research(settings: RunSettings = DEFAULTS) -> dict[str, Any]:
+    """Fetch, lay out, search; returns the run's record. What is found serves the models whose `tuned` is set."""
+    with open_run(settings, "research") as run, open_tournament(run) as tournament:
+        round_now = research_round(run, tournament)
+        data = refresh(run, tournament, round_now)
+        features = build_features(run, data)
+        search_all(run, features, round_now.multipliers)
+        return write_search_outcome(run.path)

@@ -1,0 +1,323 @@
+"""The stage that searches parameters for one model: trials, finalists, confirmation, and what is kept."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from optuna.study import Study
+
+from eraflow.errors import SettingsError
+from eraflow.machine.plan import Plan
+from eraflow.machine.progress import report
+from eraflow.settings import SearchSettings
+from eraflow.store.atomic import storage_errors, write_json
+from eraflow.store.digest import value_sha256
+from eraflow.store.erastore import EraStore
+from models.search.best import Confirmation, Confirmed, Finalist, common_value, finalists, judged, keep, read_best
+from models.search.folds import SearchEras
+from models.search.objective import CORR_ALONE, Pressure, payout_mix, pressure
+from models.search.sampling import importances
+from models.search.scored import Sides
+from models.search.space import VERSION, Space, space_for
+from models.search.storage import shown
+from models.search.study import Done, Search, history, opened, run_trials
+from models.search.trial import Bench, Learnt
+
+REPORT = "search.json"
+SCRATCH = "scratch"
+
+
+class NoContributionError(SettingsError):
+    """The payout mix needs a meta model or a benchmark on the eras of the search, and neither covers them."""
+
+    code = "no_contribution"
+
+
+def search_model(
+    *,
+    out: str,
+    store: str,
+    home: str,
+    kind: str,
+    name: str,
+    params: Mapping[str, Any],
+    key: str,
+    eras: Mapping[str, Any],
+    learn: Mapping[str, Any],
+    target: str,
+    horizon_days: int,
+    contribution: Sequence[str],
+    multipliers: Mapping[str, float] | None,
+    search: Mapping[str, Any],
+    seed: int,
+    plan: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Search, confirm, keep; write `search.json` with everything that people are shown.
+
+    Args:
+        out: folder of the stage.
+        store: folder of the era store.
+        home: the home folder; the storage is there unless the settings name one, and what is kept always.
+        kind, name, params: of the member; what `params` states is not searched.
+        key: see `models.search.best.search_key`.
+        eras: a `SearchEras` as a dictionary.
+        learn: target, and benchmark where its residual is learnt.
+        target, horizon_days: what is scored.
+        contribution: columns against which contribution may be measured, the preferred one first.
+        multipliers: of the round, by the names of the paid scores; only for the payout mix.
+        search: SearchSettings as a dictionary.
+        seed: everything random starts here.
+        plan: a Plan as a dictionary.
+
+    Returns:
+        Figures for tables: trials, given_up, best value, kept, means and difference on the confirmation eras.
+
+    Raises:
+        NotSearchedError, NoContributionError, SearchStorageError, ModelSettingsError.
+    """
+    era_store, settings, cut = EraStore.open(store), SearchSettings(**search), SearchEras.from_dict(eras)
+    learnt = Learnt(learn["target"], learn.get("benchmark"))
+    sides = scoring_sides(era_store, cut, target, settings, contribution, multipliers)
+    rows = int(sum(np.diff(era_store.offsets(cut.folds[-1].train))))
+    space = space_for(kind, params, rows=rows, features=len(era_store.features))
+    work = _Work(name, era_store, cut, learnt, sides, space, settings, seed, Plan(**plan), Path(out) / SCRATCH)
+    job = _search_of(work, f"{kind}-{key}", Path(home))
+    print(f"{name}: study {job.name} in {shown(job.storage, job.home)}", flush=True)  # noqa: T201 - the stage's log
+    found = _found(work, job, read_best(job.home, kind, key))
+    result = judged(found.confirmed, cut.confirmation, horizon_days)
+    winner = found.confirmed[result["winner"]].finalist
+    record = {
+        "kind": kind,
+        "key": key,
+        "study": job.name,
+        "about": {"target": learnt.target, "benchmark": learnt.benchmark, "scored": target, "params": dict(params)},
+        "kept": result["kept"],
+        "params": {} if result["winner"] == 0 else _kept_params(space, winner.params, winner.trees),
+        "trials": len(found.done),
+        "eras": result["eras"],
+        "confirmation": result["table"],
+    }
+    keep(job.home, record)
+    write_json(Path(out) / REPORT, {**record, **_told(work, found), "winner": result["winner"]})
+    return _metrics(found, result)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What the parts of the stage share."""
+
+    name: str
+    store: EraStore
+    cut: SearchEras
+    learnt: Learnt
+    sides: Sides
+    space: Space
+    settings: SearchSettings
+    seed: int
+    plan: Plan
+    scratch: Path
+
+    @property
+    def steps(self) -> int:
+        """Of the progress: trials, finalists and the defaults."""
+        return self.settings.trials + self.settings.finalists + 1
+
+
+@dataclass(frozen=True)
+class _Found:
+    """All trials, the pressure after them, the confirmed, and how much each parameter decides."""
+
+    done: Sequence[Done]
+    now: Pressure
+    confirmed: Sequence[Confirmed]
+    shares: Mapping[str, float]
+    values: Mapping[int, float]
+
+
+def _search_of(work: _Work, family: str, home: Path) -> Search:
+    settings = work.settings
+    what = described(work.store, work.space, work.cut, work.learnt, work.sides, settings, work.seed)
+    return Search(
+        name=f"{family}-{value_sha256(what)[:16]}",
+        family=family,
+        trials=settings.trials,
+        seed=work.seed,
+        gap_penalty=settings.gap_penalty,
+        prune=settings.prune,
+        patience_seconds=settings.patience_minutes * 60,
+        storage=settings.storage,
+        home=home,
+    )
+
+
+def _found(work: _Work, job: Search, earlier: Mapping[str, Any] | None) -> _Found:
+    """Do the trials that are left, then confirm the best."""
+    begin_with = [earlier["params"]] if earlier is not None and earlier["params"] else []
+    _fresh(work.scratch)
+    with opened(job, work.space, begin_with) as study:
+        done = _trials(work, job, study)
+        now = pressure(history(study), job.gap_penalty, seed=work.seed, position=job.trials)
+        confirmed = _confirmed(work, study, finalists(done, work.space, work.settings.finalists, now.penalty))
+        values = {one.number: common_value(one, now.penalty) for one in done if one.scores is not None}
+        shares = importances(study, values)
+    shutil.rmtree(work.scratch, ignore_errors=True)
+    report(work.steps, work.steps, f"{work.name}: done")
+    return _Found(done, now, confirmed, shares, values)
+
+
+def _trials(work: _Work, job: Search, study: Study) -> list[Done]:
+    bench = Bench(
+        work.store, work.cut.folds, work.learnt, work.sides, work.space,
+        seed=work.seed, plan=work.plan, scratch=work.scratch,
+    )  # fmt: skip
+    try:
+        return run_trials(study, job, bench, log=_say(work.name), progress=_progress(work.name, work.steps))
+    finally:
+        bench.close()
+
+
+def _confirmed(work: _Work, study: Study, chosen: Sequence[Finalist]) -> list[Confirmed]:
+    court = Confirmation(
+        work.store, work.cut.confirmation, work.learnt, work.sides, work.space,
+        seed=work.seed, plan=work.plan, scratch=work.scratch,
+    )  # fmt: skip
+    return [
+        court.of(study, one, _part(work.name, work.settings.trials + number, work.steps, one.label))
+        for number, one in enumerate(chosen)
+    ]
+
+
+def _told(work: _Work, found: _Found) -> dict[str, Any]:
+    """What of the report is for people alone."""
+    return {
+        "name": work.name,
+        "objective": {"name": work.settings.objective, "against": work.sides.other, "penalty": found.now.penalty},
+        "pressure": found.now.level,
+        "importance": dict(found.shares),
+        "space": work.space.table(),
+        "course": [_line(one, found.now.penalty) for one in found.done],
+    }
+
+
+def scoring_sides(
+    store: EraStore,
+    cut: SearchEras,
+    target: str,
+    settings: SearchSettings,
+    contribution: Sequence[str],
+    multipliers: Mapping[str, float] | None,
+) -> Sides:
+    """What a trial's score is made of.
+
+    The meta model begins late in Numerai's history, after the eras of a search; then contribution is measured against
+    the benchmark, which is BMC, and the report says so.
+
+    Raises:
+        NoContributionError: the payout mix is wanted and no column covers every fold and the confirmation.
+    """
+    if settings.objective == "corr":
+        return Sides(target, None, CORR_ALONE)
+    mix = payout_mix(settings.multipliers or multipliers or {})
+    spans = [window.test for window in (*cut.folds, cut.confirmation)]
+    for name in contribution:
+        covered = set(store.coverage(name)) if name in store.columns else set()
+        if all(covered & set(span) for span in spans):
+            return Sides(target, name, mix)
+    raise NoContributionError(
+        f"search.objective is payout, but none of {', '.join(contribution) or 'no column'} is known in every fold and "
+        f"in the confirmation eras {cut.confirmation.test[0]} to {cut.confirmation.test[-1]}",
+        "set search.objective=corr, or begin judging later (windows.first_test_fraction)",
+    )
+
+
+def described(
+    store: EraStore, space: Space, cut: SearchEras, learnt: Learnt, sides: Sides, settings: SearchSettings, seed: int
+) -> dict[str, Any]:
+    """All that decides what a trial's value means. Equal on computers with the same data, wherever that lies."""
+    seen = sorted({era for window in (*cut.folds, cut.confirmation) for era in (*window.train, *window.test)})
+    firsts = store.offsets()[[store.eras.index(era) for era in seen]]
+    matrix = store.matrix()
+    return {
+        "version": VERSION,
+        "kind": space.kind,
+        "params": dict(space.given),
+        "eras": cut.as_dict(),
+        "features": value_sha256(list(store.features)),
+        "values": value_sha256([matrix[int(row)].tolist() for row in firsts]),
+        "targets": value_sha256(
+            [np.nan_to_num(store.column(name, seen), nan=-1.0).tolist() for name in {learnt.target: 0, sides.target: 0}]
+        ),
+        "learn": [learnt.target, learnt.benchmark],
+        "score": [sides.target, sides.other, sides.mix.corr, sides.mix.contribution],
+        "gap_penalty": settings.gap_penalty,
+        "prune": settings.prune,
+        "seed": seed,
+    }
+
+
+def _kept_params(space: Space, searched: Mapping[str, float], trees: int | None) -> dict[str, Any]:
+    stated = space.params(searched, trees)
+    return {name: value for name, value in stated.items() if name not in space.given}
+
+
+def _line(one: Done, penalty: float) -> dict[str, Any]:
+    """A trial as the table and MLflow show it."""
+    scores = one.scores
+    look = None if scores is None else scores.chosen(penalty)
+    return {
+        "trial": one.position + 1,
+        "state": one.state,
+        "origin": one.origin,
+        "params": dict(one.params),
+        "value": None if scores is None else scores.value(penalty),
+        "score": None if scores is None or look is None else scores.score[look],
+        "corr": None if scores is None or look is None else scores.held_out[look],
+        "training_corr": None if scores is None or look is None else scores.training[look],
+        "trees": None if scores is None or look is None else scores.looks[look],
+        "pressure": one.pressure.level,
+        "penalty": one.pressure.penalty,
+        "floor": one.pressure.floor,
+        "reported": {str(step): value for step, value in sorted(one.reported.items())},
+        "note": one.note,
+    }
+
+
+def _metrics(found: _Found, result: Mapping[str, Any]) -> dict[str, Any]:
+    done, table = found.done, result["table"]
+    nobody: dict[str, Any] = {"against_defaults": {}}
+    compared = max(table[1:], key=lambda row: row["mean"] or -np.inf, default=nobody)
+    return {
+        "trials": len(done),
+        "trial_seconds": [one.seconds for one in done],
+        "given_up": sum(one.state == "pruned" for one in done),
+        "best_value": max(found.values.values(), default=None),
+        "kept": result["kept"],
+        "confirmed_eras": result["eras"]["count"],
+        "confirmed": table[result["winner"]]["mean"],
+        "confirmed_defaults": table[0]["mean"],
+        "difference": compared["against_defaults"].get("difference"),
+        "verdict": compared["against_defaults"].get("verdict"),
+    }
+
+
+def _fresh(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    with storage_errors(folder):
+        folder.mkdir(parents=True)
+
+
+def _say(name: str) -> Callable[[str], None]:
+    return lambda line: print(f"{name}: {line}", flush=True)  # noqa: T201 - a stage's output is its log
+
+
+def _progress(name: str, steps: int) -> Callable[[float, str], None]:
+    return lambda done, label: report(round(done, 2), steps, f"{name} {label}")
+
+
+def _part(name: str, before: int, steps: int, label: str) -> Callable[[float], None]:
+    return lambda part: report(round(before + min(part, 0.99), 2), steps, f"{name}: confirming {label}")

@@ -1,0 +1,190 @@
+"""Search parameters for the boosters of a run, on eras before the first judged one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from prefect import get_run_logger, task
+
+from eraflow.attempt import Work
+from eraflow.errors import SettingsError
+from eraflow.machine.estimate import Need
+from eraflow.settings import ModelSettings
+from eraflow.store.searchrecord import REPORT, SEARCH
+from eraflow.store.stage import StageRecord
+from eraflow.store.weekrecord import note_lost
+from eraflow.tournament.client import Round, Tournament
+from eraflow.tournament.coverage import META_MODEL
+from models.search.best import search_key
+from models.search.folds import SearchEras, search_eras
+from models.search.space import RANGES
+from tasks.alert import tell
+from tasks.features import Features, target_of
+from tasks.round import wait_for_round
+from tasks.run import Run
+from tasks.searchpage import in_words, show_search, track_search
+from tasks.stage import STAGE_TASK, run_stage
+from tasks.tournament import source_key
+
+# Where the trials lie, how patiently they are watched and who is searched for changes nothing that a search finds.
+NOT_OF_THE_RESULT = {"storage", "patience_minutes", "models", "before_training"}
+
+
+def key_of(run: Run, model: ModelSettings) -> str:
+    """The key under which the result for a member is kept and found: see `models.search.best.tuned_params`."""
+    data = run.settings.data
+    return search_key(
+        version=data.version,
+        target=model.target or data.target,
+        feature_set=data.feature_set,
+        learn=model.learn,
+        source=source_key(run.settings),
+    )
+
+
+def search_all(run: Run, features: Features, multipliers: Mapping[str, float] | None = None) -> list[StageRecord]:
+    """Search for every booster of the settings, or for those that `search.models` names.
+
+    A search that fails for good costs itself, not the others.
+
+    Args:
+        run: the settings and the folder.
+        features: the era store and the windows.
+        multipliers: of the round, for the payout mix.
+
+    Raises:
+        SettingsError: a setting is wrong, or `search.models` names a model that there is not.
+        EraflowError: the first failure, when every search failed.
+    """
+    found: list[StageRecord] = []
+    lost: dict[str, BaseException] = {}
+    for model in searched_models(run):
+        state = search(run, features, model, multipliers, return_state=True)
+        if state.is_completed():
+            found.append(state.result())
+            continue
+        error: Any = state.result(raise_on_failure=False)
+        if isinstance(error, SettingsError) or not isinstance(error, Exception):
+            state.result()
+        lost[model.name] = error
+        get_run_logger().error("the search for %s is lost: %s", model.name, error)
+        tell(run, f"Eraflow: the search for {model.name} is lost", f"{error}\nrun folder {run.path}")
+    note_lost(run.path, lost)
+    if not found and lost:
+        raise next(iter(lost.values()))
+    return found
+
+
+def searched_models(run: Run) -> list[ModelSettings]:
+    """The members that are searched for.
+
+    Raises:
+        SettingsError: `search.models` names something else, or there is no booster.
+    """
+    boosters = {model.name: model for model in run.settings.models if model.kind in RANGES}
+    names = run.settings.search.models or list(boosters)
+    unknown = [name for name in names if name not in boosters]
+    if unknown or not names:
+        raise SettingsError(
+            f"search.models names {', '.join(unknown)}" if unknown else "there is no booster to search for",
+            f"choose from {', '.join(boosters) or 'lightgbm, xgboost, catboost, and add it to models'}",
+        )
+    return [boosters[name] for name in dict.fromkeys(names)]
+
+
+@task(name="search", task_run_name="search-{model.name}", **STAGE_TASK)
+def search(
+    run: Run, features: Features, model: ModelSettings, multipliers: Mapping[str, float] | None = None
+) -> StageRecord:
+    """All trials of one member, the confirmation, the page and the MLflow runs."""
+    contract, settings = features.contract, run.settings
+    cut = eras_for(run, features, model)
+    decided = {
+        "kind": model.kind,
+        "name": model.name,
+        "params": dict(model.params),
+        "key": key_of(run, model),
+        "eras": cut.as_dict(),
+        "learn": {
+            "target": target_of(contract, model),
+            "benchmark": contract.benchmark if model.learn == "residual" else None,
+        },
+        "target": contract.target,
+        "horizon_days": contract.horizon_days,
+        "contribution": _contribution(features),
+        "multipliers": None if multipliers is None else dict(multipliers),
+        "seed": settings.seed,
+    }
+    work = Work(
+        name=f"{SEARCH}{model.name}",
+        target="models.search.stage:search_model",
+        settings={**decided, "search": settings.search.model_dump(mode="json", exclude=NOT_OF_THE_RESULT)},
+        inputs={"features": features.record.signature},
+        arguments={
+            **decided,
+            "search": settings.search.model_dump(mode="json"),
+            "store": str(features.store),
+            "home": str(settings.home_path),
+        },
+        need=search_need(features, model, cut),
+    )
+    record = run_stage(run, work)
+    report = json.loads((record.path / REPORT).read_text(encoding="utf-8"))
+    get_run_logger().info("search for %s: %s", model.name, in_words(report))
+    show_search(report)
+    track_search(run, record, report)
+    return record
+
+
+def eras_for(run: Run, features: Features, model: ModelSettings) -> SearchEras:
+    """What the search for a member may see.
+
+    Raises:
+        TooFewErasToSearchError: there is too little before the first judged era.
+    """
+    contract = features.contract
+    target = target_of(contract, model)
+    known: Sequence[str] = contract.eras_of(target)
+    if model.learn == "residual":
+        covered = set(contract.benchmark_eras)
+        known = [era for era in known if era in covered]
+    return search_eras(
+        contract.resolved_eras,
+        known,
+        features.windows[0].test[0],
+        horizons=(contract.horizon_days, contract.horizon_of(target)),
+        search=run.settings.search,
+        windows=run.settings.windows,
+        stride=features.stride,
+    )
+
+
+def search_need(features: Features, model: ModelSettings, cut: SearchEras) -> Need:
+    """The bins of all folds at once, or the fit of a finalist, whichever is larger."""
+    stored = features.record.metrics
+    per_era = stored["rows"] / max(stored["eras"], 1)
+    folds = sum(len(fold.train) for fold in cut.folds)
+    eras = max(folds, len(cut.confirmation.train))
+    judged = max(sum(len(fold.test) for fold in cut.folds), len(cut.confirmation.test))
+    return Need(
+        model.kind,
+        rows=round(per_era * eras),
+        columns=int(stored["features"]),
+        eras=eras,
+        judged=round(per_era * judged),
+        trees=2_000,
+    )
+
+
+def research_round(run: Run, tournament: Tournament) -> Round:
+    """The current round, open or not: nothing is submitted. Between two rounds it waits for the next one."""
+    return tournament.current_round() or wait_for_round(run, tournament)
+
+
+def _contribution(features: Features) -> list[str]:
+    """Columns against which contribution may be measured: the meta model is what pays, the benchmark stands in."""
+    contract = features.contract
+    known = [META_MODEL] if contract.meta_model_eras else []
+    return [*known, *([contract.benchmark] if contract.benchmark else [])]

@@ -1,0 +1,61 @@
+"""A search through the real flow, children and sandbox; and its verb on the command line."""
+
+import json
+from pathlib import Path
+
+import pytest
+from prefect.client.orchestration import get_client
+
+from eraflow.errors import SettingsError
+from eraflow.settings import RunSettings
+from eraflow.store.unfinished import is_unfinished
+from flows.cli import parser
+from flows.research import research
+from flows.search_verb import with_options
+from models.search.best import tuned_params
+from tasks.run import Run
+from tasks.search import key_of, searched_models
+from tests.weeks import tiny
+
+BOOSTER = {"kind": "lightgbm", "params": {"n_estimators": 16, "learning_rate": 0.1}}
+
+
+@pytest.mark.server
+@pytest.mark.usefixtures("prefect_server")
+def test_the_flow_searches_keeps_what_it_finds_and_submits_nothing(tmp_path):
+    settings = tiny(
+        tmp_path, run_dir=str(tmp_path / "run"), models=[BOOSTER], search={"trials": 3, "folds": 2, "finalists": 1}
+    )
+    record = research(settings)
+    assert record["outcome"] == "searched"
+    assert record["search"]["lightgbm"]["trials"] == 3
+    assert json.loads((tmp_path / "run" / "record.json").read_text()) == record
+    assert not (tmp_path / "run" / "submission").exists()
+    assert not is_unfinished(tmp_path / "run")
+    kept = tuned_params(tmp_path, "lightgbm", key_of(Run(settings, Path("unused")), settings.models[0]))
+    assert kept == record["search"]["lightgbm"]["params"]
+    judged = json.loads((tmp_path / "run" / "search-lightgbm" / "spec.json").read_text())["kwargs"]["eras"]
+    assert max(map(int, judged["confirmation"]["test"])) < 57 - 8  # of 140 eras the backtest judges from the 57th on
+    again = research(settings)
+    assert again["stages"]["search-lightgbm"] == record["stages"]["search-lightgbm"]  # skipped: it was finished
+    with get_client(sync_client=True) as client:
+        keys = {artifact.key for artifact in client.read_artifacts()}
+    assert "search-lightgbm" in keys
+
+
+def test_who_is_searched_for(tmp_path):
+    models = [BOOSTER, {"kind": "xgboost"}, {"kind": "mlp"}]
+    names = [model.name for model in searched_models(Run(tiny(tmp_path, models=models), tmp_path))]
+    assert names == ["lightgbm", "xgboost"]
+    one = tiny(tmp_path, models=models, search={"models": ["xgboost"]})
+    assert [model.name for model in searched_models(Run(one, tmp_path))] == ["xgboost"]
+    with pytest.raises(SettingsError, match="mlp"):
+        searched_models(Run(tiny(tmp_path, models=models, search={"models": ["mlp"]}), tmp_path))
+    with pytest.raises(SettingsError, match="no booster"):
+        searched_models(Run(tiny(tmp_path, models=[{"kind": "mlp"}]), tmp_path))
+
+
+def test_the_options_of_the_verb_are_settings():
+    arguments = parser().parse_args(["search", "--trials", "5", "--model", "xgboost", "--model", "catboost"])
+    assert with_options(arguments).set == ["search.trials=5", 'search.models=["xgboost", "catboost"]']
+    assert RunSettings().search.trials == 60

@@ -1,0 +1,136 @@
+"""One trial: its short cuts give the scores of plain fits, judged by numerai-tools."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from numerai_tools.scoring import correlation_contribution, numerai_corr
+
+from eraflow.store.erastore import EraStore
+from models.protocol import make_model
+from models.search.objective import CORR_ALONE, PayoutMix
+from models.search.scored import ScoredEras, Sides, probe_eras
+from models.search.space import space_for
+from models.search.trial import PROBE_SHARE, Bench, GivenUpError, Learnt, TrialScores
+from models.trainer import training_view
+from tests.models.planted import PLAN, TARGET
+from tests.models.search.searches import eras_of
+
+SIDES = Sides(TARGET, None, CORR_ALONE)
+
+
+def bench_of(home, labels, kind="lightgbm", given=None, **plan):
+    store = EraStore.open(home / "store")
+    space = space_for(kind, given or {"n_estimators": 16}, rows=1_000, features=8)
+    folds = eras_of(labels).folds
+    return Bench(store, folds, Learnt(TARGET), SIDES, space, seed=3, plan=replace(PLAN, **plan), scratch=home)
+
+
+def never(step, value):
+    return False
+
+
+def quietly(part):
+    return None
+
+
+def plain_corr(store, predictions, eras):
+    """numerai-tools through groupby, as a notebook does it."""
+    frame = pd.DataFrame({"p": predictions, "t": store.column(TARGET, eras)})
+    by_era = frame.groupby(np.repeat(np.arange(len(eras)), np.diff(store.offsets(eras))))
+    return float(np.mean([numerai_corr(group[["p"]], group["t"])["p"] for _, group in by_era]))
+
+
+@pytest.mark.parametrize("kind", ["lightgbm", "xgboost", "catboost"])
+def test_every_look_shows_what_a_plain_fit_of_so_many_trees_scores(home, labels, kind):
+    bench = bench_of(home, labels, kind, {"n_estimators": 16, "learning_rate": 0.1})
+    scores = bench.run(bench.space.params({}), never, quietly)
+    store = EraStore.open(home / "store")
+    for look in (2, 7):
+        held_out, training = [], []
+        for fold in eras_of(labels).folds:
+            model = make_model(kind, {"n_estimators": scores.looks[look], "learning_rate": 0.1})
+            x, y = training_view(store, TARGET, fold.train)
+            model.fit(x, y, plan=PLAN, seed=3)
+            probe = probe_eras(fold.train, max(2, round(PROBE_SHARE * len(fold.test))))
+            held_out.append(plain_corr(store, model.predict(store.matrix(fold.test)), fold.test))
+            training.append(plain_corr(store, model.predict(store.matrix(probe)), probe))
+        assert scores.looks[look] == 2 * (look + 1)
+        # The sums of trees are rounded otherwise than whole predictions: ties may be broken, no more.
+        assert scores.score[look] == pytest.approx(np.mean(held_out), abs=2e-3 if kind == "xgboost" else 1e-6)
+        assert scores.training[look] == pytest.approx(np.mean(training), abs=2e-3 if kind == "xgboost" else 1e-6)
+
+
+def test_a_second_trial_on_the_shared_rows_is_as_one_on_fresh_ones(home, labels):
+    shared = bench_of(home, labels)
+    other = shared.space.params({"max_depth": 3, "lambda_l2": 50.0})
+    first = shared.run(shared.space.params({}), never, quietly)
+    second = shared.run(other, never, quietly)
+    assert second == bench_of(home, labels).run(other, never, quietly)
+    assert second == bench_of(home, labels, low_memory=True).run(other, never, quietly)
+    assert second != first
+    assert TrialScores.from_dict(second.as_dict()) == second
+
+
+def test_a_plan_that_changes_what_is_learnt_is_no_plan_for_a_trial(home, labels):
+    usual, hurried = bench_of(home, labels), bench_of(home, labels, work_factor=0.5, rate_factor=0.3)
+    params = usual.space.params({})
+    assert hurried.run(params, never, quietly) == usual.run(params, never, quietly)
+
+
+def test_a_trial_is_asked_at_half_and_at_the_end_of_each_fold_and_stops_when_told(home, labels):
+    bench, asked, parts = bench_of(home, labels), [], []
+    bench.run(bench.space.params({}), lambda step, value: bool(asked.append(step)), parts.append)
+    assert asked == [0, 1, 2, 3]
+    assert parts == sorted(parts)
+    assert parts[-1] == 1.0
+    with pytest.raises(GivenUpError, match="behind after 4 of 8 looks at fold 2"):
+        bench.run(bench.space.params({}), lambda step, value: step == 2, quietly)
+    bench.run(bench.space.params({}), never, quietly)  # the next trial is not disturbed
+
+
+def test_parameters_under_which_nothing_is_learnt_are_a_bad_trial_not_a_failure(home, labels):
+    bench = bench_of(home, labels)
+    scores = bench.run(bench.space.params({"min_data_in_leaf": 100_000}), never, quietly)
+    assert set(scores.score) == {0.0}
+
+
+def test_the_best_number_of_trees_is_read_off_only_where_it_is_free(home, labels):
+    scores = TrialScores((10, 20, 30), (0.01, 0.03, 0.02), (0.01, 0.03, 0.02), (0.05, 0.2, 0.4), ((),), trees_free=True)
+    assert scores.chosen(0.0) == 1
+    assert scores.value(0.0) == 0.03
+    assert scores.chosen(1.0) == 0  # the gap at 20 trees is too dear
+    stated = replace(scores, trees_free=False)
+    assert stated.chosen(1.0) == 2
+    assert stated.value(0.1) == pytest.approx(0.02 - 0.1 * 0.38)
+
+
+def test_the_payout_mix_is_that_of_numerai_tools(home, labels):
+    store = EraStore.open(home / "store")
+    rng = np.random.default_rng(0)
+    eras = labels[20:25]
+    other, predictions = (rng.normal(size=int(store.offsets(eras)[-1])) for _ in range(2))
+
+    class WithMeta:
+        def column(self, name, eras=None):
+            return other if name == "meta" else store.column(name, eras)
+
+        def __getattr__(self, name):
+            return getattr(store, name)
+
+    score, corr = ScoredEras(WithMeta(), eras, Sides(TARGET, "meta", PayoutMix(1.0, 5.0))).scores(predictions)
+    frame = pd.DataFrame({"p": predictions, "m": other, "t": store.column(TARGET, eras)})
+    by_era = frame.groupby(np.repeat(np.arange(5), np.diff(store.offsets(eras))))
+    mmc = np.mean([correlation_contribution(one[["p"]], one["m"], one["t"])["p"] for _, one in by_era])
+    assert corr == pytest.approx(plain_corr(store, predictions, eras), abs=1e-9)
+    assert score == pytest.approx(corr + 5 * mmc, abs=1e-9)
+
+
+@pytest.mark.parametrize(("count", "most", "picked"), [(5, 9, 5), (9, 3, 3), (2, 2, 2)])
+def test_training_eras_for_the_gap_are_spread_evenly(count, most, picked):
+    eras = tuple(f"{number:04d}" for number in range(count))
+    probe = probe_eras(eras, most)
+    assert len(probe) == picked
+    assert probe[0] == eras[0]
+    assert probe[-1] == eras[-1]
