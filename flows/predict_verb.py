@@ -1,72 +1,178 @@
-"""`eraflow predict`: a submission CSV from a trained ensemble. Nothing is sent."""
+"""`eraflow predict`: predictions of a file by a trained ensemble or model. Nothing is sent.
+
+The work is done in a process of its own, whose memory can be kept small before any library is loaded; this one loads
+next to nothing.
+"""
 
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
+import time
 from pathlib import Path
-
-import polars as pl
+from typing import Any
 
 from eraflow.errors import SettingsError
-from eraflow.machine.plan import Plan
-from eraflow.settings import MachineSettings, RunSettings
-from eraflow.store.digest import file_sha256
-from eraflow.store.registry import champion_info, load_champion
-from eraflow.store.stage import require
-from eraflow.store.tracking import Tracker
-from eraflow.tournament.submission import write_submission
+from eraflow.machine.isolate import Outcome, run_isolated
+from eraflow.machine.progress import Progress, readable_seconds
 from flows.cli import print_record
-from models.predict import predict_live
+
+LITTLE_MB = 2_048
+"""With less memory free than this, it is spared at some cost of time."""
+LITTLE = {
+    "POLARS_MAX_THREADS": "1",  # each thread of a reader has buffers of its own
+    "OPENBLAS_NUM_THREADS": "1",
+    "MALLOC_ARENA_MAX": "1",
+    "MALLOC_MMAP_THRESHOLD_": "1048576",  # larger blocks go back to the system at once
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
+}
+"""Environment of a process that is to stay small; it counts only before the libraries are loaded."""
 
 
 def predict(arguments: argparse.Namespace) -> int:
-    """Predict every row of the file and write the CSV."""
-    live = _live(arguments)
+    """Predict every row of the file and write the output."""
+    data, out, began = _data(arguments), Path(arguments.out), time.monotonic()
     with tempfile.TemporaryDirectory(prefix="eraflow-predict-") as scratch:
-        ensemble, source = _ensemble(arguments, Path(scratch))
-        predict_live(out=scratch, ensemble=str(ensemble), live=str(live), plan=_plan().as_dict())
-        frame = pl.read_parquet(Path(scratch) / "predictions.parquet")
-    path = write_submission(frame["id"].to_list(), frame["prediction"].to_numpy(), Path(arguments.out))
+        folder, source = _predictor(arguments, Path(scratch))
+        outcome = _run(arguments, folder, data, out, Path(scratch))
+    record = _record(outcome, out, source, time.monotonic() - began)
     if arguments.json:
-        print_record({"file": str(path), "rows": frame.height, "sha256": file_sha256(path), "ensemble": source})
+        print_record(record)
     else:
-        print(f"{frame.height} predictions in {path}, by {source}")
+        print(_words(record))
     return 0
 
 
-def _live(arguments: argparse.Namespace) -> Path:
+def _run(arguments: argparse.Namespace, folder: Path, data: Path, out: Path, scratch: Path) -> Outcome:
+    from eraflow.machine.resources import first_plan, probe
+    from eraflow.settings import MachineSettings
+
+    resources = probe(Path.cwd())
+    plan = first_plan(resources, MachineSettings())
+    little = arguments.little_memory or resources.ram_available_mb < LITTLE_MB
+    work = {
+        "ensemble": str(folder),
+        "data": str(data),
+        "out": str(out),
+        "plan": plan.as_dict(),
+        "features": arguments.features,
+        "prefetch": "off" if little else arguments.prefetch,
+    }
+    shown = _Shown()
+    try:
+        return run_isolated(
+            "models.predict:predict_file",
+            work,
+            memory_mb=None,
+            timeout_s=None,
+            log=lambda line: print(line, file=sys.stderr),
+            folder=scratch / "work",
+            on_progress=shown.show,
+            env=LITTLE if little else {},
+            threads=plan.threads,
+        )
+    finally:
+        shown.end()
+
+
+class _Shown:
+    """The progress on stderr: one line that is written over on a terminal, else a line every ten seconds."""
+
+    def __init__(self) -> None:
+        self._terminal = sys.stderr.isatty()
+        self._next = time.monotonic() + (0.0 if self._terminal else 10.0)
+        self._width = 0
+
+    def show(self, progress: Progress) -> None:
+        if time.monotonic() < self._next:
+            return
+        left = "" if progress.seconds_left is None else f", about {readable_seconds(progress.seconds_left)} left"
+        text = f"{progress.fraction:.0%} {progress.label}{left}"
+        if self._terminal:
+            sys.stderr.write(f"\r{text:<{self._width}}")
+            self._width = len(text)
+        else:
+            sys.stderr.write(f"{text}\n")
+            self._next = time.monotonic() + 10.0
+        sys.stderr.flush()
+
+    def end(self) -> None:
+        if self._width:
+            sys.stderr.write("\n")
+
+
+def _record(outcome: Outcome, out: Path, source: str, seconds: float) -> dict[str, Any]:
+    from eraflow.store.digest import file_sha256
+
+    return {
+        "file": str(out),
+        "rows": outcome.value["rows"],
+        "eras": outcome.value["eras"],
+        "sha256": file_sha256(out),
+        "ensemble": source,
+        "seconds": round(seconds, 3),
+        "peak_mb": round(outcome.peak_rss_mb, 1),
+        "resumed_from": outcome.value["resumed_from"],
+    }
+
+
+def _words(record: dict[str, Any]) -> str:
+    there = record["resumed_from"]
+    resumed = "" if there is None else f"; went on after {there} rows of an earlier attempt"
+    return (
+        f"{record['rows']} predictions of {record['eras']} eras in {record['file']}, by {record['ensemble']} "
+        f"({readable_seconds(record['seconds'])}, {record['peak_mb']:.0f} MiB{resumed})"
+    )
+
+
+def _data(arguments: argparse.Namespace) -> Path:
     if bool(arguments.live) == bool(arguments.data):
         raise SettingsError("predict needs one file", "name LIVE.parquet, or a folder with --data")
     return Path(arguments.live) if arguments.live else Path(arguments.data) / "live.parquet"
 
 
-def _plan() -> Plan:
-    from eraflow.machine.resources import first_plan, probe
-
-    return first_plan(probe(Path.cwd()), MachineSettings())
-
-
-def _ensemble(arguments: argparse.Namespace, scratch: Path) -> tuple[Path, str]:
-    """The ensemble that is named, else the champion: Numerai's, or where there is none yet the sandbox's; and its name.
-
-    The name is a lasting one: the folder, or the champion's name and version, not the scratch copy that is read.
-    """
+def _predictor(arguments: argparse.Namespace, scratch: Path) -> tuple[Path, str]:
+    """The ensemble or model that is named, else the champion; and its lasting name, not that of a scratch copy."""
     for name, given in (("--ensemble", arguments.ensemble), ("--run-dir", arguments.run_dir)):
         if given and not Path(given).is_dir():
             raise SettingsError(f"{name}: there is no folder {given}", "name the folder of a run or of an ensemble")
     if arguments.ensemble:
         return Path(arguments.ensemble), str(arguments.ensemble)
     if arguments.run_dir:
+        from eraflow.store.stage import require
+
         folder = require(Path(arguments.run_dir) / "blend").path / "ensemble"
         return folder, str(folder)
-    settings = RunSettings(home=arguments.home)
+    found = run_isolated(  # MLflow takes more memory than the prediction: it is not to stay
+        "flows.predict_verb:fetch_champion",
+        {"home": arguments.home, "destination": str(scratch / "champion")},
+        memory_mb=None,
+        timeout_s=None,
+        log=lambda line: print(line, file=sys.stderr),
+        folder=scratch / "fetch",
+    )
+    return scratch / "champion", str(found.value)
+
+
+def fetch_champion(*, home: str, destination: str) -> str:
+    """Bring the champion to a folder: Numerai's, or where there is none yet the sandbox's. Returns its name.
+
+    Raises:
+        SettingsError: no champion is registered.
+        TrackingError, ChampionDamagedError: the registry cannot be read, or its files are damaged.
+    """
+    from eraflow.settings import RunSettings
+    from eraflow.store.registry import champion_info, load_champion
+    from eraflow.store.tracking import Tracker
+
+    settings = RunSettings(home=home)
     for name in (settings.tracking.registered_model, f"{settings.tracking.registered_model}-sandbox"):
         tracking = settings.tracking.model_copy(update={"registered_model": name})
         tracker = Tracker(settings.home_path, tracking)
-        champion, info = load_champion(tracker, scratch / "champion"), champion_info(tracker)
+        champion, info = load_champion(tracker, Path(destination)), champion_info(tracker)
         if champion is not None and info is not None:
-            return champion, f"{name} version {info.version}"
+            return f"{name} version {info.version}"
     raise SettingsError(
         f"no champion is registered in {settings.home_path}",
         "name a run with --run-dir or a folder with --ensemble",

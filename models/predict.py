@@ -1,4 +1,4 @@
-"""Predict a parquet file with an ensemble.
+"""Predict a file with an ensemble or a single model, in little memory.
 
     python -m models.predict ENSEMBLE DATA OUT
 
@@ -8,27 +8,20 @@ runs in a process of its own, so that a second prediction can be compared with t
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-import polars as pl
-
 from eraflow.errors import EraflowError
 from eraflow.machine.plan import Plan
-from eraflow.machine.progress import report
-from eraflow.store.tiles import Piece, read_piece, tile_rows
-from eraflow.tournament.eraindex import EraIndex, read_era_index
-from eraflow.tournament.footer import check_feature_types, decoding, read_footer
-from eraflow.tournament.ranking import EraGroups
-from models.ensemble import Ensemble
-from models.predictions import Predictions
-from models.protocol import Codes
-from models.rows import tiles
+from eraflow.machine.progress import ENVIRONMENT_FLAG
+from models.leanimports import lean_imports, not_needed
+from models.predictor import kinds_in, load_predictor
+from models.prefetch import Prefetch
+from models.stream import predict_stream
 
 PREDICTIONS = "predictions.parquet"
 
@@ -38,68 +31,60 @@ def predict_live(*, out: str, ensemble: str, live: str, plan: Mapping[str, Any])
     return predict_file(ensemble=ensemble, data=live, out=str(Path(out) / PREDICTIONS), plan=plan)
 
 
-def predict_file(*, ensemble: str, data: str, out: str, plan: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Write id, era and prediction (the raw blend, float64) for every row of a parquet file, in its order.
+def predict_file(
+    *,
+    ensemble: str,
+    data: str,
+    out: str,
+    plan: Mapping[str, Any] | None = None,
+    features: str | None = None,
+    prefetch: Prefetch = "off",
+) -> dict[str, Any]:
+    """Predict every row of a file, era by era.
 
-    Only the ensemble's features are read, some thousand rows at a time. NaN and null features become 2. A file of no
-    rows gives a file of no rows.
+    Only the features asked for are decoded, an era (or some thousand rows of a large one) at a time, and each finished
+    era is appended to a file beside `out` that gets its name at the end. A killed prediction goes on from there, and
+    ends with the bytes of an undisturbed one; see `models.growing`. NaN and null features become 2. A file of no rows
+    gives a file of no rows.
 
     Args:
-        ensemble: folder of an ensemble.
-        data: parquet file with an id (column or index), era and the features, in any order; live or validation.
-        out: the file to write.
+        ensemble: folder of an ensemble, or of a single saved model.
+        data: parquet, or CSV, also packed by gzip or xz; it has an id (column or index), era and the features, in any
+            order; live or validation.
+        out: the file to write. A name that ends in .csv: id and prediction as Numerai takes them, see
+            `models.outputs.SubmissionCsv`; else parquet with id, era and the raw blend or a single model's raw
+            predictions, float64, in the order of the data.
         plan: a Plan as a dictionary.
+        features: JSON file with the feature names of a single model; see `models.predictor.load_predictor`.
+        prefetch: read the next rows meanwhile: "on", "off", or "auto", which measures whether it pays.
 
     Returns:
-        rows, eras, members and the ensemble's signature.
+        rows, eras, members, the ensemble's signature, and `resumed_from`, the rows that were there already, or None.
 
     Raises:
         MissingFeatureError, BadFeatureValueError, FeatureTypeError: the features are not those it was trained on.
-        MissingFileError, TruncatedFileError, MissingColumnError, NullEraError, UnorderedErasError: the file is damaged.
-        DamagedEnsembleError: the ensemble folder is.
+        MissingFileError, TruncatedFileError, MissingColumnError, NullIdError, NullEraError, BadEraError,
+        UnorderedErasError: the file is damaged.
+        DamagedEnsembleError, DamagedModelError: the ensemble folder is.
         StageNaN, ConstantPredictionsError: a member's predictions are of no use.
+        BadIdError, DuplicateIdsError: ids that cannot stand in a CSV.
+        OutputBusyError, StorageError: the output cannot be written.
+        SettingsError: the output is the data itself, or nobody tells a single model's features.
     """
-    loaded = Ensemble.load(ensemble)
-    chosen = Plan(**(plan or {}))
-    footer = read_footer(data)
-    loaded.check_features(footer.types)
-    check_feature_types(footer, loaded.features)
-    ids = _ids(footer.scan(), footer.require_id(), Path(data))
-    index = read_era_index(footer)
-    members = np.empty((footer.rows, len(loaded.members)))
-    for rows, codes in _row_tiles(index, loaded.features, chosen.rows_in_memory):
-        members[rows] = loaded.predict_members(codes, plan=chosen)
-        report(rows.stop, footer.rows, "rows predicted")
-    groups = EraGroups(index.offsets)
-    Predictions(ids, index.eras, groups, loaded.blend(members, groups)).write(Path(out))
-    return {
-        "rows": footer.rows,
-        "eras": len(index.eras),
-        "members": list(loaded.members),
-        "ensemble_signature": loaded.signature,
-    }
-
-
-def _row_tiles(index: EraIndex, features: Sequence[str], rows_in_memory: int) -> Iterator[tuple[slice, Codes]]:
-    """The features in order as int8, tile by tile; every value is checked."""
-    frame = index.footer.scan()
-    rows = tile_rows(index.footer, features, rows_in_memory)
-    for part in tiles(index.footer.rows, rows):
-        (block,) = read_piece(index, frame, features, Piece(part.start, part.stop, by_columns=False), rows)
-        yield part, block.codes
-
-
-def _ids(frame: pl.LazyFrame, column: str, path: Path) -> npt.NDArray[Any]:
-    with decoding(path):
-        return frame.select(pl.col(column).cast(pl.String)).collect().to_series().to_numpy()
+    # The child of a stage does nothing else; in any other process somebody may want pandas with the library later.
+    alone = ENVIRONMENT_FLAG in os.environ
+    with lean_imports(not_needed(kinds_in(ensemble))) if alone else contextlib.nullcontext():
+        loaded = load_predictor(ensemble, Path(features) if features else None)
+    done = predict_stream(loaded, Path(data), Path(out), Plan(**(plan or {})), prefetch=prefetch)
+    return {**done, "members": list(loaded.names), "ensemble_signature": loaded.signature}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m models.predict", description="Predict a parquet file.")
-    parser.add_argument("ensemble", help="folder of the ensemble")
-    parser.add_argument("data", help="parquet file, live or validation")
-    parser.add_argument("out", help="parquet file to write: id, era, prediction")
+    parser = argparse.ArgumentParser(prog="python -m models.predict", description="Predict a parquet or CSV file.")
+    parser.add_argument("ensemble", help="folder of the ensemble or of a single model")
+    parser.add_argument("data", help="parquet or CSV file, live or validation")
+    parser.add_argument("out", help="file to write: parquet with id, era, prediction, or a CSV of ranks")
     parser.add_argument("--threads", type=int, default=Plan().threads)
     given = parser.parse_args(arguments)
     # Before a booster's library is loaded: waiting OpenMP threads then sleep instead of spinning.

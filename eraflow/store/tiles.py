@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -95,19 +96,35 @@ def read_piece(
 
 def _decode(index: EraIndex, frame: pl.LazyFrame, features: Sequence[str], piece: Piece, column: int) -> Block:
     with decoding(index.path):
-        raw = frame.select(features).slice(piece.start, piece.stop - piece.start).collect()
-        schema = dict(raw.schema)  # once: polars builds it anew at each look
-        absent = raw.select(_count_absent(kind, name) for name, kind in schema.items()).row(0)
-        plain = not any(absent) and all(kind == pl.Int8 for kind in schema.values())
-        if not plain:
-            raw = raw.select(_as_code(kind, name) for name, kind in schema.items())
-        codes = raw.to_numpy(order="c")
+        codes, absent = as_codes(frame.select(features).slice(piece.start, piece.stop - piece.start).collect())
     if codes.shape != (piece.stop - piece.start, len(features)):
         raise _short(index, piece, codes.shape[0])
-    codes = np.ascontiguousarray(codes, dtype=np.int8)
-    if codes.size and int(codes.view(np.uint8).max()) > HIGHEST_CODE:  # as unsigned, negative codes are large too
-        raise _bad_value(index, frame, features, codes, piece.start)
+    wrong = first_bad(codes)
+    if wrong is not None:
+        raise _bad_value(index, frame, features, wrong, piece.start)
     return Block(codes, piece.start, column, np.array(absent, dtype=np.int64))
+
+
+def as_codes(raw: pl.DataFrame) -> tuple[npt.NDArray[np.int8], tuple[int, ...]]:
+    """Features as int8[n, f] (C order) and the missing cells of each; what is no code becomes one that is refused.
+
+    Null and NaN become 2. Values other than 0 to 4 are left for `first_bad` to find.
+    """
+    schema = dict(raw.schema)  # once: polars builds it anew at each look
+    absent = raw.select(_count_absent(kind, name) for name, kind in schema.items()).row(0)
+    plain = not any(absent) and all(kind == pl.Int8 for kind in schema.values())
+    if not plain:
+        raw = raw.select(_as_code(kind, name) for name, kind in schema.items())
+    return np.ascontiguousarray(raw.to_numpy(order="c"), dtype=np.int8), absent
+
+
+def first_bad(codes: npt.NDArray[np.int8]) -> tuple[int, int] | None:
+    """Row and column of the first value that is no code; None when all are."""
+    unsigned = codes.view(np.uint8)  # as unsigned, negative codes are large too
+    if codes.size == 0 or int(unsigned.max()) <= HIGHEST_CODE:
+        return None
+    row, column = (int(place[0]) for place in np.nonzero(unsigned > HIGHEST_CODE))
+    return row, column
 
 
 def _as_code(dtype: pl.DataType, name: str) -> pl.Expr:
@@ -129,13 +146,17 @@ def _count_absent(dtype: pl.DataType, name: str) -> pl.Expr:
 
 
 def _bad_value(
-    index: EraIndex, frame: pl.LazyFrame, features: Sequence[str], codes: npt.NDArray[np.int8], start: int
+    index: EraIndex, frame: pl.LazyFrame, features: Sequence[str], wrong: tuple[int, int], start: int
 ) -> BadFeatureValueError:
-    row, column = (int(place[0]) for place in np.nonzero(codes.view(np.uint8) > HIGHEST_CODE))
-    value = frame.select(features[column]).slice(start + row, 1).collect().item()
+    row, column = start + wrong[0], wrong[1]
+    value = frame.select(features[column]).slice(row, 1).collect().item()
+    return bad_value(index.path, features[column], value, row, index.era_of_row(row))
+
+
+def bad_value(path: Path, feature: str, value: object, row: int, era: str) -> BadFeatureValueError:
+    """The error that names file, feature, value, row and era."""
     return BadFeatureValueError(
-        f"{index.path}: {features[column]} is {value} in row {start + row}, era {index.era_of_row(start + row)}",
-        "features are 0 to 4; download the file again",
+        f"{path}: {feature} is {value} in row {row}, era {era}", "features are 0 to 4; download the file again"
     )
 
 

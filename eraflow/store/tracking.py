@@ -12,6 +12,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,15 +23,38 @@ from eraflow.store.provenance import provenance
 from eraflow.store.relocation import relocate
 from eraflow.store.trackingtext import as_tags, flatten, text_params
 
-__all__ = ["DATABASE", "PER_ERA", "NothingThereError", "TrackedRun", "Tracker", "TrackingError"]
+__all__ = ["DATABASE", "PER_ERA", "ChildRun", "NothingThereError", "TrackedRun", "Tracker", "TrackingError"]
 
 DATABASE = "mlflow.db"
 ARTIFACTS = "mlartifacts"
+CURVE = "curve"
 PER_ERA = "per_era/"  # MLflow draws the metrics before a slash as one group
 METRICS_PER_CALL = 1000  # MLflow's limits: mlflow.utils.validation.MAX_METRICS_PER_BATCH, MAX_PARAMS_TAGS_PER_BATCH
 PARAMS_PER_CALL = 100
 
-RunKind = Literal["model", "ensemble"]
+RunKind = Literal["model", "ensemble", "search"]
+
+
+@dataclass(frozen=True)
+class ChildRun:
+    """A small finished run below another one, such as a trial of a search.
+
+    Attributes:
+        name: shown in MLflow's table.
+        kind: for the tag of that name.
+        params, metrics: nested settings and single figures; None, NaN and infinite figures are left out.
+        curve: a metric by step, as `curve`; empty for none.
+        tags: others; None values are left out.
+        status: how it ended, in MLflow's words.
+    """
+
+    name: str
+    kind: str
+    params: Mapping[str, Any]
+    metrics: Mapping[str, float | None]
+    curve: Mapping[int, float] = field(default_factory=dict)
+    tags: Mapping[str, Any] = field(default_factory=dict)
+    status: Literal["FINISHED", "KILLED", "FAILED"] = "FINISHED"
 
 
 class TrackedRun:
@@ -142,7 +166,7 @@ class Tracker:
 
         Args:
             name: shown in MLflow's table.
-            kind: `model` or `ensemble`.
+            kind: `model`, `ensemble` or `search`.
             tags: run_dir, signature, data_signature, round and the like; None values are left out.
             parent_run_id: nests the run under another one.
 
@@ -161,6 +185,33 @@ class Tracker:
             self._end_failed(run_id, error)
             raise
         self.link.call("set_terminated", run_id, "FINISHED")
+
+    def log_children(self, parent: TrackedRun, children: Sequence[ChildRun]) -> None:
+        """Write finished runs below `parent`, three calls each; nothing when the parent is reused.
+
+        Raises:
+            TrackingError: MLflow cannot be written; what is written by then stays.
+        """
+        if parent.reused:
+            return
+        from mlflow.entities import Metric, Param
+
+        for child in children:
+            tags = {**child.tags, "kind": child.kind, "mlflow.parentRunId": parent.run_id, "mlflow.user": _user()}
+            run_id = str(
+                self.link.call("create_run", self.experiment_id(), tags=as_tags(tags), run_name=child.name).info.run_id
+            )
+            now = _milliseconds()
+            points = [(name, value, 0) for name, value in child.metrics.items()]
+            points += [(CURVE, value, step) for step, value in child.curve.items()]
+            metrics = [
+                Metric(name, float(value), now, step)
+                for name, value, step in points
+                if value is not None and math.isfinite(value)
+            ]
+            params = [Param(key, value) for key, value in text_params(flatten(child.params)).items()]
+            self.link.call("log_batch", run_id, metrics=metrics[:METRICS_PER_CALL], params=params[:PARAMS_PER_CALL])
+            self.link.call("set_terminated", run_id, child.status)
 
     def finished_run(self, kind: RunKind, signature: str) -> str | None:
         """The id of the finished run with this kind and signature; None when there is none.

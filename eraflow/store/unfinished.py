@@ -16,7 +16,7 @@ SETTINGS = "settings.json"
 ELSEWHERE = ".elsewhere"
 MAX_AGE_DAYS = 6.0  # an older run was for a round that is over; a new one is started instead
 # An outcome that nothing is left to be done for. A killed run has none.
-CONCLUDED = frozenset({"submitted", "ready", "held"})
+CONCLUDED = frozenset({"submitted", "ready", "held", "searched"})
 # What may be changed between a run and its continuation: where it lies, and how patiently and roomily it works.
 HOW_IT_RUNS = frozenset({"run_dir", "home", "machine", "round", "alert", "tracking"})
 

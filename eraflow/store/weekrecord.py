@@ -24,6 +24,7 @@ CLOCK = "clock.json"
 STAGES = "stages.txt"
 CHECKS = "checks.json"
 LOST = "lost.json"
+TRAIN = "train-"
 STALE = ("gate/verdict.json", "record.json", TIMES, ERROR, STAGES, LOST)
 
 
@@ -86,8 +87,10 @@ def week_record(run_dir: Path) -> dict[str, Any]:
     Returns:
         run_dir; outcome: `submitted`, `submitted_with_error` (accepted, then something failed), `unconfirmed` (sent,
         not known to be accepted), `ready` (dry run), `held` or `failed`; verdict; scores of each model and of the
-        blend with intervals; lost_models: name to error of each that failed for good; submission id and state;
-        seconds, peak MiB and attempts by stage; seconds of the whole flow; error or null.
+        blend with intervals; members: name to what each learns (its target, and the benchmark whose residual it is),
+        its purge in weeks and how many features each fold and the final fit use; lost_models: name to error of each
+        that failed for good; submission id and state; seconds, peak MiB and attempts by stage; seconds of the whole
+        flow; error or null.
     """
     verdict = _json(run_dir / "gate" / "verdict.json")
     submission = _json(run_dir / "submission" / "record.json")
@@ -99,7 +102,9 @@ def week_record(run_dir: Path) -> dict[str, Any]:
         "verdict": verdict,
         "scores": {name: model["summary"] for name, model in (scores or {}).items()},
         "against_benchmark": _json(run_dir / "backtest" / "comparisons.json") if scores else None,
+        "neutralisation": _json(run_dir / "backtest" / "neutralisation.json") if scores else None,
         "submission": submission,
+        "members": members(run_dir),
         "lost_models": _json(run_dir / LOST) or {},
         "stages": stages(run_dir),
         "seconds": (_json(run_dir / CLOCK) or {}).get("seconds"),
@@ -141,6 +146,17 @@ def stages(run_dir: Path) -> dict[str, dict[str, Any]]:
             found[record.name] = {"seconds": record.seconds, "peak_mb": record.peak_mb, "attempts": record.attempts}
     for row in _lines(run_dir / TIMES):
         found[row["name"]] = {"seconds": row["seconds"], "peak_mb": None, "attempts": 1}
+    return found
+
+
+def members(run_dir: Path) -> dict[str, dict[str, Any]]:
+    """What each trained member of this run learns: `learns`, `purge_weeks` and `features`, as its stage tells."""
+    found = {}
+    for name in sorted(each for each in _noted(run_dir) if each.startswith(TRAIN)):
+        record = read_manifest(run_dir / name)
+        if record is not None and "learns" in record.metrics:
+            told = {key: record.metrics.get(key) for key in ("learns", "purge_weeks", "features")}
+            found[name.removeprefix(TRAIN)] = told
     return found
 
 

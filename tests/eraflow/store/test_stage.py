@@ -178,7 +178,7 @@ def dies_at(operation, folder, signature):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="dies in a forked process")
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(deaths=st.lists(st.integers(0, 60), min_size=1, max_size=4), change=st.booleans())
 def test_wherever_it_dies_a_manifest_never_lies_beside_an_incomplete_folder(deaths, change):
     with tempfile.TemporaryDirectory() as place:

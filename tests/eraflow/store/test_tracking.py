@@ -15,7 +15,7 @@ import pytest
 
 from eraflow.settings import RunSettings, TrackingSettings
 from eraflow.store.mlflowlink import MlflowLink, NothingThereError, TrackingError
-from eraflow.store.tracking import DATABASE, PER_ERA, Tracker
+from eraflow.store.tracking import DATABASE, PER_ERA, ChildRun, Tracker
 from eraflow.store.trackingtext import flatten
 
 ERAS = [f"{number:04d}" for number in range(301, 1001)]
@@ -221,3 +221,20 @@ def test_a_copied_home_has_its_own_artifacts(tracker, tmp_path):
 def test_a_fresh_home_is_silent_and_calls_nobody(fresh_home):
     assert (fresh_home.done.returncode, fresh_home.done.stdout, fresh_home.done.stderr) == (0, "", "")
     assert sorted(path.name for path in fresh_home.home.iterdir()) == ["mlartifacts", "mlflow.db"]
+
+
+def test_trials_are_runs_below_their_search_and_are_written_once(tracker):
+    trials = [
+        ChildRun("trial 1", "trial", {"max_depth": 5}, {"value": 0.03, "score": None}, {0: 0.01, 3: 0.02}),
+        ChildRun("trial 2", "trial", {}, {"value": math.nan}, tags={"note": None}, status="KILLED"),
+    ]
+    with tracker.run("search-lightgbm", kind="search", tags={"signature": "s"}) as parent:
+        tracker.log_children(parent, trials)
+    with tracker.run("search-lightgbm", kind="search", tags={"signature": "s"}) as again:
+        tracker.log_children(again, trials)
+    below = [run for run in runs_of(tracker) if run.data.tags.get("mlflow.parentRunId") == parent.run_id]
+    assert again.reused
+    assert {run.info.run_name: run.info.status for run in below} == {"trial 1": "FINISHED", "trial 2": "KILLED"}
+    first = next(run for run in below if run.info.run_name == "trial 1")
+    assert first.data.params == {"max_depth": "5"}
+    assert first.data.metrics == {"value": 0.03, "curve": 0.02}

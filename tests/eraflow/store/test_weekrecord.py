@@ -74,3 +74,17 @@ def test_a_folder_of_somebody_else_called_submission_is_left_alone(tmp_path):
 def test_a_named_error_keeps_its_parts(tmp_path):
     error = write_outcome(tmp_path, SettingsError("what", "do"))["error"]
     assert error == {"code": "settings", "problem": "what", "remedy": "do"}
+
+
+def test_members_tell_what_they_learn_while_they_belong_to_this_attempt(tmp_path):
+    told = {"learns": "target_ender_60", "purge_weeks": 16, "features": [5, 5, 4]}
+    note_stage(tmp_path, "train-lightgbm-ender60")
+    stage.begin(tmp_path / "train-lightgbm-ender60", "s")
+    stage.finish(
+        tmp_path / "train-lightgbm-ender60", "train-lightgbm-ender60", "s", metrics={**told, "rows": 3}, seconds=1.0,
+        peak_mb=None, attempts=1, provenance={},
+    )  # fmt: skip
+    finish(tmp_path, "features", 3.0)
+    assert week_record(tmp_path)["members"] == {"lightgbm-ender60": told}
+    forget_last_outcome(tmp_path)
+    assert week_record(tmp_path)["members"] == {}

@@ -1,0 +1,101 @@
+"""Bytes of a file that may be packed by gzip or xz, block after block, and how far the file itself has been read."""
+
+from __future__ import annotations
+
+import gzip
+import lzma
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+from eraflow.store.rowsource import GZIP, XZ
+from eraflow.tournament.footer import TruncatedFileError
+
+
+class Packed:
+    """A file opened for reading from its start; use it as a context.
+
+    Attributes:
+        size: bytes of the file as it lies on disk.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: IO[bytes] = path.open("rb")
+        self.size = path.stat().st_size
+        self._content = _unpacked(self._file)
+
+    @property
+    def position(self) -> int:
+        """Bytes of the file that have been read; of a packed one, about as far as its content was asked for."""
+        return self._file.tell()
+
+    def lines(self, block: int) -> Iterator[bytes]:
+        """Blocks of whole lines, each of about `block` bytes; empty lines at the end of the file are left out.
+
+        Raises:
+            TruncatedFileError: the last line has no end, or a packed file ends too early or is damaged.
+        """
+        rest = b""
+        while True:
+            with _unpacking(self._path):
+                new = self._content.read(block)
+            if not new:
+                break
+            cut = new.rfind(b"\n") + 1
+            if cut == 0:
+                rest += new
+                continue
+            whole = rest + new[:cut]
+            text = len(whole.rstrip(b"\r\n"))
+            end = whole.index(b"\n", text) + 1 if text else 0
+            if end:
+                yield whole[:end]
+            rest = whole[end:] + new[cut:]
+        if rest.strip(b"\r\n"):
+            raise self._cut_short(f"its last line has no end: {rest[-40:]!r}")
+
+    def first_line(self, most: int) -> bytes:
+        """The first line without its end.
+
+        Raises:
+            TruncatedFileError: there is none within `most` bytes, or the file is damaged.
+        """
+        with _unpacking(self._path):
+            line = self._content.readline(most)
+        if not line.strip() or not line.endswith(b"\n"):
+            raise self._cut_short("it does not begin with a whole line of column names")
+        return line.rstrip(b"\r\n")
+
+    def _cut_short(self, reason: str) -> TruncatedFileError:
+        return TruncatedFileError(
+            f"{self._path} ({self.size} bytes) is cut short: {reason}", "delete it and download it again"
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._content.close()
+        self._file.close()
+
+
+def _unpacked(file: IO[bytes]) -> IO[bytes]:
+    first = file.read(len(XZ))
+    file.seek(0)
+    if first.startswith(GZIP):
+        return gzip.GzipFile(fileobj=file)  # type: ignore[return-value]
+    return lzma.LZMAFile(file) if first.startswith(XZ) else file
+
+
+@contextmanager
+def _unpacking(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError) as error:
+        raise TruncatedFileError(f"{path} cannot be unpacked: {error}", "delete it and download it again") from error

@@ -1,0 +1,78 @@
+"""`eraflow predict` from the command line to the file."""
+
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+
+from eraflow.machine.plan import Plan
+from eraflow.store.digest import file_sha256
+from flows import predict_verb
+from flows.cli import main
+from models.lightgbm_model import LightGBMModel
+from models.predict import predict_file
+from tests.prediction_files import FEATURES, rows, write
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """A single saved model and the list of its features."""
+    folder = tmp_path_factory.mktemp("model")
+    frame = rows(seed=3)
+    learner = LightGBMModel(params={"n_estimators": 5, "min_data_in_leaf": 5})
+    learner.fit(
+        frame.select(FEATURES).to_numpy(order="c"), np.random.default_rng(0).random(frame.height), plan=Plan(), seed=1
+    )
+    learner.save(folder / "model")
+    (folder / "names.json").write_text(json.dumps(FEATURES))
+    return ["--ensemble", str(folder / "model"), "--features", str(folder / "names.json")]
+
+
+@pytest.mark.parametrize("little", [[], ["--little-memory"]], ids=["usual", "little memory"])
+def test_the_record_tells_what_was_done(model, tmp_path, capfd, monkeypatch, little):
+    seen = {}
+    real = predict_verb.run_isolated
+    monkeypatch.setattr(predict_verb, "run_isolated", lambda *a, **k: seen.update(k) or real(*a, **k))
+    frame, out = rows(), tmp_path / "new" / "out.csv"
+    data = write(frame, tmp_path, "csv.gz")
+    assert main(["predict", str(data), "--out", str(out), "--json", *model, *little]) == 0
+    record = json.loads(capfd.readouterr().out.splitlines()[-1])
+    assert record.pop("seconds") > 0
+    assert record.pop("peak_mb") > 20
+    assert record == {
+        "file": str(out),
+        "rows": frame.height,
+        "eras": 6,
+        "sha256": file_sha256(out),
+        "ensemble": model[1],
+        "resumed_from": None,
+    }
+    assert seen["env"] == (predict_verb.LITTLE if little else {})
+    predict_file(ensemble=model[1], features=model[3], data=str(data), out=str(tmp_path / "here.csv"))
+    assert file_sha256(tmp_path / "here.csv") == file_sha256(out)
+
+
+def test_named_errors_come_through(model, tmp_path, capfd):
+    data = write(rows(), tmp_path, "one.parquet")
+    out = tmp_path / "out.parquet"
+    bad = write(rows().with_columns(pl.lit(9, pl.Int8).alias(FEATURES[0])), tmp_path, "csv.xz")
+    assert main(["predict", str(bad), "--out", str(out), *model]) == 1
+    assert f"feature_value: {bad}: {FEATURES[0]} is 9" in capfd.readouterr().err
+    assert not out.exists()
+    assert main(["predict", str(data), "--out", str(out), "--ensemble", str(tmp_path)]) == 1
+    assert "damaged_ensemble" in capfd.readouterr().err
+    assert main(["predict", str(data), "--out", str(out), *model]) == 0
+    assert capfd.readouterr().out.startswith(f"{rows().height} predictions of 6 eras in {out}, by ")
+
+
+def test_progress_is_one_line_on_a_terminal_and_few_elsewhere(capsys, monkeypatch):
+    from eraflow.machine.progress import Progress
+
+    shown = predict_verb._Shown()
+    shown.show(Progress(5, 10, "rows predicted, era 0004", 60.0, 61.0))
+    assert capsys.readouterr().err == ""
+    shown._next = 0.0
+    shown.show(Progress(5, 10, "rows predicted, era 0004", 60.0, 61.0))
+    shown.end()
+    assert capsys.readouterr().err == "50% rows predicted, era 0004, about 61 s left\n"
