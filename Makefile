@@ -7,10 +7,10 @@ ARGS ?=
 MOMENTS ?= 25
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint format types bench chaos ui clean
+.PHONY: help install run test lint format types bench bench-full chaos ui clean
 
 help:            ## show this list
-	@grep -E '^[a-z]+: .*##|^[a-z]+:  *##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
+	@grep -E '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
 
 install: $(STAMP) ## make the virtual environment with the pinned versions
 
@@ -39,6 +39,9 @@ format: install  ## let ruff put the code in order
 
 bench: install   ## compare with the plain way, side by side: time and peak memory
 	$(BIN)/python -m benchmarks $(ARGS)
+
+bench-full: install ## the full size by extrapolation: an hour, tens of GB of disk; goes on where it was interrupted
+	$(BIN)/python -m benchmarks.full $(ARGS)
 
 chaos: install   ## kill a week at random moments and demand the same bytes: MOMENTS=25 by default
 	$(BIN)/python -m tests.faults --moments $(MOMENTS) $(ARGS)

@@ -58,6 +58,7 @@ def parser() -> argparse.ArgumentParser:
     verbs = top.add_subparsers(title="verbs", required=True, metavar="VERB")
     _run(verbs)
     _daily(verbs)
+    _search(verbs)
     _predict(verbs)
     _score(verbs)
     _sandbox(verbs)
@@ -82,7 +83,10 @@ def _settings_arguments(verb: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         help="any other setting by its dotted name, for example windows.folds=4, models=lightgbm,xgboost, "
-        "models.lightgbm.params.n_estimators=500; may be given many times",
+        "models.lightgbm.params.n_estimators=500; may be given many times. A model may name its own target after @, "
+        "and after a colon that it learns what the benchmark leaves over (residual) or starts from searched parameters "
+        "(tuned): models=lightgbm,lightgbm@target_ender_60,lightgbm:residual,xgboost:tuned. The members are then "
+        "lightgbm, lightgbm-ender60, lightgbm-residual and xgboost",
     )
     verb.add_argument("--run-dir", metavar="DIR", help="folder of the run; an unfinished run in it is continued")
     verb.add_argument(
@@ -119,6 +123,22 @@ def _daily(verbs: Any) -> None:
     verb.set_defaults(verb=lambda arguments: _start("daily", arguments))
 
 
+def _search(verbs: Any) -> None:
+    verb = verbs.add_parser(
+        "search",
+        help="search parameters for the boosters; nothing is submitted",
+        epilog=EPILOG,
+        description="Search parameters for every booster of the settings on eras before the first judged one, confirm "
+        "the best on eras that no trial saw, and keep them for models marked as tuned. Finished trials survive a kill: "
+        "the same command goes on. Several processes, and with search.storage several computers, may work on one "
+        "search at a time.",
+    )
+    _settings_arguments(verb)
+    verb.add_argument("--trials", metavar="N", type=int, help="trials of each model, of all processes together")
+    verb.add_argument("--model", metavar="NAME", action="append", help="search for this model only; may be given again")
+    verb.set_defaults(verb=_call("flows.search_verb", "search"))
+
+
 def _start(flow: str, arguments: argparse.Namespace) -> int:
     from flows.start import start
 
@@ -128,18 +148,37 @@ def _start(flow: str, arguments: argparse.Namespace) -> int:
 def _predict(verbs: Any) -> None:
     verb = verbs.add_parser(
         "predict",
-        help="predict a live file with a trained ensemble and write the CSV",
-        description="Write a submission CSV (id,prediction) for a parquet file. Nothing is sent. A file without rows "
-        "gives a CSV with the header only.",
+        help="predict a file with a trained ensemble or model",
+        description="Write predictions of a parquet or CSV file (also .csv.gz, .csv.xz), era by era, in memory that "
+        "does not grow with it. A prediction that was killed goes on where it stopped. Nothing is sent. A file without "
+        "rows gives an output without rows.",
     )
-    verb.add_argument("live", metavar="LIVE", nargs="?", help="parquet file in tournament layout")
+    verb.add_argument("live", metavar="FILE", nargs="?", help="parquet or CSV file with id, era and the features")
     verb.add_argument("--data", metavar="DIR", help="folder in tournament layout, whose live.parquet is taken")
     verb.add_argument(
-        "--out", metavar="CSV", default="predictions.csv", help="where to write (default predictions.csv)"
+        "--out",
+        metavar="FILE",
+        default="predictions.csv",
+        help="where to write (default predictions.csv): .csv holds ranks within each era, as Numerai takes them; "
+        ".parquet id, era and the predictions as they are",
     )
     source = verb.add_mutually_exclusive_group()
     source.add_argument("--run-dir", metavar="DIR", help="use the ensemble of this run")
-    source.add_argument("--ensemble", metavar="DIR", help="use this ensemble folder (default: the champion)")
+    source.add_argument(
+        "--ensemble", metavar="DIR", help="use this ensemble, or the model/ of a training stage (default: the champion)"
+    )
+    verb.add_argument(
+        "--features", metavar="JSON", help="names of a single model's features, where nothing beside it tells them"
+    )
+    verb.add_argument(
+        "--little-memory", action="store_true", help="spare memory at some cost of time; by itself below 2 GiB free"
+    )
+    verb.add_argument(
+        "--prefetch",
+        choices=("auto", "on", "off"),
+        default="auto",
+        help="read the next rows while predicting; auto measures whether it pays (default)",
+    )
     verb.add_argument("--home", metavar="DIR", default=".eraflow", help="where the champion is registered")
     verb.add_argument("--json", action="store_true", help="print one JSON record as the last line on stdout")
     verb.set_defaults(verb=_call("flows.predict_verb", "predict"))

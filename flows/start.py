@@ -41,12 +41,12 @@ def start(flow_name: str, arguments: argparse.Namespace) -> int:
     with storage_errors(settings.home_path):
         settings.home_path.mkdir(parents=True, exist_ok=True)
         server = prepare(settings.home_path)
-    _check_early(settings, run_dir)
+    check_early(settings, run_dir)
     print(f"run folder {run_dir}", file=sys.stderr, flush=True)
-    signal.signal(signal.SIGTERM, _terminated)
+    signal.signal(signal.SIGTERM, terminated)
     try:
-        _serve(server)
-        error = _run(flow_name, settings)
+        serve(server)
+        error = run_flow(flow_name, settings)
     except KeyboardInterrupt as interruption:
         print(f"eraflow: interrupted; the same command with --resume goes on in {run_dir}", file=sys.stderr)
         if arguments.json:
@@ -64,7 +64,7 @@ def start(flow_name: str, arguments: argparse.Namespace) -> int:
     return _exit_code(record, error)
 
 
-def _check_early(settings: RunSettings, run_dir: Path) -> None:
+def check_early(settings: RunSettings, run_dir: Path) -> None:
     """What can be known before anything is started: the folders are there, and nobody works in the run's.
 
     Raises:
@@ -78,11 +78,12 @@ def _check_early(settings: RunSettings, run_dir: Path) -> None:
         (run_dir / ".writable").unlink()
 
 
-def _terminated(number: int, frame: object) -> NoReturn:
+def terminated(number: int, frame: object) -> NoReturn:
+    """The handler of SIGTERM."""
     raise Terminated
 
 
-def _serve(server: str) -> None:
+def serve(server: str) -> None:
     """Unless the user named a server: start one that shows this run and lives as long as this process.
 
     It is ended last of all at exit (handlers run in the opposite order of their registration, and Prefect is imported
@@ -120,7 +121,7 @@ def chosen_settings(flow_name: str, arguments: argparse.Namespace) -> RunSetting
     return in_folder(settings, chosen or new_run_dir(settings.home_path, flow_name))
 
 
-def _run(flow_name: str, settings: RunSettings) -> BaseException | None:
+def run_flow(flow_name: str, settings: RunSettings) -> BaseException | None:
     """The exception that ended the flow, or None. A blocked gate is not an exception here: the record tells it."""
     flow = getattr(import_module(f"flows.{flow_name}"), flow_name)
     try:

@@ -26,7 +26,7 @@ def summary(record: dict[str, Any], settings: RunSettings, server: str) -> str:
     if record.get("lost_models"):
         parts.append(_lost(record["lost_models"]))
     if record.get("scores"):
-        parts.append(_scores(record["scores"]))
+        parts.append(_scores(record["scores"], record.get("members", {})))
     if record.get("against_benchmark"):
         parts.append(_against(record["against_benchmark"]))
     if record.get("verdict"):
@@ -44,13 +44,19 @@ def _lost(lost: dict[str, Any]) -> str:
     return "\n".join([*lines, *(f"  {name}: {error['problem']}; {error['remedy']}" for name, error in lost.items())])
 
 
-def _scores(scores: dict[str, Any]) -> str:
-    lines = [f"{'model':<20}{'CORR':>8}  {'interval':^18}{'Sharpe':>8}{'BMC (eras)':>16}{'MMC (eras)':>16}{'eras':>6}"]
+def _scores(scores: dict[str, Any], members: dict[str, Any]) -> str:
+    """A row a model; the scores are on the run's own target, whatever a member has learnt."""
+    width = max(20, *(len(name) + 2 for name in scores))
+    lines = [
+        f"{'model':<{width}}{'CORR':>8}  {'interval':^18}{'Sharpe':>8}{'BMC (eras)':>16}{'MMC (eras)':>16}{'eras':>6}"
+        + ("  learns" if members else "")
+    ]
     for name, metrics in sorted(scores.items(), key=_members_first):
         corr = metrics["corr"]
         lines.append(
-            f"{name:<20}{figure(corr['mean']):>8}  {interval(corr):^18}{figure(corr['sharpe'], 2):>8}"
+            f"{name:<{width}}{figure(corr['mean']):>8}  {interval(corr):^18}{figure(corr['sharpe'], 2):>8}"
             f"{_with_eras(metrics.get('bmc')):>16}{_with_eras(metrics.get('mmc')):>16}{corr['eras']:>6}"
+            + (f"  {members[name]['learns']}" if name in members else "")
         )
     return "\n".join(lines)
 

@@ -12,7 +12,7 @@ from prefect.client.schemas.objects import State
 from eraflow.settings import RunSettings
 from tasks.alert import tell_of_trouble
 from tasks.backtest import backtest
-from tasks.blend import blend
+from tasks.blend import blend, chosen_neutralisation
 from tasks.champion import champion_scores, stand_in
 from tasks.features import build_features
 from tasks.gate import decide, held, ours
@@ -21,9 +21,11 @@ from tasks.refresh import refresh
 from tasks.register import register, track
 from tasks.round import wait_for_round
 from tasks.run import conclude, open_run
+from tasks.select import select
 from tasks.submit import find_model, submit, write_checked_submission
 from tasks.tournament import open_tournament
 from tasks.train import train_all
+from tasks.tuning import search_first
 
 DEFAULTS = RunSettings()
 
@@ -41,10 +43,13 @@ def weekly(settings: RunSettings = DEFAULTS) -> dict[str, Any] | State:
         model_id = find_model(run, tournament)
         round_now = wait_for_round(run, tournament)
         data = refresh(run, tournament, round_now)
+        neutralisation = chosen_neutralisation(run, data)
         features = build_features(run, data)
-        members = train_all(run, features)
-        blended = blend(run, features, members)
-        backtested = backtest(run, data, features, members, blended)
+        search_first(run, features, round_now.multipliers)
+        chosen = select(run, features)
+        members = train_all(run, features, chosen)
+        blended = blend(run, features, members, neutralisation)
+        backtested = backtest(run, data, features, members, blended, neutralisation)
         tracked = track(run, features, members, blended, backtested)
         verdict = decide(run, features, members, blended, backtested, champion_scores(run, features), round_now)
 

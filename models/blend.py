@@ -1,4 +1,7 @@
-"""The stage that blends the members' out-of-fold predictions and lays the ensemble out as one folder."""
+"""The stage that blends the members' out-of-fold predictions and lays the ensemble out as one folder.
+
+What it writes as the blend out of fold is what the ensemble will do live: neutralised where the ensemble neutralises.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +16,14 @@ from eraflow.machine.progress import report
 from eraflow.store.erastore import EraStore
 from models.ensemble import RANK_GAUSSIAN, write_ensemble
 from models.predictions import Predictions, read_predictions
-from models.protocol import check_predictions
-from models.rankblend import rank_gaussian_blend
+from models.protocol import FloatArray, check_predictions
+from models.rankblend import neutralised_blend, rank_gaussian_blend
 from models.train import MODEL_FOLDER, OOF
 
 ENSEMBLE_FOLDER = "ensemble"
+UNNEUTRALISED = "unneutralised.parquet"
 
-__all__ = ["MembersDifferError", "blend_members", "rank_gaussian_blend"]
+__all__ = ["UNNEUTRALISED", "MembersDifferError", "blend_members", "rank_gaussian_blend"]
 
 
 class MembersDifferError(EraflowError):
@@ -37,9 +41,12 @@ def blend_members(
     target: str,
     horizon_days: int,
     data_version: str,
+    neutralise: Mapping[str, Any] | None = None,
     plan: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Write `out/oof.parquet`, the blend out of fold, and `out/ensemble/`, which predicts live.
+
+    Where the blend is neutralised, `out/unneutralised.parquet` holds it as it was before.
 
     Args:
         out: folder of the stage.
@@ -47,6 +54,7 @@ def blend_members(
         store: folder of the era store they were trained on.
         method: "rank-gaussian".
         target, horizon_days, data_version: written into the ensemble, to be compared with the data it is used on.
+        neutralise: `proportion` (above 0) and `features`, in the order of the store; None: nothing is neutralised.
         plan: not used; every stage takes one.
 
     Returns:
@@ -54,6 +62,7 @@ def blend_members(
 
     Raises:
         MembersDifferError: the members' rows differ from each other or from the store.
+        NothingLeftError: the features explain the blend of an era completely.
         StageNaN, ConstantPredictionsError: a member's predictions are of no use.
     """
     if method != RANK_GAUSSIAN or not members:
@@ -70,6 +79,10 @@ def blend_members(
     first = next(iter(found.values()))
     values = rank_gaussian_blend(np.stack([each.values for each in found.values()], axis=1), first.groups)
     check_predictions(values, "the blend")
+    if neutralise is not None:
+        Predictions(first.ids, first.eras, first.groups, values).write(Path(out) / UNNEUTRALISED)
+        values = _neutralised(values, first, opened, neutralise)
+        check_predictions(values, "the neutralised blend")
     Predictions(first.ids, first.eras, first.groups, values).write(Path(out) / OOF)
     report(len(members), len(members) + 1, "writing the ensemble")
     description = write_ensemble(
@@ -80,6 +93,7 @@ def blend_members(
         target=target,
         horizon_days=horizon_days,
         data_version=data_version,
+        neutralise=neutralise,
     )
     return {
         "ensemble_signature": description["signature"],
@@ -88,6 +102,19 @@ def blend_members(
         "rows": len(values),
         "eras": len(first.eras),
     }
+
+
+def _neutralised(values: FloatArray, rows: Predictions, store: EraStore, neutralise: Mapping[str, Any]) -> FloatArray:
+    """The blend as the ensemble will finish it; one era's features lie in memory at a time."""
+    names = list(neutralise["features"])
+    chosen = None if tuple(names) == store.features else names
+    return neutralised_blend(
+        values,
+        rows.groups,
+        lambda era: store.matrix([rows.eras[era]], chosen),
+        float(neutralise["proportion"]),
+        progress=lambda done, total: report(done, total, "eras neutralised"),
+    )
 
 
 def _check_same_rows(found: Mapping[str, Predictions], store: EraStore) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -14,7 +15,9 @@ import numpy.typing as npt
 
 from eraflow.machine.failures import StageNaN
 from eraflow.machine.plan import Plan
+from models.bincache import BinCache
 from models.meter import Meter
+from models.prepared import Prepared, parts_of
 from models.protocol import (
     Codes,
     ConstantPredictionsError,
@@ -23,8 +26,11 @@ from models.protocol import (
     ModelSettingsError,
     ProgressFn,
 )
-from models.rows import TrainingRows, level_matrix, tile_rows, tiles
+from models.rows import Columns, TrainingRows, level_matrix, tile_rows, tiles
 from models.saved import read_model, trained_with, write_model
+from models.watching import Course, Looks, PartialModel, TiledModel, TileFn, TreeWatch
+
+__all__ = ["BoosterModel", "Course", "PartialModel", "TreeWatch"]
 
 TRIAL_FEATURES = 8
 NOTHING_TO_LEARN = ("targets are equal", "constant or ignored")  # CatBoost's words; the others fit a constant
@@ -34,13 +40,14 @@ DECIDED_ELSEWHERE = "it is decided by the run's seed, plan and windows"
 class BoosterModel(ABC):
     """A gradient boosting model.
 
-    A subclass states its library's names and implements the four steps below. `params` accepts the library's own names
+    A subclass states its library's names and implements the steps below. `params` accepts the library's own names
     and these common ones, which mean the same everywhere: n_estimators, learning_rate, max_depth, colsample (fraction
     of features that a tree may use).
 
     Attributes:
         params: the settings in the library's own names, defaults included.
-        n_features: columns it was fitted on; 0 before.
+        columns: ascending positions of the columns of x that it uses; None: all.
+        n_features: width of the x it was fitted on, used columns or not; 0 before.
         trained_with: what of the plan has changed the model: rate_factor, work_factor and the trees they came to.
     """
 
@@ -52,6 +59,10 @@ class BoosterModel(ABC):
     rate_name: ClassVar[str]
     other_names: ClassVar[Mapping[str, str]]
     reserved: ClassVar[frozenset[str]]
+    binning: ClassVar[frozenset[str]]
+    """The settings that decide the bins; the others may differ between fits of the same prepared rows."""
+    looks_inside: ClassVar[bool] = True
+    """Whether a watch may predict any rows while it trains; if not, only its `holdout` (see `TreeWatch`)."""
 
     def __init__(
         self,
@@ -59,10 +70,14 @@ class BoosterModel(ABC):
         params: Mapping[str, Any] | None = None,
         scratch: Path | None = None,
         checkpoints: Path | None = None,  # not used: a fold is short, and the libraries cannot go on to the same bytes
+        columns: Sequence[int] | None = None,
+        bins: BinCache | None = None,
     ) -> None:
         given = self._own_names(params or {})
         self.params: dict[str, Any] = {**self.defaults, **given}
         self.scratch = scratch
+        self.bins = bins
+        self._columns = Columns(columns)
         self.n_features = 0
         self.trained_with: dict[str, Any] = {}
         self._booster: Any = None
@@ -70,11 +85,15 @@ class BoosterModel(ABC):
             self._check_numbers()
             self._try_out(given)
 
-    # The four steps of a library.
+    # The steps of a library.
 
     @abstractmethod
-    def _train(self, rows: TrainingRows, settings: dict[str, Any], plan: Plan, meter: Meter) -> Any:
-        """Fit `self.trees` trees; returns the library's own model."""
+    def _bins(self, rows: TrainingRows, settings: Mapping[str, Any], plan: Plan, parts: Mapping[str, Any]) -> Prepared:
+        """The rows in the library's bins."""
+
+    @abstractmethod
+    def _train(self, prepared: Prepared, rows: TrainingRows, settings: dict[str, Any], course: Course) -> Any:
+        """Fit the trees that the settings ask for, with the labels of `rows`; returns the library's own model."""
 
     @abstractmethod
     def _settings(self, plan: Plan, seed: int) -> dict[str, Any]:
@@ -109,6 +128,24 @@ class BoosterModel(ABC):
         """How many trees are asked for; a plan may allow only a share of them."""
         return int(self.params[self.trees_name])
 
+    @property
+    def columns(self) -> tuple[int, ...] | None:
+        """The columns of x that it uses; None: all."""
+        return self._columns.positions
+
+    def prepare(self, x: Codes, y: npt.NDArray[np.floating[Any]], *, plan: Plan) -> Prepared:
+        """The binned rows of a fit, for many fits of models of this kind whose columns and `binning` settings agree.
+
+        Args:
+            x: as for `fit`.
+            y: the labels, or for LightGBM and XGBoost any that are known for the same rows.
+            plan: `low_memory` decides where the bins lie.
+        """
+        rows = TrainingRows(x, y, plan.rows_in_memory, self._columns)
+        usable = replace(plan, device=self._usable_device(plan))
+        settings = self._settings(usable, seed=0)
+        return self._bins(rows, settings, usable, self._parts(rows, settings))
+
     def fit(
         self,
         x: Codes,
@@ -117,18 +154,27 @@ class BoosterModel(ABC):
         plan: Plan,
         seed: int,
         progress: ProgressFn | None = None,
+        prepared: Prepared | None = None,
+        watch: TreeWatch | None = None,
     ) -> None:
         """Learn from the rows with a known target; see `models.protocol.Model`.
 
+        Args:
+            prepared: the rows, from `prepare` with this x and the same columns and binning settings; x itself is then
+                not read.
+            watch: looks at the trees every now and then, and may end the fit.
+
         Raises:
             TrainingDataError: nothing to learn from, or arrays that do not fit.
+            ModelSettingsError: `prepared` was made with other binning settings.
         """
-        rows = TrainingRows(x, y, plan.rows_in_memory)
+        rows = TrainingRows(x, y, plan.rows_in_memory, self._columns)
         usable = replace(plan, device=self._usable_device(plan))
         trees = max(1, round(self.trees * plan.work_factor))
         settings = {**self._settings(usable, seed), self.trees_name: trees}
+        course = self._course(Meter(progress, trees, "trees"), Looks(watch), rows.width, plan)
         try:
-            self._booster = self._train(rows, settings, usable, Meter(progress, trees, "trees"))
+            self._booster = self._learn(rows, settings, usable, prepared, course)
         except self._library_error() as error:
             if not any(text in str(error).lower() for text in NOTHING_TO_LEARN):
                 raise
@@ -136,8 +182,33 @@ class BoosterModel(ABC):
                 f"{self.kind} found nothing to learn in {rows.n_rows} rows: {_first_line(str(error))}",
                 "check that the target and the features vary in the eras trained on",
             ) from error
-        self.n_features = rows.n_features
-        self.trained_with = trained_with(plan, "rate_factor", "work_factor", trees=trees)
+        course.meter(trees)
+        self.n_features = rows.width
+        self.trained_with = trained_with(plan, "rate_factor", "work_factor", trees=course.looks.trees or trees)
+
+    def _learn(
+        self, rows: TrainingRows, settings: dict[str, Any], plan: Plan, prepared: Prepared | None, course: Course
+    ) -> Any:
+        parts = self._parts(rows, settings)
+        if prepared is not None:
+            prepared.check(parts)
+            return self._train(prepared, rows, settings, course)
+        with self._bins(rows, settings, plan, parts) as own:
+            return self._train(own, rows, settings, course)
+
+    def _parts(self, rows: TrainingRows, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """What decides the bins, by name."""
+        return {
+            **parts_of(rows, self.columns),
+            "library": f"{self.library} {self.library_version()}",
+            "settings": {name: settings[name] for name in sorted(self.binning & settings.keys())},
+        }
+
+    def _course(self, meter: Meter, looks: Looks, width: int, plan: Plan) -> Course:
+        def partial(predict_tile: TileFn) -> TiledModel:
+            return TiledModel(self._columns, width, plan.rows_in_memory, predict_tile)
+
+        return Course(meter, looks, partial, plan.threads)
 
     def predict(self, x: Codes, *, plan: Plan | None = None) -> FloatArray:
         """float64[n]: raw predictions, computed in tiles.
@@ -153,8 +224,8 @@ class BoosterModel(ABC):
             )
         plan = plan or Plan()
         result = np.empty(len(x), dtype=np.float64)
-        for rows in tiles(len(x), tile_rows(self.n_features, plan.rows_in_memory)):
-            result[rows] = self._predict_tile(x[rows], plan.threads)
+        for rows in tiles(len(x), tile_rows(self._columns.count(self.n_features), plan.rows_in_memory)):
+            result[rows] = self._predict_tile(self._columns.of(x[rows]), plan.threads)
         if not np.isfinite(result).all():
             raise StageNaN(f"{self.kind} returned NaN values", "lower its learning_rate")
         return result
@@ -166,6 +237,7 @@ class BoosterModel(ABC):
         description = {
             "kind": self.kind,
             "n_features": self.n_features,
+            **({} if self.columns is None else {"columns": list(self.columns)}),
             "params": self.params,
             "trained_with": self.trained_with,
             "library": self.library,
@@ -181,7 +253,7 @@ class BoosterModel(ABC):
             DamagedModelError: a file is missing, changed or of another kind.
         """
         description, path = read_model(folder, cls.kind)
-        model = cls()
+        model = cls(columns=description.get("columns"))
         model.params = dict(description.get("params", cls.defaults))
         model.n_features = int(description["n_features"])
         model.trained_with = dict(description.get("trained_with", {}))
@@ -226,11 +298,14 @@ class BoosterModel(ABC):
             raise self._refused(given, str(error)) from error
 
     def _trial(self, plan: Plan) -> None:
+        other = copy.copy(self)
+        other.bins, other._columns = None, Columns()  # a trial leaves nothing in the cache
         x = level_matrix(TRIAL_FEATURES)
         x = np.stack([np.roll(x[:, i], i) for i in range(TRIAL_FEATURES)], axis=1)
         rows = TrainingRows(x, np.linspace(0, 1, len(x), dtype=np.float32), plan.rows_in_memory)
-        settings = {**self._settings(plan, seed=1), self.trees_name: 1}
-        self._train(rows, settings, plan, Meter(None, 1, "trees"))
+        settings = {**other._settings(plan, seed=1), self.trees_name: 1}
+        course = other._course(Meter(None, 1, "trees"), Looks(None), TRIAL_FEATURES, plan)
+        other._learn(rows, settings, plan, None, course)
 
     def _refused(self, given: Mapping[str, Any], text: str) -> ModelSettingsError:
         guilty = [name for name in given if re.search(rf"\b{re.escape(name)}\b", text)] or list(given)

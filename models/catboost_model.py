@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import tempfile
@@ -15,9 +16,12 @@ import numpy.typing as npt
 
 from eraflow.machine.plan import Plan
 from models.booster import BoosterModel
-from models.meter import Meter
+from models.catboost_watch import AfterTree, HoldoutModel, LastPredictions, holdout_of, unwatched, without_numba
+from models.columnfile import column_file
+from models.prepared import Prepared
 from models.protocol import Codes
-from models.rows import LEVELS, TrainingRows, tiles
+from models.rows import LEVELS, Columns, TrainingRows, tiles
+from models.watching import Course
 
 COLUMN_TILE_ROWS = 16_384
 # Metadata that differ from one training to the next: a random name, the time, and the learning curve, whose last digits
@@ -34,11 +38,11 @@ SAME_METADATA = {"model_guid": "", "train_finish_time": "", "training": json.dum
 class CatBoostModel(BoosterModel):
     """Symmetric trees.
 
-    Memory: one byte for each value as int8 in column order, which CatBoost reads without a copy, one byte as its own
-    bins, and while it trains about one more. `plan.low_memory` changes nothing but the tiles: its road over a text
-    file needs more, not less. The saved bytes do not depend on `threads`, `rows_in_memory` and `low_memory`; for that
-    the learning curve is left out of the file. `plan.device` "cuda" works only with `colsample` 1, because the GPU
-    trainer cannot draw features; otherwise the CPU is used.
+    Memory: one byte for each value as int8 in column order, which CatBoost reads without a copy, and one byte as its
+    own bins. With `plan.low_memory` the columns lie in a file in the scratch folder, which the kernel can drop from
+    memory, and only the bins are left; the library has no leaner ones. The saved bytes do not depend on `threads`,
+    `rows_in_memory` and `low_memory`; for that the learning curve is left out of the file. `plan.device` "cuda" works
+    only with `colsample` 1, because the GPU trainer cannot draw features; otherwise the CPU is used.
     """
 
     kind = "catboost"
@@ -80,6 +84,7 @@ class CatBoostModel(BoosterModel):
             "od_wait",
             "use_best_model",
             "cat_features",
+            "eval_metric",  # there is nothing to evaluate on; a watch uses its place
             "used_ram_limit",
             "metric_period",
             "save_snapshot",
@@ -88,6 +93,8 @@ class CatBoostModel(BoosterModel):
             "feature_border_type",
         }
     )
+    binning = frozenset({"task_type"})
+    looks_inside = False
     # rsm .1 and depth 5 as in the example settings of the tournament. The rate is twice theirs: symmetric trees are
     # weaker, and 2000 of them should be enough.
     defaults: ClassVar[Mapping[str, Any]] = {
@@ -110,12 +117,38 @@ class CatBoostModel(BoosterModel):
             "allow_writing_files": False,
         }
 
-    def _train(self, rows: TrainingRows, settings: dict[str, Any], plan: Plan, meter: Meter) -> Any:
-        pool = _pool(rows, settings)
-        learner = catboost.CatBoost(settings)
-        on_gpu = settings["task_type"] == "GPU"  # no callbacks there
-        learner.fit(pool, **({} if on_gpu else {"callbacks": [_AfterTree(meter)]}))
-        meter(int(settings["iterations"]))
+    def _parts(self, rows: TrainingRows, settings: Mapping[str, Any]) -> dict[str, Any]:
+        # A pool cannot be given other labels.
+        return {**super()._parts(rows, settings), "labels": hashlib.sha256(rows.labels.tobytes()).hexdigest()}
+
+    def _bins(self, rows: TrainingRows, settings: Mapping[str, Any], plan: Plan, parts: Mapping[str, Any]) -> Prepared:
+        # Not kept between fits: writing a quantised pool to a file takes two more bytes for each value.
+        return Prepared(parts, _pool(rows, settings, self._columns_of(rows, plan)))
+
+    def _columns_of(self, rows: TrainingRows, plan: Plan) -> Codes:
+        """The rows in column order: in row order CatBoost would copy them as float32."""
+        if plan.low_memory:
+            return column_file(rows, self.scratch)
+        columns = np.empty((rows.n_rows, rows.n_features), dtype=np.int8, order="F")
+        for part in tiles(rows.n_rows, min(rows.tile, COLUMN_TILE_ROWS)):
+            columns[part] = rows[part]
+        return columns
+
+    def _train(self, prepared: Prepared, rows: TrainingRows, settings: dict[str, Any], course: Course) -> Any:
+        if settings["task_type"] == "GPU":  # no callbacks there, and so nobody looks
+            learner = catboost.CatBoost(settings)
+            learner.fit(prepared.bins)
+            return learner
+        holdout = holdout_of(course.looks)
+        if holdout is None:
+            learner = catboost.CatBoost(settings)
+            learner.fit(prepared.bins, callbacks=[AfterTree(course, None)])
+            return learner
+        last = LastPredictions()
+        learner = catboost.CatBoost({**settings, "eval_metric": last, "use_best_model": False})
+        watched = AfterTree(course, HoldoutModel(holdout, last))
+        pool = catboost.Pool(_in_columns(self._columns, holdout), np.zeros(len(holdout), dtype=np.float32))
+        without_numba(lambda: learner.fit(prepared.bins, eval_set=pool, callbacks=[watched]))
         return learner
 
     def _predict_tile(self, tile: Codes, threads: int) -> npt.NDArray[np.floating[Any]]:
@@ -125,7 +158,8 @@ class CatBoostModel(BoosterModel):
         metadata = self._booster.get_metadata()
         for name, value in SAME_METADATA.items():  # so that the same training gives the same file
             metadata[name] = value
-        metadata["params"] = re.sub(r'"thread_count":\d+', '"thread_count":1', metadata["params"])
+        said = re.sub(r'"thread_count":\d+', '"thread_count":1', metadata["params"])
+        metadata["params"] = unwatched(said)
         with tempfile.TemporaryDirectory(prefix="catboost-") as folder:
             path = Path(folder) / self.file_name
             self._booster.save_model(str(path))
@@ -146,22 +180,17 @@ class CatBoostModel(BoosterModel):
         return catboost.CatBoostError  # type: ignore[no-any-return]
 
 
-class _AfterTree:
-    def __init__(self, meter: Meter) -> None:
-        self._meter = meter
-
-    def after_iteration(self, info: Any) -> bool:
-        """Count the tree; True lets the training go on."""
-        self._meter(info.iteration)
-        return True
-
-
-def _pool(rows: TrainingRows, settings: Mapping[str, Any]) -> Any:
-    """The quantised rows. Column order matters: int8 in row order would be copied as float32."""
-    columns = np.empty((rows.n_rows, rows.n_features), dtype=np.int8, order="F")
-    for part in tiles(rows.n_rows, min(rows.tile, COLUMN_TILE_ROWS)):
-        columns[part] = rows[part]
+def _pool(rows: TrainingRows, settings: Mapping[str, Any], columns: Codes) -> Any:
+    """The quantised rows."""
     pool = catboost.Pool(columns, rows.labels, thread_count=settings["thread_count"])
     # Four equally spaced borders between 0 and 4 lie between the levels.
     pool.quantize(border_count=LEVELS - 1, feature_border_type="Uniform", task_type=settings["task_type"])
     return pool
+
+
+def _in_columns(chosen: Columns, x: Codes) -> Codes:
+    """The used columns of x, in column order."""
+    columns = np.empty((len(x), chosen.count(x.shape[1])), dtype=np.int8, order="F")
+    for part in tiles(len(x), COLUMN_TILE_ROWS):
+        columns[part] = chosen.of(x[part])
+    return columns

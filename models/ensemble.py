@@ -1,6 +1,7 @@
 """The ensemble: one folder that holds the members, the features in order and all that is needed to predict.
 
-ensemble.json        members, weights, method, features, target, horizon, data version, versions, sha256, signature
+ensemble.json        members, weights, method, features, target, horizon, data version, versions, sha256, signature;
+                     what is neutralised (proportion and features), where anything is
 models/<name>/...    each member as its model saved it
 """
 
@@ -11,23 +12,27 @@ import platform
 import shutil
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from eraflow.errors import EraflowError
+from eraflow.errors import EraflowError, SettingsError
 from eraflow.machine.plan import Plan
 from eraflow.store.atomic import storage_errors, write_json
 from eraflow.store.digest import file_sha256, value_sha256
 from eraflow.tournament.ranking import EraGroups
 from models.protocol import Codes, FloatArray, Model, check_predictions, load_model, read_description
-from models.rankblend import rank_gaussian_blend
+from models.rankblend import CodesOf, neutralised_blend, rank_gaussian_blend
 
 ENSEMBLE_FILE = "ensemble.json"
 RANK_GAUSSIAN = "rank-gaussian"
 MISSING_CODE = 2
 FORMAT = 1
+NEUTRALISING_FORMAT = 2
+"""Of an ensemble that neutralises: a version of Eraflow that would not do so must refuse it."""
 
 
 class DamagedEnsembleError(EraflowError):
@@ -40,6 +45,12 @@ class MissingFeatureError(EraflowError):
     """The data lacks features that the ensemble was trained on. Use data of the ensemble's own version."""
 
     code = "schema_missing_feature"
+
+
+class FeaturesNeededError(EraflowError):
+    """An ensemble that neutralises was asked to finish predictions without the features. Pass `codes_of`."""
+
+    code = "features_needed"
 
 
 @dataclass(frozen=True)
@@ -96,19 +107,62 @@ class Ensemble:
         """float64[n, k]: the raw prediction of each member for some rows."""
         return np.stack([model.predict(x, plan=plan) for model in self.members.values()], axis=1)
 
-    def blend(self, members: FloatArray, groups: EraGroups) -> FloatArray:
-        """float64[n]: blended predictions of whole eras; `members` float64[n, k] from `predict_members`.
+    @property
+    def neutralises(self) -> bool:
+        """Whether `finish` needs the features."""
+        return "neutralise" in self.description
+
+    def finish(self, members: FloatArray, groups: EraGroups, codes_of: CodesOf | None = None) -> FloatArray:
+        """float64[n]: the ensemble's prediction of whole eras: rank-gaussian blend, then neutralisation.
+
+        Eras do not touch each other, so they may come one at a time. That a member is not constant over all that
+        belongs together is for the caller to check; in a single era it may be.
+
+        Args:
+            members: float64[n, k] from `predict_members`.
+            groups: the eras of the rows.
+            codes_of: int8[rows of the era, f] by the position of the era in `groups`, all features in the order of
+                `features`; asked only of an ensemble that `neutralises`, one era at a time.
+
+        Raises:
+            StageNaN: a member's prediction is not finite.
+            NothingLeftError: nothing is left of an era after neutralisation.
+            FeaturesNeededError: the ensemble neutralises and `codes_of` is None.
+        """
+        blend = rank_gaussian_blend(members, groups)
+        if not self.neutralises:
+            return blend
+        if codes_of is None:
+            raise FeaturesNeededError("this ensemble neutralises its blend to features", "pass codes_of")
+        columns, whole = self._neutralised_columns, codes_of
+        return neutralised_blend(
+            blend,
+            groups,
+            codes_of if columns is None else lambda era: whole(era)[:, columns],
+            float(self.description["neutralise"]["proportion"]),
+        )
+
+    @cached_property
+    def _neutralised_columns(self) -> npt.NDArray[np.int64] | None:
+        """Positions of the features that are neutralised to; None: all."""
+        names = self.description["neutralise"]["features"]
+        place = {name: position for position, name in enumerate(self.features)}
+        return None if names == list(self.features) else np.array([place[name] for name in names], dtype=np.int64)
+
+    def blend(self, members: FloatArray, groups: EraGroups, codes_of: CodesOf | None = None) -> FloatArray:
+        """`finish` for all rows that belong together, after a look at each member over all of them.
 
         Raises:
             StageNaN, ConstantPredictionsError: a member's predictions are of no use.
         """
         for name, column in zip(self.members, members.T, strict=True):
             check_predictions(column, name)
-        return rank_gaussian_blend(members, groups)
+        return self.finish(members, groups, codes_of)
 
     def predict(self, x: Codes, groups: EraGroups, *, plan: Plan | None = None) -> FloatArray:
-        """float64[n]: blended predictions of whole eras, x int8[n, f] in the order of `features`."""
-        return self.blend(self.predict_members(x, plan=plan), groups)
+        """float64[n]: predictions of whole eras, x int8[n, f] in the order of `features`."""
+        members = self.predict_members(x, plan=plan)
+        return self.blend(members, groups, lambda era: x[groups.offsets[era] : groups.offsets[era + 1]])
 
 
 def read_ensemble(folder: Path | str) -> dict[str, Any]:
@@ -121,7 +175,8 @@ def read_ensemble(folder: Path | str) -> dict[str, Any]:
     try:
         description: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         signed = {name: value for name, value in description.items() if name != "signature"}
-        if description["format"] != FORMAT or value_sha256(signed) != description["signature"]:
+        known = NEUTRALISING_FORMAT if "neutralise" in description else FORMAT
+        if description["format"] != known or value_sha256(signed) != description["signature"]:
             raise ValueError("its signature does not belong to its content")
     except (OSError, ValueError, KeyError, AttributeError) as error:
         raise DamagedEnsembleError(f"{path} cannot be used: {error}", "blend the members again") from error
@@ -137,6 +192,7 @@ def write_ensemble(
     target: str,
     horizon_days: int,
     data_version: str,
+    neutralise: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Copy the members' models into `folder` and describe them in `ensemble.json`, which is written last.
 
@@ -144,10 +200,16 @@ def write_ensemble(
         folder: emptied first.
         members: name -> folder of a saved model.
         features: in the order of the columns that the members were fitted on.
+        neutralise: what is taken out of the blend: `proportion`, and `features`, some or all of those above in their
+            order. None: nothing, and the folder is as it was before there was such a thing.
 
     Returns:
         The description. Its signature is the same whenever the same models are blended in the same way.
+
+    Raises:
+        SettingsError: a feature to neutralise to is not one of the ensemble's, or they are not in its order.
     """
+    taken_out = {} if neutralise is None else {"neutralise": _neutralisation(neutralise, features)}
     with storage_errors(folder):
         shutil.rmtree(folder, ignore_errors=True)
         for name, source in members.items():
@@ -155,7 +217,7 @@ def write_ensemble(
     weight = 1 / len(members)
     described = [_describe(folder / "models" / name, name, weight) for name in members]
     description = {
-        "format": FORMAT,
+        "format": NEUTRALISING_FORMAT if taken_out else FORMAT,
         "members": described,
         "method": method,
         "features": list(features),
@@ -164,10 +226,22 @@ def write_ensemble(
         "horizon_days": horizon_days,
         "data_version": data_version,
         "versions": _versions(folder, members),
+        **taken_out,
     }
     description["signature"] = value_sha256(description)
     write_json(folder / ENSEMBLE_FILE, description)
     return description
+
+
+def _neutralisation(asked: Mapping[str, Any], features: Sequence[str]) -> dict[str, Any]:
+    proportion, names = float(asked["proportion"]), list(asked["features"])
+    if names != [name for name in features if name in set(names)] or not names or not 0 < proportion <= 1:
+        raise SettingsError(
+            f"cannot neutralise {proportion:g} of the blend to {len(names)} features that are not all among the "
+            f"ensemble's {len(features)}, in their order",
+            "choose a proportion above 0 and a set within data.feature_set",
+        )
+    return {"proportion": proportion, "features": names}
 
 
 def _describe(place: Path, name: str, weight: float) -> dict[str, Any]:

@@ -15,18 +15,22 @@ from lightgbm.basic import _ConfigAliases
 
 from eraflow.machine.plan import Plan
 from models.booster import BoosterModel
-from models.meter import Meter
+from models.lightgbm_bins import LightGBMBins
+from models.prepared import Prepared
 from models.protocol import Codes, ModelSettingsError
-from models.rows import TrainingRows, level_matrix
+from models.rows import TrainingRows
+from models.watching import Course
 
 
 class LightGBMModel(BoosterModel):
     """Leaf-wise trees.
 
-    Memory: half a byte for each value of the matrix (four-bit bins) and one float32 tile; the library's usual road
-    holds a float32 copy and a sample in double precision. `plan.low_memory` changes nothing but the tiles: this is
-    the leanest way there is. `plan.device` "cuda" needs a LightGBM built for it, which the wheel is not; without it
-    the CPU is used. The saved bytes do not depend on `threads`, `rows_in_memory` and `low_memory`.
+    Memory: half a byte for each value of the matrix (four-bit bins) and a tile; the library's usual road holds a
+    float32 copy and a sample in double precision. The bins are written to a file of that size and read back (see
+    `models.lightgbm_pack`); with a `BinCache` the file is kept for the next fit of the same rows. `plan.low_memory`
+    changes nothing: this is the leanest way there is. `plan.device` "cuda" needs a LightGBM built for it, which the
+    wheel is not; without it the CPU is used. The saved bytes do not depend on `threads`, `rows_in_memory` and
+    `low_memory`.
     """
 
     kind = "lightgbm"
@@ -50,6 +54,22 @@ class LightGBMModel(BoosterModel):
             "categorical_feature",
             "input_model",
             "output_model",
+        }
+    )
+    binning = frozenset(
+        {
+            "max_bin",
+            "max_bin_by_feature",
+            "min_data_in_bin",
+            "bin_construct_sample_cnt",
+            "enable_bundle",
+            "is_enable_sparse",
+            "use_missing",
+            "zero_as_missing",
+            "linear_tree",
+            "forcedbins_filename",
+            "pre_partition",
+            "device_type",
         }
     )
     # The example settings of the tournament. Column-wise histograms are 1.3 to 2.8 times as fast at a tenth of the
@@ -86,13 +106,32 @@ class LightGBMModel(BoosterModel):
             settings.pop("force_col_wise", None)
         return settings
 
-    def _train(self, rows: TrainingRows, settings: dict[str, Any], plan: Plan, meter: Meter) -> Any:
+    def _bins(self, rows: TrainingRows, settings: Mapping[str, Any], plan: Plan, parts: Mapping[str, Any]) -> Prepared:
+        file = LightGBMBins(rows, settings, self.scratch)
+        return Prepared(parts, file.make(None) if self.bins is None else self.bins.get(parts, file))
+
+    def _train(self, prepared: Prepared, rows: TrainingRows, settings: dict[str, Any], course: Course) -> Any:
         settings = dict(settings)
         trees = settings.pop("num_iterations")
-        dataset = _dataset(rows, settings)
+        dataset = prepared.bins
+        # The library refuses a dataset whose parameters differ, even in the seed; those that matter are compared above.
+        dataset.params = dict(settings)
+        dataset.set_label(rows.labels)
 
         def after_tree(env: Any) -> None:
-            meter(env.iteration + 1)
+            def tile(codes: Codes, first: int, last: int) -> npt.NDArray[np.floating[Any]]:
+                return np.asarray(
+                    env.model.predict(
+                        codes,
+                        start_iteration=first,
+                        num_iteration=last - first,
+                        raw_score=True,
+                        num_threads=course.threads,
+                    )
+                )
+
+            if course.tree(env.iteration + 1, tile):
+                raise lgb.callback.EarlyStopException(env.iteration, [])
 
         return lgb.train(settings, dataset, trees, callbacks=[after_tree])
 
@@ -115,29 +154,6 @@ class LightGBMModel(BoosterModel):
     @classmethod
     def _library_error(cls) -> type[Exception]:
         return lgb.basic.LightGBMError  # type: ignore[no-any-return]
-
-
-class _Tiles(lgb.Sequence):  # type: ignore[misc]
-    """The rows as LightGBM asks for them: `batch_size` at a time, float32."""
-
-    def __init__(self, rows: TrainingRows) -> None:
-        self._rows, self.batch_size = rows, rows.tile
-
-    def __len__(self) -> int:
-        return self._rows.n_rows
-
-    def __getitem__(self, rows: slice) -> npt.NDArray[np.float32]:
-        return self._rows[rows].astype(np.float32, order="C")
-
-
-def _dataset(rows: TrainingRows, settings: dict[str, Any]) -> Any:
-    """Bins of the rows. With a reference the library pushes tiles into finished bins and looks for none itself."""
-    levels = level_matrix(rows.n_features)
-    reference = lgb.Dataset(levels, label=np.zeros(len(levels), dtype=np.float32), params=settings).construct()
-    dataset = lgb.Dataset(_Tiles(rows), label=rows.labels, reference=reference, params=settings)
-    dataset.construct()
-    dataset.data = None
-    return dataset
 
 
 @cache

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from eraflow.machine.failures import StageNaN
 from eraflow.machine.plan import Plan
+from models.bincache import BinCache
 from models.layers import Layers, forward_numpy, to_bytes
 from models.neural import train_network
 from models.protocol import (
@@ -25,7 +26,7 @@ from models.protocol import (
     ProgressFn,
 )
 from models.recipe import Arrays, Recipe
-from models.rows import TrainingRows, tiles
+from models.rows import Columns, TrainingRows, tiles
 from models.saved import read_model, trained_with, write_model
 from models.torchlibrary import torch_library, usable_device
 
@@ -63,15 +64,23 @@ class MlpModel:
         params: Mapping[str, Any] | None = None,
         scratch: Path | None = None,  # not used
         checkpoints: Path | None = None,
+        columns: Sequence[int] | None = None,
+        bins: BinCache | None = None,  # not used: there are no bins
     ) -> None:
         self.params: dict[str, Any] = {**self.defaults, **(params or {})}
         _check(self.params)
         self.checkpoints = checkpoints
+        self._columns = Columns(columns)
         self.n_features = 0
         self.trained_with: dict[str, Any] = {}
         self._library_version = ""
         self._weights: Arrays = {}
         self._centre, self._scale = 0.0, 1.0  # of the target
+
+    @property
+    def columns(self) -> tuple[int, ...] | None:
+        """The columns of x that it uses; None: all."""
+        return self._columns.positions
 
     def fit(
         self,
@@ -90,7 +99,7 @@ class MlpModel:
             MissingLibraryError: torch is not installed.
             StageNaN, StageDiverged, StageStalled: the training went wrong.
         """
-        rows = TrainingRows(x, y, plan.rows_in_memory)
+        rows = TrainingRows(x, y, plan.rows_in_memory, self._columns)
         self._centre, self._scale = float(rows.labels.mean(dtype=np.float64)), float(rows.labels.std(dtype=np.float64))
         if self._scale == 0:
             raise ConstantPredictionsError(
@@ -112,7 +121,7 @@ class MlpModel:
             checkpoints=self.checkpoints,
             progress=progress,
         )
-        self.n_features = rows.n_features
+        self.n_features = rows.width
         self._library_version = str(torch_library().__version__)
         fields = ("rate_factor", "clip_norm", "precision", "work_factor")
         device, epochs = usable_device(plan), recipe.planned_epochs(plan)
@@ -136,8 +145,8 @@ class MlpModel:
         result = np.empty(len(x), dtype=np.float64)
 
         def block(rows: slice) -> None:
-            codes = np.zeros((BLOCK_ROWS, self.n_features), dtype=np.float32)
-            codes[: rows.stop - rows.start] = x[rows]
+            codes = np.zeros((BLOCK_ROWS, self._columns.count(self.n_features)), dtype=np.float32)
+            codes[: rows.stop - rows.start] = self._columns.of(x[rows])
             result[rows] = forward_numpy(self._weights, codes)[: rows.stop - rows.start]
 
         with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor((plan or Plan()).threads) as pool:
@@ -154,6 +163,7 @@ class MlpModel:
         description = {
             "kind": self.kind,
             "n_features": self.n_features,
+            **({} if self.columns is None else {"columns": list(self.columns)}),
             "params": self.params,
             "trained_with": self.trained_with,
             "target_centre": self._centre,
@@ -172,7 +182,7 @@ class MlpModel:
             DamagedModelError: a file is missing, changed or of another kind.
         """
         description, path = read_model(folder, cls.kind)
-        model = cls(params=description["params"])
+        model = cls(params=description["params"], columns=description.get("columns"))
         model.n_features = int(description["n_features"])
         model.trained_with = dict(description["trained_with"])
         model._library_version = str(description["library_version"])

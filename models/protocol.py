@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,9 @@ import numpy.typing as npt
 from eraflow.errors import EraflowError, SettingsError
 from eraflow.machine.failures import StageNaN
 from eraflow.machine.plan import Plan
+
+if TYPE_CHECKING:
+    from models.bincache import BinCache
 
 Codes = npt.NDArray[np.int8]
 FloatArray = npt.NDArray[np.float64]
@@ -47,9 +50,18 @@ class DamagedModelError(EraflowError):
 
 
 class Model(Protocol):
-    """A learner. Made with keyword arguments only: `params` overrides its own settings."""
+    """A learner. Made with keyword arguments only: `params` overrides its own settings.
+
+    Attributes:
+        kind: a key of `MODELS`.
+        columns: ascending positions of the columns of x that it uses; None: all. `fit` and `predict` take the full x.
+    """
 
     kind: str
+
+    @property
+    def columns(self) -> tuple[int, ...] | None:
+        """Positions, or None for all."""
 
     def fit(
         self,
@@ -132,6 +144,8 @@ def make_model(
     *,
     scratch: Path | None = None,
     checkpoints: Path | None = None,
+    columns: Sequence[int] | None = None,
+    bins: BinCache | None = None,
 ) -> Model:
     """A new model; its parameters are tried on a few rows first, so that a wrong one is named before the work begins.
 
@@ -141,11 +155,15 @@ def make_model(
         scratch: folder for files that live as long as a fit; the system's temporary folder when None.
         checkpoints: folder that belongs to this very fit (its rows, target, params and seed) and outlives a killed
             attempt; a model that can, goes on from what it finds there. None: no checkpoints.
+        columns: ascending positions of the columns of x that the model uses; None: all. It still takes the full x.
+        bins: where finished bins are kept between fits; None: nowhere. LightGBM uses it.
 
     Raises:
         ModelSettingsError: unknown kind or parameter, or a value that the library refuses.
     """
-    model: Model = model_class(kind)(params=params, scratch=scratch, checkpoints=checkpoints)
+    model: Model = model_class(kind)(
+        params=params, scratch=scratch, checkpoints=checkpoints, columns=columns, bins=bins
+    )
     return model
 
 

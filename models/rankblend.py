@@ -1,12 +1,25 @@
-"""The mathematics of the blend."""
+"""The mathematics of the blend: members become one prediction, and features are taken out of it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
+from eraflow.errors import EraflowError
 from eraflow.machine.failures import StageNaN
+from eraflow.tournament.neutralise import Progress, neutralise_by_era
 from eraflow.tournament.ranking import EraGroups, ScoreInputError, order_within_eras
-from models.protocol import FloatArray
+from models.protocol import Codes, FloatArray
+
+CodesOf = Callable[[int], Codes]
+"""int8[rows of the era, f] by the position of the era."""
+
+
+class NothingLeftError(EraflowError):
+    """Features explain the blend of an era completely, so that nothing is left of it. Neutralise less of it."""
+
+    code = "nothing_left"
 
 
 def rank_gaussian_blend(members: FloatArray, groups: EraGroups) -> FloatArray:
@@ -38,3 +51,33 @@ def rank_gaussian_blend(members: FloatArray, groups: EraGroups) -> FloatArray:
         total[order.rows] += order.gaussian()
     total /= columns.shape[1]
     return total
+
+
+def neutralised_blend(
+    blend: FloatArray, groups: EraGroups, codes_of: CodesOf, proportion: float, progress: Progress | None = None
+) -> FloatArray:
+    """The blend less a proportion of what features explain of it, era by era; what is judged and what is sent.
+
+    Args:
+        blend: float64[n] from `rank_gaussian_blend`.
+        groups: the eras of the rows.
+        codes_of: the codes to neutralise to; asked for one era at a time, in their order.
+        proportion: 0 to 1; at 0 the blend is returned as it is.
+        progress: told (eras done, eras).
+
+    Returns:
+        float64[n]; an era in which the blend is constant keeps it.
+
+    Raises:
+        NothingLeftError: an era has no more rows than features and the proportion is 1.
+        ScoreInputError: the codes of an era have not its rows.
+    """
+    result = neutralise_by_era(blend, codes_of, groups, proportion, progress)
+    gone = np.flatnonzero(groups.constant(result) & ~groups.constant(blend))
+    if gone.size:
+        raise NothingLeftError(
+            f"the features explain the blend completely in {gone.size} of {groups.n_eras} eras, such as one of "
+            f"{groups.sizes[gone[0]]} rows",
+            "lower blend.neutralise, or name a smaller set in blend.neutralise_features",
+        )
+    return result

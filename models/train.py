@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +15,19 @@ import numpy.typing as npt
 from eraflow.errors import EraflowError
 from eraflow.machine.plan import Plan
 from eraflow.machine.progress import report
-from eraflow.store.atomic import storage_errors, write_json
-from eraflow.store.digest import file_sha256, value_sha256
+from eraflow.store.atomic import write_json
+from eraflow.store.digest import file_sha256
 from eraflow.store.erastore import EraStore
-from eraflow.tournament.eras import era_number
-from eraflow.tournament.ranking import EraGroups
+from eraflow.tournament.eras import ALIAS_TARGET, era_number, purge_weeks, target_horizon
 from models.predictions import PredictionFileError, Predictions, join, read_predictions
-from models.protocol import Codes, Model, ProgressFn, check_predictions, make_model
+from models.protocol import ProgressFn, make_model
+from models.selected import SelectedFeatures
+from models.trainer import CHECKPOINTS, SCRATCH, ImportanceSample, KeptBins, Trainer, fit_seed, training_view
+
+__all__ = ["SCRATCH", "LeakingWindowError", "Trainer", "fit_seed", "learning_plan", "train_model", "training_view"]
 
 OOF = "oof.parquet"
 MODEL_FOLDER = "model"
-SCRATCH = "scratch"
-CHECKPOINTS = "checkpoints"
 LEARNING = ("rate_factor", "clip_norm", "precision", "work_factor")
 AS_ASKED = "as asked"
 
@@ -37,63 +36,6 @@ class LeakingWindowError(EraflowError):
     """A window learns from eras that lie within the purge of, or after, those it is judged on."""
 
     code = "leaking_window"
-
-
-@dataclass(frozen=True)
-class Trainer:
-    """What all fits of one member share.
-
-    Attributes:
-        out: the stage's folder.
-        store: the data.
-        target: column of the store.
-        model: kind, name and params.
-        seed: of the run; each fit draws its own from it and its position.
-        plan: how to use the machine.
-    """
-
-    out: Path
-    store: EraStore
-    target: str
-    model: Mapping[str, Any]
-    seed: int
-    plan: Plan
-
-    def fit(self, eras: Sequence[str], position: int, progress: ProgressFn) -> Model:
-        """A new model that has learnt from `eras`; `position` is the fold's index, or the number of folds for live."""
-        x, y = training_view(self.store, self.target, eras)
-        checkpoints = self.checkpoints(eras, position)
-        with _scratch(self.out / SCRATCH) as scratch:
-            model = make_model(self.model["kind"], self.model["params"], scratch=scratch, checkpoints=checkpoints)
-            model.fit(x, y, plan=self.plan, seed=fit_seed(self.seed, position), progress=progress)
-        return model
-
-    def checkpoints(self, eras: Sequence[str], position: int) -> Path:
-        """Where the checkpoints of one fit lie: a folder named after all that decides what it learns.
-
-        It outlives a killed attempt, unlike the scratch folder.
-        """
-        parts = {**self._parts(), "eras": list(eras), "position": position}
-        return self.out / CHECKPOINTS / f"{position}-{value_sha256(parts)[:16]}"
-
-    def predict(self, model: Model, eras: Sequence[str]) -> Predictions:
-        """Predictions of all rows of `eras`, checked."""
-        values = model.predict(self.store.matrix(eras), plan=self.plan)
-        check_predictions(values, f"{self.model['name']} on eras {eras[0]} to {eras[-1]}")
-        return Predictions(self.store.ids(eras), tuple(eras), EraGroups(self.store.offsets(eras)), values)
-
-    def fold_signature(self, window: Mapping[str, Any]) -> str:
-        """The name of a fold's work; a fold file made under another one is made anew."""
-        return value_sha256({**self._parts(), "window": dict(window)})
-
-    def _parts(self) -> dict[str, Any]:
-        return {
-            "model": dict(self.model),
-            "target": self.target,
-            "seed": self.seed,
-            "features": list(self.store.features),
-            "rows": self.store.n_rows,
-        }
 
 
 def train_model(
@@ -106,11 +48,16 @@ def train_model(
     model: Mapping[str, Any],
     seed: int,
     plan: Mapping[str, Any],
+    benchmark: str | None = None,
+    selection: str | None = None,
+    bins: Mapping[str, Any] | None = None,
+    importance: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Write `oof.parquet` (every judged era, predicted by a model that never saw it) and `model/` (for live).
 
     Each fold is written as it finishes, `fold-<i>.parquet` and `fold-<i>.json`, and found again by a later attempt,
     also by one whose plan learns in another way (a lower rate, fewer trees): `fold_plans` tells how each was made.
+    The importance of features to each fold's model is in `importance-<i>.parquet`, measured on the judged eras.
     Checkpoints inside a fit lie in `checkpoints/` until the stage is finished.
 
     Args:
@@ -119,21 +66,41 @@ def train_model(
         windows: index, train, test and purge_weeks of each, in order of their judged eras.
         resolved_eras: what the final fit learns from.
         target: explicit name of the target; rows where it is NaN teach nothing but are predicted.
-        model: ModelSettings as a dictionary.
+        model: kind, name and params.
         seed: everything random starts here.
         plan: a Plan as a dictionary.
+        benchmark: column of the store whose residual is learnt (see eraflow/tournament/residual.py); None: the target
+            itself.
+        selection: file of a selection stage, with the features of each window and for live; None: all features.
+        bins: KeptBins as a dictionary; None: binned rows are not kept. It changes no result.
+        importance: ImportanceSample as a dictionary; None: no importance is measured. It changes no prediction, so a
+            finished fold is kept with what was measured when it was made.
 
     Returns:
         Figures for tables: folds, rows, eras, seconds of each fold and of the final fit; `fold_plans` and `final_plan`,
-        what of the plan changed the results of each ("as asked" as a rule).
+        what of the plan changed the results of each ("as asked" as a rule); `learns` and `purge_weeks`; `features`, how
+        many each fold and the final fit use; `params` as they were given.
 
     Raises:
-        ModelSettingsError, LeakingWindowError, TrainingDataError, StageNaN, ConstantPredictionsError.
+        ModelSettingsError, LeakingWindowError, SelectionFileError, TrainingDataError, StageNaN,
+        ConstantPredictionsError.
     """
-    trainer = Trainer(Path(out), EraStore.open(store), target, model, seed, Plan(**plan))
+    trainer = Trainer(
+        Path(out),
+        EraStore.open(store),
+        target,
+        model,
+        seed,
+        Plan(**plan),
+        benchmark,
+        None if selection is None else SelectedFeatures.read(Path(selection), windows),
+        None if bins is None else KeptBins(**bins),
+        None if importance is None else ImportanceSample(**importance),
+    )
     make_model(model["kind"], model["params"])  # a wrong parameter ends the stage here, before any work
     for window in windows:
-        _check_window(window)
+        _check_window(window, target)
+    widths = [_width(trainer, position) for position in range(len(windows) + 1)]
     shares = np.cumsum([0, *(len(window["train"]) for window in windows), len(resolved_eras)])
     folds, seconds, plans, reused = [], [], [], 0
     for position, window in enumerate(windows):
@@ -164,43 +131,16 @@ def train_model(
         "first_era": oof.eras[0],
         "last_era": oof.eras[-1],
         "final_eras": len(resolved_eras),
+        "learns": trainer.learns(),
+        "purge_weeks": windows[0]["purge_weeks"],
+        "features": widths,
+        "params": dict(model["params"]),
     }
 
 
-def training_view(store: EraStore, target: str, eras: Sequence[str]) -> tuple[Codes, npt.NDArray[np.float32]]:
-    """The matrix and target to learn from, without a copy of the matrix.
-
-    When eras are subsampled, the rows between them are part of the view, and their target is NaN: models leave such
-    rows out tile by tile.
-
-    Returns:
-        int8[n, f], a view of the store from the first to the last era, and float32[n].
-    """
-    first, last = store.eras.index(eras[0]), store.eras.index(eras[-1])
-    span = store.eras[first : last + 1]
-    y = store.column(target, span).astype(np.float32)
-    if len(span) != len(eras):
-        wanted = set(eras)
-        chosen = np.array([era in wanted for era in store.eras])
-        y[~chosen[store.era_codes(span)]] = np.nan
-    return store.matrix(span), y
-
-
-def fit_seed(seed: int, position: int) -> int:
-    """The seed of one fit: different for each position, the same in every attempt."""
-    return int(np.random.SeedSequence([seed, position]).generate_state(1)[0] >> 1)
-
-
-@contextmanager
-def _scratch(folder: Path) -> Iterator[Path]:
-    """A folder that lives as long as a fit; what a killed attempt left there goes first."""
-    shutil.rmtree(folder, ignore_errors=True)
-    with storage_errors(folder):
-        folder.mkdir(parents=True)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+def _width(trainer: Trainer, position: int) -> int:
+    columns = trainer.columns(position)
+    return len(trainer.store.features) if columns is None else len(columns)
 
 
 def _make_fold(
@@ -210,9 +150,10 @@ def _make_fold(
     model = trainer.fit(window["train"], position, progress)
     fold = trainer.predict(model, window["test"])
     path = fold.write(_fold_path(trainer, position))
+    trainer.measure(model, window["test"], position)
     seconds = round(time.monotonic() - began, 2)
     how = learning_plan(trainer.plan)
-    signature = trainer.fold_signature(window)
+    signature = trainer.fold_signature(window, position)
     note = {"signature": signature, "sha256": file_sha256(path), "seconds": seconds, "plan": how}
     write_json(path.with_suffix(".json"), note)
     shutil.rmtree(trainer.checkpoints(window["train"], position), ignore_errors=True)
@@ -231,7 +172,7 @@ def _kept_fold(trainer: Trainer, position: int, window: Mapping[str, Any]) -> tu
     path = _fold_path(trainer, position)
     try:
         note = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-        if note["signature"] == trainer.fold_signature(window) and note["sha256"] == file_sha256(path):
+        if note["signature"] == trainer.fold_signature(window, position) and note["sha256"] == file_sha256(path):
             return read_predictions(path), float(note["seconds"]), str(note["plan"])
     except (OSError, ValueError, KeyError, TypeError, PredictionFileError):
         return None
@@ -242,9 +183,15 @@ def _fold_path(trainer: Trainer, position: int) -> Path:
     return trainer.out / f"fold-{position}.parquet"
 
 
-def _check_window(window: Mapping[str, Any]) -> None:
-    """The last line of defence against leakage: look at the eras themselves."""
+def _check_window(window: Mapping[str, Any], target: str) -> None:
+    """The last line of defence against leakage: look at the eras themselves, and at what the target's name says."""
     last, first, purge = window["train"][-1], window["test"][0], window["purge_weeks"]
+    least = purge if target == ALIAS_TARGET else purge_weeks(target_horizon(target))
+    if purge < least:
+        raise LeakingWindowError(
+            f"window {window['index']} has a purge of {purge} weeks, {target} needs at least {least}",
+            "cut the windows of this member with eraflow.tournament.eras.windows_before",
+        )
     if max(map(era_number, window["train"])) + purge >= min(map(era_number, window["test"])):
         raise LeakingWindowError(
             f"window {window['index']} learns up to era {last} and is judged from {first} on, purge {purge} weeks",

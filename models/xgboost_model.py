@@ -15,9 +15,10 @@ import xgboost as xgb
 
 from eraflow.machine.plan import Plan
 from models.booster import BoosterModel
-from models.meter import Meter
+from models.prepared import Prepared
 from models.protocol import Codes, ModelSettingsError
 from models.rows import TrainingRows, level_matrix
+from models.watching import Course
 
 
 class XGBoostModel(BoosterModel):
@@ -47,6 +48,7 @@ class XGBoostModel(BoosterModel):
         "n_jobs": "nthread",
     }
     reserved = frozenset({"nthread", "seed", "device", "verbosity", "early_stopping_rounds", "num_class"})
+    binning = frozenset({"max_bin", "tree_method", "device"})
     defaults: ClassVar[Mapping[str, Any]] = {
         "n_estimators": 2000,
         "learning_rate": 0.01,
@@ -67,17 +69,24 @@ class XGBoostModel(BoosterModel):
             "verbosity": 1,  # warnings, which name unknown parameters; they are read below
         }
 
-    def _train(self, rows: TrainingRows, settings: dict[str, Any], plan: Plan, meter: Meter) -> Any:
+    def _bins(self, rows: TrainingRows, settings: Mapping[str, Any], plan: Plan, parts: Mapping[str, Any]) -> Prepared:
+        # Not kept between fits: the library writes only unbinned matrices to a file that it can read back.
+        if not plan.low_memory:
+            return Prepared(parts, _matrix(rows, settings, None))
+        folder = tempfile.TemporaryDirectory(prefix="xgboost-", dir=self.scratch)
+        try:
+            return Prepared(parts, _matrix(rows, settings, folder.name), folder.cleanup)
+        except BaseException:
+            folder.cleanup()
+            raise
+
+    def _train(self, prepared: Prepared, rows: TrainingRows, settings: dict[str, Any], course: Course) -> Any:
         settings = dict(settings)
         trees = settings.pop("n_estimators")
-        with (
-            tempfile.TemporaryDirectory(prefix="xgboost-", dir=self.scratch) as folder,
-            warnings.catch_warnings(record=True) as said,
-        ):
+        prepared.bins.set_label(rows.labels)
+        with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
-            matrix = _matrix(rows, settings, folder if plan.low_memory else None)
-            booster = xgb.train(settings, matrix, trees, callbacks=[_AfterTree(meter)])
-            del matrix  # before its files go
+            booster = xgb.train(settings, prepared.bins, trees, callbacks=[_AfterTree(course)])
         _refuse_unknown(said)
         return booster
 
@@ -131,14 +140,24 @@ def _matrix(rows: TrainingRows, settings: Mapping[str, Any], cache_folder: str |
 
 
 class _AfterTree(xgb.callback.TrainingCallback):  # type: ignore[misc]
-    def __init__(self, meter: Meter) -> None:
+    def __init__(self, course: Course) -> None:
         super().__init__()
-        self._meter = meter
+        self._course = course
 
     def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
-        """Count the tree; False lets the training go on."""
-        self._meter(epoch + 1)
-        return False
+        """Count the tree; True ends the training."""
+
+        def tile(codes: Codes, first: int, last: int) -> npt.NDArray[np.floating[Any]]:
+            return np.asarray(
+                model.inplace_predict(
+                    np.ascontiguousarray(codes),
+                    iteration_range=(first, last),
+                    predict_type="margin",
+                    base_margin=np.zeros(len(codes), dtype=np.float32),
+                )
+            )
+
+        return self._course.tree(epoch + 1, tile)
 
 
 def _refuse_unknown(said: Sequence[warnings.WarningMessage]) -> None:

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from prefect import task
 
 from eraflow.attempt import Work
+from eraflow.machine.estimate import Need
 from eraflow.store.stage import StageRecord
-from eraflow.tournament.backtest import BLEND, read_comparisons, read_scores
+from eraflow.tournament.backtest import BLEND, read_comparisons, read_neutralisation, read_scores
 from eraflow.tournament.catalog import read_catalog
 from eraflow.tournament.scorefile import fnc_features
 from eraflow.tournament.scoring import ModelScores
+from models.blend import UNNEUTRALISED
 from tasks.artifacts import show_chart, show_models
+from tasks.blend import Neutralisation
 from tasks.features import Features
 from tasks.needs import backtest_need
+from tasks.neutralisationtable import show_neutralisation
 from tasks.refresh import Data
 from tasks.run import Run
 from tasks.stage import STAGE_TASK, run_stage
@@ -23,9 +28,16 @@ from tasks.stage import STAGE_TASK, run_stage
 
 @task(name="backtest", task_run_name="backtest", **STAGE_TASK)
 def backtest(
-    run: Run, data: Data, features: Features, members: Sequence[StageRecord], blended: StageRecord
+    run: Run,
+    data: Data,
+    features: Features,
+    members: Sequence[StageRecord],
+    blended: StageRecord,
+    neutralisation: Neutralisation,
 ) -> StageRecord:
-    """Per-era CORR, MMC, BMC, FNC and exposure of every member and the blend; chart and table in the UI."""
+    """Per-era CORR, MMC, BMC, FNC and exposure of every member and the blend, and what neutralising the blend would be
+    worth; chart and tables in the UI.
+    """
     contract = features.contract
     scored = {**{record.name.removeprefix("train-"): record for record in members}, BLEND: blended}
     decided = {
@@ -34,6 +46,7 @@ def backtest(
         "benchmark": contract.benchmark,
         "fnc_features": fnc_features(read_catalog(data.files.features_json), contract.features),
         "confidence": run.settings.gate.confidence,
+        "neutralisation": _to_try(run, neutralisation),
     }
     work = Work(
         name="backtest",
@@ -44,14 +57,27 @@ def backtest(
             **decided,
             "store": str(features.store),
             "predictions": {name: str(record.path / "oof.parquet") for name, record in scored.items()},
+            "unneutralised": str(blended.path / (UNNEUTRALISED if neutralisation.proportion > 0 else "oof.parquet")),
         },
-        need=backtest_need(contract, members),
+        need=_need(backtest_need(contract, members), tried=decided["neutralisation"] is not None),
     )
     record = run_stage(run, work)
     scores = read_scores(record.path)
     show_chart(scores, BLEND, contract.benchmark, contract.target)
     show_models(model_table(scores, scored, read_comparisons(record.path)))
+    show_neutralisation(read_neutralisation(record.path))
     return record
+
+
+def _need(need: Need, *, tried: bool) -> Need:
+    """With the blend and its residual, where the worth of neutralising is judged: less than what a member costs."""
+    return replace(need, members=need.members + 1) if tried else need
+
+
+def _to_try(run: Run, neutralisation: Neutralisation) -> dict[str, Any] | None:
+    if not run.settings.blend.try_neutralise:
+        return None
+    return {"proportion": neutralisation.proportion, "features": list(neutralisation.features)}
 
 
 def model_table(
@@ -64,6 +90,7 @@ def model_table(
         rows.append(
             {
                 "model": name,
+                "learns": stage.metrics.get("learns", "") if stage else "",
                 "CORR": f"{corr.mean:.4f}",
                 "interval": f"{corr.low:.4f} to {corr.high:.4f}",
                 "Sharpe": f"{corr.sharpe:.2f}",

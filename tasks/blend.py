@@ -1,21 +1,66 @@
-"""Blend the members' out-of-fold predictions and lay the ensemble out as one folder."""
+"""Blend the members' out-of-fold predictions, neutralise the blend, and lay the ensemble out as one folder."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 from prefect import task
 
 from eraflow.attempt import Work
+from eraflow.errors import SettingsError
+from eraflow.machine.estimate import Need
 from eraflow.store.stage import StageRecord
+from eraflow.tournament.catalog import UnknownFeatureSetError, read_catalog
 from tasks.features import Features
 from tasks.needs import blend_need
+from tasks.refresh import Data
 from tasks.run import Run
 from tasks.stage import STAGE_TASK, run_stage
 
 
+@dataclass(frozen=True)
+class Neutralisation:
+    """What is taken out of the blend: a proportion (0: nothing) of what these features explain, in their order."""
+
+    proportion: float
+    features: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any] | None:
+        """Plain JSON values; None when nothing is taken out."""
+        return {"proportion": self.proportion, "features": list(self.features)} if self.proportion > 0 else None
+
+
+def chosen_neutralisation(run: Run, data: Data) -> Neutralisation:
+    """What the settings ask for; called before any training, which a wrong set must not cost.
+
+    Raises:
+        UnknownFeatureSetError: features.json has no such set.
+        SettingsError: the set has features that the run does not read.
+    """
+    asked, used = run.settings.blend, data.contract.features
+    if not asked.neutralise_features:
+        return Neutralisation(asked.neutralise, used)
+    sets = read_catalog(data.files.features_json).sets
+    if asked.neutralise_features not in sets:
+        raise UnknownFeatureSetError(
+            f"features.json has no set {asked.neutralise_features!r}; it has {', '.join(sets)}",
+            "set blend.neutralise_features to one of these, or leave it empty for all features of the run",
+        )
+    wanted = set(sets[asked.neutralise_features])
+    absent = sorted(wanted - set(used))
+    if absent:
+        raise SettingsError(
+            f"blend.neutralise_features={asked.neutralise_features} has {len(absent)} features, such as {absent[0]}, "
+            f"that are not among the {len(used)} of data.feature_set={run.settings.data.feature_set}",
+            "name a set within data.feature_set, or leave it empty for all features of the run",
+        )
+    return Neutralisation(asked.neutralise, tuple(name for name in used if name in wanted))
+
+
 @task(name="blend", task_run_name="blend", **STAGE_TASK)
-def blend(run: Run, features: Features, members: Sequence[StageRecord]) -> StageRecord:
+def blend(run: Run, features: Features, members: Sequence[StageRecord], neutralisation: Neutralisation) -> StageRecord:
     """The blend's out-of-fold predictions and the ensemble folder that predicts live."""
     names = {record.name.removeprefix("train-"): record for record in members}
     contract = features.contract
@@ -25,6 +70,9 @@ def blend(run: Run, features: Features, members: Sequence[StageRecord]) -> Stage
         "horizon_days": contract.horizon_days,
         "data_version": run.settings.data.version,
     }
+    neutralise = neutralisation.as_dict()
+    if neutralise is not None:  # otherwise the signature is what it was before there was such a thing
+        decided["neutralise"] = neutralise
     work = Work(
         name="blend",
         target="models.blend:blend_members",
@@ -35,6 +83,15 @@ def blend(run: Run, features: Features, members: Sequence[StageRecord]) -> Stage
             "members": {name: record.folder for name, record in names.items()},
             "store": str(features.store),
         },
-        need=blend_need(members),
+        need=_need(members, neutralisation),
     )
     return run_stage(run, work)
+
+
+def _need(members: Sequence[StageRecord], neutralisation: Neutralisation) -> Need:
+    """With the features of one era, where the blend is neutralised."""
+    need = blend_need(members)
+    if neutralisation.proportion == 0:
+        return need
+    eras = max(int(record.metrics.get("eras", 1)) for record in members)
+    return replace(need, columns=len(neutralisation.features), eras=eras)

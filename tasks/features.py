@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from prefect import get_run_logger, task
@@ -10,27 +11,57 @@ from prefect import get_run_logger, task
 from eraflow.attempt import Work
 from eraflow.errors import SettingsError
 from eraflow.machine.estimate import Need
+from eraflow.settings import ModelSettings, WindowSettings
 from eraflow.store.stage import StageRecord
 from eraflow.tournament.eras import Window, final_eras, walk_forward
-from eraflow.tournament.schema import Contract
+from eraflow.tournament.footer import read_footer
+from eraflow.tournament.membereras import member_final_eras, member_windows, target_of
+from eraflow.tournament.schema import Contract, DataFiles
 from tasks.refresh import Data
 from tasks.run import Run
 from tasks.stage import STAGE_TASK, run_stage
 
+__all__ = ["Features", "build_features", "final_eras_for", "target_of", "windows_for"]
+
 
 @dataclass(frozen=True)
 class Features:
-    """The era store's record, and what every model is judged on."""
+    """The era store's record, and what every model is judged on.
+
+    Attributes:
+        windows: of the run's own target: who is judged where. Members of other targets learn from `windows_for`.
+        training_eras: what the final fit on the run's own target learns from; for members see `final_eras_for`.
+        cut: how windows are cut.
+        stride: learn from every n-th era.
+    """
 
     record: StageRecord
     contract: Contract
     windows: tuple[Window, ...]
     training_eras: tuple[str, ...]
+    cut: WindowSettings = field(default_factory=WindowSettings)
+    stride: int = 1
 
     @property
     def store(self) -> Path:
         """The folder of the era store."""
         return self.record.path / "store"
+
+
+def windows_for(features: Features, model: ModelSettings) -> tuple[Window, ...]:
+    """What a member learns from in each window: the eras that its own target's purge allows before the judged ones.
+
+    The judged eras are the same for everybody. A member that learns a residual has only eras that the benchmark covers.
+
+    Raises:
+        TooFewErasError, BenchmarkCoverageError: a window is left with too little.
+    """
+    return member_windows(features.contract, features.windows, model, features.cut, features.stride)
+
+
+def final_eras_for(features: Features, model: ModelSettings) -> tuple[str, ...]:
+    """What a member's model for live learns from: every era in which its own target is resolved, thinned by stride."""
+    return member_final_eras(features.contract, model, features.cut, features.stride)
 
 
 @task(name="features", task_run_name="features", **STAGE_TASK)
@@ -42,6 +73,10 @@ def build_features(run: Run, data: Data) -> Features:
         raise SettingsError(f"a model is called like the benchmark {', '.join(taken)}", "give it another name")
     stride = settings.data.era_stride
     windows = walk_forward(contract.resolved_eras, contract.horizon_days, settings.windows, stride=stride)
+    for model in settings.models:
+        own = member_windows(contract, windows, model, settings.windows, stride)
+        if own != tuple(windows):
+            get_run_logger().info("%s", _told(model, target_of(contract, model), own))
     files = data.files
     decided = {"data": settings.data.model_dump(mode="json"), "contract": contract.as_dict()}
     work = Work(
@@ -50,7 +85,7 @@ def build_features(run: Run, data: Data) -> Features:
         settings=decided,
         inputs={"data": data.signature},
         arguments={"files": files.as_dict(), "contract": contract.as_dict()},
-        need=_need(contract),
+        need=_need(contract, files),
     )
     record = run_stage(run, work)
     get_run_logger().info(
@@ -61,11 +96,27 @@ def build_features(run: Run, data: Data) -> Features:
         windows[0].purge_weeks,
     )
     return Features(
-        record, contract, tuple(windows), final_eras(contract.resolved_eras, settings.windows, stride=stride)
+        record,
+        contract,
+        tuple(windows),
+        final_eras(contract.resolved_eras, settings.windows, stride=stride),
+        settings.windows,
+        stride,
     )
 
 
-def _need(contract: Contract) -> Need:
-    """Every row of train and validation, with target, benchmarks and meta model."""
+def _told(model: ModelSettings, target: str, windows: Sequence[Window]) -> str:
+    what = f"the residual of {target}" if model.learn == "residual" else target
+    return (
+        f"{model.name} learns {what}: eras {windows[0].train[0]} to {windows[0].train[-1]} in the first window, "
+        f"to {windows[-1].train[-1]} in the last, purge {windows[0].purge_weeks} weeks"
+    )
+
+
+def _need(contract: Contract, files: DataFiles) -> Need:
+    """Every row of train and validation, with targets, benchmarks and meta model, and the footers of the two files."""
     rows = sum(contract.rows.get(name, 0) for name in ("train.parquet", "validation.parquet"))
-    return Need("features", rows=rows, columns=len(contract.features), floats=2 + len(contract.benchmarks))
+    floats = len(contract.targets) + 1 + len(contract.benchmarks)
+    footers = [read_footer(path) for path in (files.train, files.validation)]
+    chunks = sum(len(footer.group_rows) * len(footer.types) for footer in footers)
+    return Need("features", rows=rows, columns=len(contract.features), floats=floats, chunks=chunks)

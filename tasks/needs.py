@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,23 +15,34 @@ from eraflow.settings import ModelSettings
 from eraflow.store.stage import StageRecord
 from eraflow.tournament.footer import read_footer
 from eraflow.tournament.schema import Contract
-from tasks.features import Features
+from models.selected import SelectedFeatures
+from tasks.features import Features, final_eras_for, windows_for
+from tasks.select import selection_path
 
 TREE_NAMES = ("n_estimators", "num_iterations", "iterations", "num_boost_round", "num_trees")
 USUAL_TREES = 2_000
 USUAL_HIDDEN = (256, 256)
 
 
-def train_need(features: Features, model: ModelSettings) -> Need:
-    """All resolved eras for the final fit; every judged row out of fold."""
-    stored = features.record.metrics
+def train_need(features: Features, model: ModelSettings, selection: StageRecord | None = None) -> Need:
+    """All eras in which the member's target is resolved, for the final fit; every judged row out of fold.
+
+    Args:
+        features: the era store and the windows.
+        model: the member.
+        selection: the stage that chose its features; None: it uses all of the store.
+    """
+    stored, eras, windows = features.record.metrics, final_eras_for(features, model), windows_for(features, model)
     per_era, columns = stored["rows"] / max(stored["eras"], 1), int(stored["features"])
+    path = selection_path(selection)
+    if path is not None:
+        columns = SelectedFeatures.read(Path(path), [asdict(window) for window in windows]).most()
     return Need(
         model.kind,
-        rows=round(per_era * len(features.training_eras)),
+        rows=round(per_era * len(eras)),
         columns=columns,
-        eras=len(features.training_eras),
-        judged=round(per_era * sum(len(window.test) for window in features.windows)),
+        eras=len(eras),
+        judged=round(per_era * sum(len(window.test) for window in windows)),
         trees=_trees(model.params),
         weights=_weights(model.params, columns) if str(model.kind) == "mlp" else 0,
     )

@@ -63,7 +63,10 @@ def refresh(run: Run, tournament: Tournament, round_now: Round) -> Data:
     _drop_old_rounds(root, round_now.number, logger.info)
     files = _data_files(receipts)
     with timed(run.path, "contract"):
-        contract = check_contract(files, run.settings.data)
+        settings = run.settings
+        contract = check_contract(
+            files, settings.data, auxiliary=settings.auxiliary_targets, residual=settings.learns_residual
+        )
     learned_from = {name: receipt.sha256 for name, receipt in receipts.items() if not name.startswith("live")}
     signature = value_sha256(learned_from)
     logger.info("data contract holds: %s", contract.describe())

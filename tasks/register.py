@@ -13,7 +13,7 @@ from eraflow.store.registry import register_champion
 from eraflow.store.stage import StageRecord
 from eraflow.store.tracking import Tracker
 from eraflow.store.weekrecord import timed
-from eraflow.tournament.backtest import BLEND, SCORES, read_scores
+from eraflow.tournament.backtest import BLEND, NEUTRALISATION, SCORES, read_scores
 from eraflow.tournament.client import Round
 from eraflow.tournament.scoring import ModelScores
 from eraflow.tournament.verdict import Verdict
@@ -76,9 +76,8 @@ def _track(
     ) as ensemble:
         ensemble.log_settings(run.settings.model_dump(mode="json"))
         _log_stage(ensemble, blended, scores[BLEND])
-        ensemble.log_files(
-            [path for path in (run.path / "backtest" / SCORES, run.path / "settings.json") if path.exists()]
-        )
+        wanted = (run.path / "backtest" / SCORES, run.path / "backtest" / NEUTRALISATION, run.path / "settings.json")
+        ensemble.log_files([path for path in wanted if path.exists()])
         for record in members:
             name = record.name.removeprefix("train-")
             with book.run(
@@ -87,7 +86,10 @@ def _track(
                 tags={**tags, "signature": value_sha256([record.signature, backtested.signature])},
                 parent_run_id=ensemble.run_id,
             ) as child:
-                child.log_settings(kinds[name].model_dump(mode="json"))
+                told: dict[str, Any] = {
+                    key: record.metrics[key] for key in ("learns", "params") if key in record.metrics
+                }
+                child.log_settings({**kinds[name].model_dump(mode="json"), **told})
                 _log_stage(child, record, scores[name])
     return ensemble.run_id
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import asdict
 from typing import Any
 
@@ -13,44 +14,89 @@ from eraflow.settings import ModelSettings
 from eraflow.store.stage import StageRecord
 from eraflow.store.weekrecord import note_lost
 from tasks.alert import tell
-from tasks.features import Features
+from tasks.discoveries import show_importance
+from tasks.features import Features, final_eras_for, target_of, windows_for
 from tasks.needs import train_need
 from tasks.run import Run
+from tasks.select import selection_path
 from tasks.stage import STAGE_TASK, run_stage
+from tasks.tuning import tuned_models
+
+CACHE = "cache/bins"
+FREE_SHARE = 4
+"""Binned data take at most this part of the free disk, what the settings allow notwithstanding."""
 
 
 @task(name="train", task_run_name="train-{model.name}", **STAGE_TASK)
-def train(run: Run, features: Features, model: ModelSettings) -> StageRecord:
-    """Out-of-fold predictions and the final model of one member."""
+def train(run: Run, features: Features, model: ModelSettings, chosen: StageRecord | None = None) -> StageRecord:
+    """Out-of-fold predictions and the final model of one member, on its own target and the features chosen for it."""
+    selection = chosen if _selects(run, model) else None
     decided = {
-        "model": model.model_dump(mode="json"),
-        "windows": [asdict(window) for window in features.windows],
-        "resolved_eras": list(features.training_eras),
-        "target": features.contract.target,
+        "model": {"kind": model.kind, "name": model.name, "params": dict(model.params)},
+        "windows": [asdict(window) for window in windows_for(features, model)],
+        "resolved_eras": list(final_eras_for(features, model)),
+        "target": target_of(features.contract, model),
+        "benchmark": features.contract.benchmark if model.learn == "residual" else None,
         "seed": run.settings.seed,
     }
+    inputs = {"features": features.record.signature}
     work = Work(
         name=f"train-{model.name}",
         target="models.train:train_model",
         settings=decided,
-        inputs={"features": features.record.signature},
-        arguments={**decided, "store": str(features.store)},
-        need=train_need(features, model),
+        inputs=inputs if selection is None else {**inputs, "selection": selection.signature},
+        arguments={
+            **decided,
+            "store": str(features.store),
+            "selection": selection_path(selection),
+            "bins": kept_bins(run, features),
+            "importance": _importance(run, features),
+        },
+        need=train_need(features, model, selection),
     )
-    return run_stage(run, work)
+    record = run_stage(run, work)
+    show_importance(run, model.name, record)
+    return record
 
 
-def train_all(run: Run, features: Features) -> list[StageRecord]:
+def kept_bins(run: Run, features: Features) -> dict[str, Any] | None:
+    """Where binned rows of this era store are kept, as `models.trainer.KeptBins` takes it; None when they are not."""
+    folder = run.settings.home_path / CACHE
+    free_mb = shutil.disk_usage(run.settings.home_path).free // 2**20
+    most_mb = min(run.settings.machine.cache_mb, free_mb // FREE_SHARE)
+    if most_mb == 0:
+        return None
+    return {"folder": str(folder), "data_key": features.record.signature, "most_mb": most_mb}
+
+
+def _importance(run: Run, features: Features) -> dict[str, Any] | None:
+    """How importance is measured, as `models.trainer.ImportanceSample` takes it: on what everybody is judged on."""
+    rows = run.settings.selection.importance_rows
+    return {"target": features.contract.target, "rows": rows} if rows else None
+
+
+def _selects(run: Run, model: ModelSettings) -> bool:
+    names = run.settings.selection.models
+    return not names or model.name in names
+
+
+def train_all(run: Run, features: Features, chosen: StageRecord | None = None) -> list[StageRecord]:
     """Train every model of the settings. One that failed for good costs itself, not the week, while enough are left.
 
+    Args:
+        run: the settings and the folder.
+        features: the era store and the windows.
+        chosen: the selection stage; None: every model uses all features.
+
     Raises:
-        SettingsError: a parameter of a model is wrong; a person has to correct it, so nothing else is trained.
+        SettingsError: a parameter of a model is wrong, or a model is to be tuned and was not searched for; a person has
+            to correct it, so nothing else is trained.
         EraflowError: the failure of the first lost model, when fewer than `gate.min_models` are left.
     """
     trained: list[StageRecord] = []
     lost: dict[str, BaseException] = {}
-    for model in run.settings.models:
-        state = train(run, features, model, return_state=True)
+    for model in tuned_models(run):
+        state = train(run, features, model, chosen, return_state=True)
         if state.is_completed():
             trained.append(state.result())
             continue

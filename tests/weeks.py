@@ -16,6 +16,7 @@ TINY = {
     "round": {"wait_minutes": 0.05, "poll_seconds": 0.2},
     "source": {"kind": "sandbox", "attempts": 2, "call_seconds": 10},
     "machine": {"threads": 1, "memory_mb": 1500},
+    "selection": {"importance_rows": 0},
     "tracking": {"enabled": False},
     # A tiny week proves the road, not the model: only the rules that the test is about are left on.
     "gate": {

@@ -37,6 +37,7 @@ class Need:
         floats: float columns beside the features (targets, benchmarks).
         trees: of one model.
         weights: of a neural network.
+        chunks: columns times row groups of the parquet files, all columns that are in them.
     """
 
     kind: str
@@ -48,6 +49,7 @@ class Need:
     floats: int = 1
     trees: int = 0
     weights: int = 0
+    chunks: int = 0
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ class Cost:
         base_mb: Python and the libraries.
         value: for each value of the matrix (rows x columns).
         lean_value: the same with `low_memory`; None: no difference.
-        row, column, tree: for each of these.
+        row, column, tree, chunk: for each of these.
         judged, member_judged: for each judged row, and for each judged row of each member.
         tile_value: for each value of the tile that is decoded or converted at once.
         tile_values: values of a tile at the most, whatever `rows_in_memory` says.
@@ -89,6 +91,7 @@ class Cost:
     row: float = 0.0
     column: float = 0.0
     tree: float = 0.0
+    chunk: float = 0.0
     judged: float = 0.0
     member_judged: float = 0.0
     tile_value: float = 0.0
@@ -110,7 +113,7 @@ class Cost:
 COSTS: dict[str, Cost] = {
     "lightgbm": Cost(
         132,
-        value=1.05,
+        value=1.0,
         row=55,
         column=15_000,
         tree=13_000,
@@ -118,12 +121,13 @@ COSTS: dict[str, Cost] = {
         judged=190,
         tile_value=5,
         vram_value=1,
+        disk_value=0.51,
         disk_judged=60,
     ),
     "xgboost": Cost(
         127,
         value=2.2,
-        lean_value=0.35,
+        lean_value=0.08,
         row=65,
         column=15_000,
         tree=16_000,
@@ -134,15 +138,34 @@ COSTS: dict[str, Cost] = {
         disk_judged=60,
         lean_disk_value=1.1,
     ),
-    "catboost": Cost(97, value=2.25, row=185, tree=7_000, disk_tree=8_000, judged=190, vram_value=3, disk_judged=60),
+    "catboost": Cost(
+        120,
+        value=2.25,
+        lean_value=1.06,
+        row=185,
+        tree=7_000,
+        disk_tree=8_000,
+        judged=190,
+        vram_value=3,
+        disk_judged=60,
+        lean_disk_value=1.01,
+    ),
     # A network reads the matrix in place; see models/mlp.py for the bytes of a weight and of a row.
     "mlp": Cost(203, row=80, judged=190, vram_base_mb=700, batch_value=16, disk_judged=60),
     # A tile is held by polars, as int8, and checked; 24 MiB of it at the most (eraflow/store/tiles.py).
     "features": Cost(
-        58, row=120, column=36_000, tile_value=3, tile_values=24 << 20, disk_value=1.02, disk_row=32, thread_mb=1
+        58,
+        row=120,
+        column=36_000,
+        chunk=1_370,
+        tile_value=3,
+        tile_values=24 << 20,
+        disk_value=1.02,
+        disk_row=32,
+        thread_mb=1,
     ),
     "backtest": Cost(70, judged=170, member_judged=25, era_value=12, thread_mb=1, disk_judged=1),
-    "blend": Cost(63, judged=110, member_judged=130, disk_tree=8_000, thread_mb=1, disk_judged=30),
+    "blend": Cost(63, judged=110, member_judged=130, era_value=12, disk_tree=8_000, thread_mb=1, disk_judged=30),
     "predict": Cost(130, row=300, column=20_000, tree=10_000, tile_value=14, tile_values=24 << 20, disk_row=60),
     # A stage that does not say what it is: what most of them stay below.
     "unknown": Cost(250, value=3, row=250, judged=300, tile_value=5),
@@ -177,6 +200,7 @@ def _held(cost: Cost, need: Need, plan: Plan) -> float:
         + cost.row * need.rows
         + cost.column * need.columns
         + cost.tree * need.trees * need.members
+        + cost.chunk * need.chunks
         + (cost.judged + cost.member_judged * need.members) * need.judged
         + cost.tile_value * tile
         + cost.era_value * need.columns * need.judged / max(need.eras, 1)

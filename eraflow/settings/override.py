@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from typing import Any
 
 from pydantic import ValidationError
 
 from eraflow.errors import SettingsError
 from eraflow.settings.profiles import PROFILES, profile_values
-from eraflow.settings.run import ModelSettings, RunSettings, merge
+from eraflow.settings.run import ModelSettings, RunSettings, default_name, merge
+
+MARKS: dict[str, dict[str, Any]] = {"residual": {"learn": "residual"}, "tuned": {"tuned": True}}
+"""What may follow a model on the command line after a colon."""
 
 
 def settings_from(profile: str, given: dict[str, Any], assignments: Sequence[str] = ()) -> RunSettings:
     """The settings of a profile with `given` values and `key=value` assignments laid on it, in that order.
 
     A key is a dotted path such as `windows.folds` or `models.lightgbm.params.n_estimators`; a value is JSON, or text
-    where it is not JSON. Models are addressed by name or by position.
+    where it is not JSON. Models are addressed by name or by position. `models` itself takes a list of
+    `KIND[@TARGET][:residual][:tuned]`, in which KIND may be the name of a model of the profile, whose parameters it
+    then has: `models=lightgbm,lightgbm@target_b_20,catboost@target_b_20:residual`.
 
     Raises:
         SettingsError: unknown profile or key, or a value outside its range.
@@ -62,8 +68,9 @@ def _value(text: str) -> Any:
 def _child(node: Any, part: str, key: str) -> Any:
     if isinstance(node, list):
         return node[_position(node, part, key)]
-    if part == "models" and "models" not in node:
-        node["models"] = [model.model_dump() for model in RunSettings().models]
+    if part == "models":
+        node.setdefault("models", [model.model_dump() for model in RunSettings().models])
+        _keep_names(node["models"])
     below = node.setdefault(part, {})
     if not isinstance(below, dict | list):
         raise SettingsError(f"--set {key}: {part} holds a value, not a group", "shorten the key")
@@ -74,14 +81,34 @@ def _put(node: Any, part: str, value: Any, key: str) -> None:
     if isinstance(node, list):
         node[_position(node, part, key)] = value
     elif part == "models" and isinstance(value, str):  # models=lightgbm,catboost keeps the profile's own settings
-        node["models"] = [_known_model(node, kind.strip()) for kind in value.split(",")]
+        node["models"] = [_member(node, text.strip()) for text in value.split(",")]
     else:
         node[part] = value
 
 
+def _member(node: dict[str, Any], text: str) -> dict[str, Any]:
+    """The model that `KIND[@TARGET][:residual][:tuned]` stands for; its name tells what is particular about it."""
+    whole, *marks = text.split(":")
+    kind, at, target = whole.partition("@")
+    unknown = [mark for mark in marks if mark not in MARKS]
+    if unknown or (at and not target):
+        raise SettingsError(
+            f"cannot read the model {text!r}" + (f": there is no {unknown[0]!r}" if unknown else ": @ names no target"),
+            f"write KIND, KIND@TARGET, or either followed by {' or '.join(':' + mark for mark in MARKS)}",
+        )
+    model: dict[str, Any] = deepcopy(_known_model(node, kind))
+    if at or marks:
+        changes = ({"target": target} if at else {}, *(MARKS[mark] for mark in marks))
+        if model.get("name") in (None, "", default_name(model)):
+            model.pop("name", None)  # the new one is named after what it learns
+        for change in changes:
+            model.update(change)
+    return model
+
+
 def _known_model(node: dict[str, Any], name: str) -> Any:
     for model in node.get("models", []):
-        if name in (model.get("name"), model.get("kind")):
+        if name in (_name(model), model.get("kind")):
             return model
     try:
         return ModelSettings(**{"kind": name}).model_dump()
@@ -92,9 +119,20 @@ def _known_model(node: dict[str, Any], name: str) -> Any:
 
 
 def _position(node: list[Any], part: str, key: str) -> int:
-    names = [str(model.get("name") or model.get("kind")) if isinstance(model, dict) else "?" for model in node]
+    names = [_name(model) if isinstance(model, dict) else "?" for model in node]
     if part in names:
         return names.index(part)
     if part.isdigit() and int(part) < len(node) and isinstance(node[int(part)], dict):
         return int(part)
     raise SettingsError(f"--set {key}: there is no model {part!r}", f"choose one of {', '.join(names)}")
+
+
+def _keep_names(models: Any) -> None:
+    """A model that is addressed by its name keeps it, whatever is changed of it."""
+    for model in models if isinstance(models, list) else []:
+        if isinstance(model, dict) and not model.get("name"):
+            model["name"] = default_name(model)
+
+
+def _name(model: Mapping[str, Any]) -> str:
+    return str(model.get("name") or default_name(model))

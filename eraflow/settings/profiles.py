@@ -18,6 +18,7 @@ PROFILES: dict[str, dict[str, Any]] = {
             {"kind": "xgboost", "params": {"n_estimators": 200, "learning_rate": 0.05}},
             {"kind": "catboost", "params": {"n_estimators": 200, "learning_rate": 0.08}},
         ],
+        "selection": {"importance_rows": 100},
         "machine": {"memory_mb": 2_000},
         "round": {"wait_minutes": 2, "poll_seconds": 1},
     },

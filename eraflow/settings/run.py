@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -88,10 +90,17 @@ class ModelSettings(Section):
     """One member of the ensemble."""
 
     kind: ModelKind = Field("lightgbm", description="The learner. mlp needs the extra eraflow[torch].")
-    name: str = Field("", description="Name in tables and files. Empty: the kind.")
+    name: str = Field(
+        "",
+        description="Name in tables and files. Empty: the kind, and what else tells members of one kind apart: "
+        "lightgbm-ender60, lightgbm-residual.",
+    )
     params: dict[str, JsonValue] = Field(default_factory=dict, description="Overrides of the learner's own settings.")
     target: str | None = Field(
-        None, description="What this member learns. Empty: the run's target. Judged is always the run's target."
+        None,
+        min_length=1,
+        description="What this member learns: any target of the data, of 20 or 60 days. Empty: the run's target. "
+        "Judged is always the run's target.",
     )
     learn: Literal["target", "residual"] = Field(
         "target",
@@ -106,8 +115,14 @@ class ModelSettings(Section):
     @classmethod
     def _name_after_kind(cls, values: Any) -> Any:
         if isinstance(values, dict) and not values.get("name"):
-            values = {**values, "name": values.get("kind", "lightgbm")}
+            values = {**values, "name": default_name(values)}
         return values
+
+    @model_validator(mode="after")
+    def _only_boosters_are_searched(self) -> ModelSettings:
+        if self.tuned and self.kind == "mlp":
+            raise ValueError("there is no search for mlp: leave tuned out, and set its params")
+        return self
 
     @field_validator("name")
     @classmethod
@@ -117,6 +132,20 @@ class ModelSettings(Section):
         if value == "blend":
             raise ValueError("the name blend is taken by the blend of the models")
         return value
+
+
+def default_name(model: Mapping[str, Any]) -> str:
+    """The name of a member that has none: its kind, its own target in Numerai's short form, and what it learns of it.
+
+    `lightgbm`, `lightgbm-ender60` for target_ender_60, `lightgbm-ender60-residual`; always a safe file name.
+    """
+    parts = [str(model.get("kind", "lightgbm"))]
+    if model.get("target"):
+        short = str(model["target"]).lower().removeprefix("target_").replace("_", "")
+        parts.append(re.sub(r"[^a-z0-9]+", "-", short).strip("-") or "target")
+    if model.get("learn") == "residual":
+        parts.append("residual")
+    return "-".join(parts)
 
 
 class BlendSettings(Section):
@@ -133,6 +162,11 @@ class BlendSettings(Section):
     )
     neutralise_features: str = Field(
         "", description="Neutralise to this set of features.json. Empty: to all features of the run."
+    )
+    try_neutralise: bool = Field(
+        True,
+        description="Show in the backtest what neutralising 0, 25, 50, 75 and 100 % would be worth, out of fold. Left "
+        "out by itself where it would take too long.",
     )
 
 
@@ -157,6 +191,12 @@ class MachineSettings(Section):
     wait_minutes: float = Field(60, ge=0, description="How long a stage waits for memory that other stages hold.")
     threads: int | None = Field(None, ge=1, description="Threads of a stage. Empty: all cores this process may use.")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where models are trained.")
+    cache_mb: int = Field(
+        20_000,
+        ge=0,
+        description="Disk space for binned training data that is kept between fits and runs; never more than a quarter "
+        "of what is free. 0: nothing is kept. MiB.",
+    )
     stage_minutes: float = Field(600, gt=0, description="A stage that runs longer is ended and named.")
     attempts: int = Field(12, ge=1, le=20, description="Attempts of a stage, each with another plan.")
 
@@ -248,14 +288,34 @@ class RunSettings(Section):
     def _names_differ(cls, models: list[ModelSettings]) -> list[ModelSettings]:
         names = [model.name for model in models]
         if len(set(names)) != len(names):
-            raise ValueError(f"model names must differ; found {names}")
+            raise ValueError(f"model names must differ; found {names}: give each a name or a target of its own")
         return models
+
+    @model_validator(mode="after")
+    def _named_models_are_there(self) -> RunSettings:
+        names = [model.name for model in self.models]
+        for where, chosen in (("selection.models", self.selection.models), ("search.models", self.search.models)):
+            unknown = [name for name in chosen if name not in names]
+            if unknown:
+                raise ValueError(f"{where} names {unknown[0]!r}; the models are {', '.join(names)}")
+        return self
 
     @model_validator(mode="after")
     def _a_champion_needs_a_registry(self) -> RunSettings:
         if self.gate.on_block == "champion" and not self.tracking.enabled:
             raise ValueError("gate.on_block=champion needs tracking.enabled=true: the champion lives in MLflow")
         return self
+
+    @property
+    def auxiliary_targets(self) -> tuple[str, ...]:
+        """Targets that some member learns and that are not the run's own, each once, in the order of the members."""
+        wanted = (model.target for model in self.models)
+        return tuple(dict.fromkeys(target for target in wanted if target not in (None, self.data.target)))
+
+    @property
+    def learns_residual(self) -> bool:
+        """Whether some member learns what the benchmark leaves over, so that there has to be a benchmark."""
+        return any(model.learn == "residual" for model in self.models)
 
     @property
     def home_path(self) -> Path:

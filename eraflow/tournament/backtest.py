@@ -19,10 +19,12 @@ from eraflow.store.erastore import EraStore
 from eraflow.tournament.schema import META_MODEL
 from eraflow.tournament.scoring import ModelScores, score_predictions
 from eraflow.tournament.statistics import overlap_weeks, paired_comparison
+from eraflow.tournament.worth import Judged, neutralisation_worth
 
 BLEND = "blend"
 SCORES = "scores.json"
 COMPARISONS = "comparisons.json"
+NEUTRALISATION = "neutralisation.json"
 
 
 class MisalignedPredictionsError(EraflowError):
@@ -42,10 +44,14 @@ def backtest(
     fnc_features: Sequence[str],
     confidence: float,
     plan: Mapping[str, Any],
+    neutralisation: Mapping[str, Any] | None = None,
+    unneutralised: str | None = None,
 ) -> dict[str, Any]:
     """Score `predictions` (name -> parquet with id, era, prediction) and the benchmark on the same eras.
 
-    Writes `out/scores.json`: name -> ModelScores. The benchmark's own row is called by its name.
+    Writes `out/scores.json`: name -> ModelScores. The benchmark's own row is called by its name. With `neutralisation`
+    (the chosen `proportion`, and `features`) and the file of the blend as it was before, writes
+    `out/neutralisation.json`: what each proportion would be worth, see `neutralisation_worth`.
 
     Returns:
         mean CORR and eras of each.
@@ -70,11 +76,30 @@ def backtest(
             confidence=confidence,
             horizon_days=horizon_days,
         )
+    if neutralisation is not None and unneutralised is not None:
+        judged = Judged(
+            eras, target, horizon_days, benchmark, META_MODEL if META_MODEL in opened.columns else None, confidence
+        )
+        write_json(Path(out) / NEUTRALISATION, _worth(opened, Path(unneutralised), neutralisation, judged))
     write_json(Path(out) / COMPARISONS, _comparisons(scores, benchmark, overlap_weeks(horizon_days), confidence))
     write_json(Path(out) / SCORES, {name: model.as_dict() for name, model in scores.items()})
     return {
         name: {"corr": model.summary["corr"].mean, "eras": model.summary["corr"].eras} for name, model in scores.items()
     }
+
+
+def _worth(store: EraStore, blend: Path, neutralisation: Mapping[str, Any], judged: Judged) -> dict[str, Any]:
+    eras, values = aligned_predictions(store, blend)
+    if eras != list(judged.eras):
+        raise MisalignedPredictionsError(f"{blend} does not hold the judged eras", "blend again")
+    return neutralisation_worth(
+        store,
+        values,
+        list(neutralisation["features"]),
+        float(neutralisation["proportion"]),
+        judged,
+        lambda done, total: report(done, total, "eras neutralised to see what it is worth"),
+    )
 
 
 def _comparisons(
@@ -123,6 +148,14 @@ def aligned_predictions(store: EraStore, path: Path) -> tuple[list[str], NDArray
 def read_comparisons(folder: Path) -> dict[str, Any]:
     """Each model against the benchmark, as `backtest` wrote it; empty without a benchmark."""
     found: dict[str, Any] = json.loads((folder / COMPARISONS).read_text())
+    return found
+
+
+def read_neutralisation(folder: Path) -> dict[str, Any] | None:
+    """What each proportion would be worth, as `backtest` wrote it; None when that was not asked for."""
+    if not (folder / NEUTRALISATION).exists():
+        return None
+    found: dict[str, Any] = json.loads((folder / NEUTRALISATION).read_text())
     return found
 
 

@@ -138,6 +138,14 @@ def effective_purge(horizon_days: int, wanted: int | None) -> int:
     return least if wanted is None else wanted
 
 
+def member_purge(horizon_days: int, wanted: int | None) -> int:
+    """The purge of a member that learns another target than the run's own, in weeks.
+
+    `wanted` is windows.purge_weeks, which was chosen for the run's own target: here it can lengthen, never shorten.
+    """
+    return max(purge_weeks(horizon_days), wanted or 0)
+
+
 def eras_before(eras: Sequence[str], first_test: str, purge: int) -> tuple[str, ...]:
     """Those of `eras` that lie more than `purge` weeks before `first_test`, counted by era numbers."""
     limit = era_number(first_test) - purge
@@ -172,7 +180,35 @@ def walk_forward(eras: Sequence[str], horizon_days: int, settings: WindowSetting
     purge = effective_purge(horizon_days, settings.purge_weeks)
     check_ordered(eras)
     first = int(len(eras) * settings.first_test_fraction)
-    blocks = _blocks(eras, first, settings)
+    return _windows(_blocks(eras, first, settings), eras, purge, settings, stride)
+
+
+def windows_before(
+    judged: Sequence[Window], eras: Sequence[str], horizon_days: int, settings: WindowSettings, *, stride: int = 1
+) -> list[Window]:
+    """What a learner of another target learns from, to be judged on the same eras as everybody.
+
+    Leakage is a matter of the target that is learnt: its label at era a looks `horizon_days` ahead, and must not reach
+    the judged era. So the purge is that of this target. `settings.purge_weeks` can lengthen it, never shorten it.
+
+    Args:
+        judged: the windows of the run's own target; only their judged eras count.
+        eras: eras in which the learner's target is known, in rising order.
+        horizon_days: horizon of the learner's target.
+        settings, stride: as for `walk_forward`.
+
+    Raises:
+        TooFewErasError: a window would learn from nothing, or from less than the stated length of a sliding window.
+        UnorderedErasError, BadEraError.
+    """
+    check_ordered(eras)
+    purge = member_purge(horizon_days, settings.purge_weeks)
+    return _windows([window.test for window in judged], eras, purge, settings, stride)
+
+
+def _windows(
+    blocks: Sequence[tuple[str, ...]], eras: Sequence[str], purge: int, settings: WindowSettings, stride: int
+) -> list[Window]:
     candidates = eras[:: _checked_stride(stride)]
     length = _sliding_length(candidates, blocks[0][0], purge, settings)
     windows = []
@@ -180,7 +216,7 @@ def walk_forward(eras: Sequence[str], horizon_days: int, settings: WindowSetting
         train = eras_before(candidates, test[0], purge)
         if len(train) < max(1, length or 1):
             raise _too_little_training(eras, test[0], len(train), length, purge)
-        windows.append(Window(index, train if length is None else train[-length:], test, purge))
+        windows.append(Window(index, tuple(train if length is None else train[-length:]), test, purge))
     return windows
 
 
@@ -225,8 +261,8 @@ def _too_little_training(
     eras: Sequence[str], first_test: str, found: int, length: int | None, purge: int
 ) -> TooFewErasError:
     wanted = f"a sliding window of {length}" if length else "training"
+    span = f"{len(eras)} resolved eras ({eras[0]} to {eras[-1]})" if eras else "no eras"
     return TooFewErasError(
-        f"{len(eras)} resolved eras ({eras[0]} to {eras[-1]}) leave {found} for {wanted} "
-        f"before the first judged era {first_test} and its purge of {purge} weeks",
+        f"{span} leave {found} for {wanted} before the first judged era {first_test} and its purge of {purge} weeks",
         "use more eras, raise windows.first_test_fraction, or lower windows.train_eras and data.era_stride",
     )

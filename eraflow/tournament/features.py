@@ -15,7 +15,7 @@ from eraflow.tournament.schema import META_MODEL, Contract, DataFiles
 def build_features(
     *, out: str, files: Mapping[str, str | None], contract: Mapping[str, Any], plan: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Write `out/store`: every resolved era of train and validation, the target, the benchmarks and the meta model.
+    """Write `out/store`: every resolved era of train and validation, all targets, the benchmarks and the meta model.
 
     Returns:
         rows, features and eras of the store, and what is missing in it.
@@ -24,9 +24,9 @@ def build_features(
     store = write_era_store(
         [paths.train, paths.validation],
         agreed.features,
-        [agreed.target],
+        agreed.targets,
         Path(out) / "store",
-        eras=agreed.resolved_eras,
+        eras=agreed.stored_eras,
         companions=companion_files(paths, agreed),
         rows_in_memory=Plan(**plan).rows_in_memory,
         progress=lambda done, total: report(done, total, "rows written"),

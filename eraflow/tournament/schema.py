@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,14 @@ import polars as pl
 from eraflow.errors import EraflowError
 from eraflow.settings.run import DataSettings
 from eraflow.tournament.catalog import Catalog, read_catalog
-from eraflow.tournament.coverage import META_MODEL, any_by_era, benchmark_columns, choose_benchmark, covered_eras
+from eraflow.tournament.coverage import (
+    META_MODEL,
+    MissingBenchmarkError,
+    any_by_era,
+    benchmark_columns,
+    choose_benchmark,
+    covered_eras,
+)
 from eraflow.tournament.datafiles import DataFiles
 from eraflow.tournament.eraindex import (
     EraIndex,
@@ -26,7 +33,14 @@ from eraflow.tournament.eraindex import (
     id_hashes,
     read_era_index,
 )
-from eraflow.tournament.eras import LIVE_ERA, BadEraError, TooFewErasError, purge_weeks, target_horizon
+from eraflow.tournament.eras import (
+    LIVE_ERA,
+    BadEraError,
+    TooFewErasError,
+    era_number,
+    purge_weeks,
+    target_horizon,
+)
 from eraflow.tournament.footer import (
     ERA,
     HIGHEST_CODE,
@@ -75,6 +89,7 @@ class Contract:
         benchmark_eras, meta_model_eras: eras of train and validation in which they are known, joined by id.
         rows: file name -> rows.
         notes: things to know that are no errors.
+        auxiliary: other target that some member learns -> its own resolved eras.
     """
 
     features: tuple[str, ...]
@@ -92,21 +107,43 @@ class Contract:
     meta_model_eras: tuple[str, ...]
     rows: dict[str, int]
     notes: tuple[str, ...] = ()
+    auxiliary: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def resolved_eras(self) -> tuple[str, ...]:
         """Eras of train, then validation, that can be learned from and judged on: one rising sequence."""
         return self.train_eras + self.validation_eras
 
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The run's own target, on which everybody is judged, then the others that are learnt."""
+        return (self.target, *self.auxiliary)
+
+    @property
+    def stored_eras(self) -> tuple[str, ...]:
+        """Every era in which some target is resolved; a shorter horizon is resolved for longer than the run's own."""
+        known = {*self.resolved_eras, *(era for eras in self.auxiliary.values() for era in eras)}
+        return tuple(sorted(known, key=era_number))
+
+    def eras_of(self, target: str) -> tuple[str, ...]:
+        """The eras in which one of `targets` is resolved, in order."""
+        return self.resolved_eras if target == self.target else self.auxiliary[target]
+
+    def horizon_of(self, target: str) -> int:
+        """The horizon of one of `targets` in trading days."""
+        return self.horizon_days if target == self.target else target_horizon(target)
+
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+        plain = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+        return {**plain, "auxiliary": {target: list(eras) for target, eras in self.auxiliary.items()}}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Contract:
         """The reverse of `as_dict`."""
         plain: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
-        return cls(**plain)
+        others = {target: tuple(eras) for target, eras in values.get("auxiliary", {}).items()}
+        return cls(**{**plain, "auxiliary": others})
 
     def describe(self) -> str:
         """One line for people."""
@@ -119,13 +156,26 @@ class Contract:
                 f"live era {self.live_era} with {self.live_rows} rows",
                 f"benchmark {self.benchmark or 'none'} in {len(self.benchmark_eras)} eras",
                 f"meta model in {len(self.meta_model_eras)} eras",
+                *(
+                    f"also learnt: {target} (purge {purge_weeks(self.horizon_of(target))} weeks), {len(eras)} resolved "
+                    f"eras to {eras[-1]}"
+                    for target, eras in self.auxiliary.items()
+                ),
                 *self.notes,
             ]
         )
 
 
-def check_contract(folder: DataFiles, data: DataSettings) -> Contract:
+def check_contract(
+    folder: DataFiles, data: DataSettings, *, auxiliary: Sequence[str] = (), residual: bool = False
+) -> Contract:
     """Check the files against each other, features.json and the settings.
+
+    Args:
+        folder: the files.
+        data: the run's own target, the features and the benchmark.
+        auxiliary: other targets that members learn, of 20 or 60 days.
+        residual: some member learns what the benchmark leaves over, so there has to be one.
 
     Raises:
         an EraflowError for each way to break the contract: MissingFileError, TruncatedFileError, CatalogError,
@@ -135,20 +185,29 @@ def check_contract(folder: DataFiles, data: DataSettings) -> Contract:
         TooFewErasError (no era is resolved).
     """
     horizon = target_horizon(data.target, data.alias_horizon)
+    for other in auxiliary:
+        target_horizon(other)
     catalog = read_catalog(folder.features_json)
     features = catalog.features(data.feature_set)
     footers = [read_footer(path) for path in (folder.train, folder.validation, folder.live)]
     benchmark_footers = [read_footer(path) for path in folder.benchmark_files]
     meta = [read_footer(folder.meta_model)] if folder.meta_model else []
-    _check_columns(footers, features, catalog, data.target)
+    _check_columns(footers, features, catalog, (data.target, *auxiliary))
     benchmarks = benchmark_columns(benchmark_footers)
     benchmark = choose_benchmark(benchmarks, data.target, data.benchmark)
+    if residual and benchmark is None:
+        raise MissingBenchmarkError(
+            "a member learns what the benchmark leaves over, but the data has no benchmark files",
+            "set learn=target for it, or add train_benchmark_models.parquet and validation_benchmark_models.parquet",
+        )
     indexes, live = _checked_eras(footers)
     _check_footer_values(footers, features)
     hashes = [id_hashes(footer) for footer in footers]
     check_unique_ids(footers, hashes)
     train_eras, validation_eras = (_resolved(index, data.target, data.first_era) for index in indexes)
-    _check_any(train_eras + validation_eras, data, folder)
+    others = {other: _resolved_in_all(indexes, other, data.first_era) for other in auxiliary}
+    for name, known in {data.target: train_eras + validation_eras, **others}.items():
+        _check_any(known, name, folder)
     resolved = {*train_eras, *validation_eras}
     later = [era for index in indexes for era in index.eras if int(era) >= (data.first_era or 0)]
     return Contract(
@@ -167,16 +226,21 @@ def check_contract(folder: DataFiles, data: DataSettings) -> Contract:
         meta_model_eras=covered_eras(META_MODEL, meta, indexes, hashes) if meta else (),
         rows={footer.path.name: footer.rows for footer in footers},
         notes=tuple(_notes(footers, catalog, live, folder, benchmark)),
+        auxiliary=others,
     )
 
 
-def _check_columns(footers: Sequence[Footer], features: Sequence[str], catalog: Catalog, target: str) -> None:
+def _check_columns(
+    footers: Sequence[Footer], features: Sequence[str], catalog: Catalog, targets: Sequence[str]
+) -> None:
     for footer in footers:
         footer.require_id()
         footer.require([ERA])
         _check_features(footer, features, catalog)
     for footer in footers[:2]:
-        _check_target(footer, target)
+        _check_target(footer, targets[0], "data.target")
+        for other in targets[1:]:
+            _check_target(footer, other, "the member's target")
 
 
 def _checked_eras(footers: Sequence[Footer]) -> tuple[list[EraIndex], EraIndex]:
@@ -187,10 +251,10 @@ def _checked_eras(footers: Sequence[Footer]) -> tuple[list[EraIndex], EraIndex]:
     return indexes, _check_live(footers[2])
 
 
-def _check_any(resolved: Sequence[str], data: DataSettings, folder: DataFiles) -> None:
+def _check_any(resolved: Sequence[str], target: str, folder: DataFiles) -> None:
     if not resolved:
         raise TooFewErasError(
-            f"no era of {folder.train} and {folder.validation} has a known {data.target}",
+            f"no era of {folder.train} and {folder.validation} has a known {target}",
             "choose another target, or lower data.first_era",
         )
 
@@ -209,12 +273,12 @@ def _check_features(footer: Footer, features: Sequence[str], catalog: Catalog) -
     check_feature_types(footer, features)
 
 
-def _check_target(footer: Footer, target: str) -> None:
+def _check_target(footer: Footer, target: str, setting: str) -> None:
     if target not in footer.types:
         there = [name for name in footer.types if name.startswith("target")]
         raise MissingTargetError(
             f"{footer.path} has no {target}; its targets are {', '.join(there) or 'none'}",
-            "set data.target to one of these",
+            f"set {setting} to one of these",
         )
 
 
@@ -244,6 +308,10 @@ def _check_footer_values(footers: Sequence[Footer], features: Sequence[str]) -> 
                 f"{footer.path}: {name} is {value} in row group {group} (by the footer)",
                 "features are 0 to 4; download the file again",
             )
+
+
+def _resolved_in_all(indexes: Sequence[EraIndex], target: str, first_era: int | None) -> tuple[str, ...]:
+    return tuple(era for index in indexes for era in _resolved(index, target, first_era))
 
 
 def _resolved(index: EraIndex, target: str, first_era: int | None) -> tuple[str, ...]:

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import rankdata
 
 from eraflow.errors import EraflowError
 from eraflow.store.atomic import write_bytes
@@ -90,6 +89,8 @@ def write_submission(ids: Sequence[str], predictions: npt.ArrayLike, path: Path)
 
 def tie_kept_ranks(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """(rank - 0.5)/n with equal values sharing their mean rank; float64 [n], strictly between 0 and 1."""
+    from scipy.stats import rankdata  # 45 MiB, which a process that only reads need not hold
+
     if values.size == 0:
         return values
     ranks: npt.NDArray[np.float64] = (rankdata(values, method="average") - 0.5) / values.size

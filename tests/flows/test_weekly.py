@@ -10,6 +10,7 @@ from numerai_tools.submissions import validate_submission_numerai
 
 from eraflow.store.rundir import locked
 from flows.daily import daily
+from flows.summary import summary
 from flows.weekly import weekly
 from tests.weeks import receiver, tiny
 
@@ -93,12 +94,45 @@ def test_a_blocked_gate_sends_nothing_and_says_why(tmp_path):
     assert not (tmp_path / "run" / "submission").exists()
 
 
-def test_a_dry_run_stops_before_anything_is_sent(tmp_path):
-    settings = tiny(tmp_path, run_dir=str(tmp_path / "run"), submit={"dry_run": True})
-    record = weekly(settings)
+@pytest.fixture(scope="module")
+def dry(tmp_path_factory, prefect_server):
+    """A dry run with members on two targets, one that learns a residual, and one on selected features."""
+    home = tmp_path_factory.mktemp("dry")
+    fast = {"kind": "lightgbm", "params": {"n_estimators": 30, "learning_rate": 0.1}}
+    models = [fast, {**fast, "target": "target_ender_60"}, {**fast, "learn": "residual"}]
+    selection = {"method": "association", "most": 6, "least": 2, "models": ["lightgbm"], "importance_rows": 40}
+    settings = tiny(home, run_dir=str(home / "run"), submit={"dry_run": True}, models=models, selection=selection)
+    return settings, weekly(settings)
+
+
+def test_a_dry_run_stops_before_anything_is_sent(dry):
+    _, record = dry
     assert record["outcome"] == "ready"
     assert record["submission"]["state"] is None
     assert Path(record["submission"]["file"]["path"]).exists()
+
+
+def test_members_learn_what_they_are_told_and_are_judged_on_the_runs_own_target(dry):
+    settings, record = dry
+    told = record["members"]
+    assert {name: (member["learns"], member["purge_weeks"]) for name, member in told.items()} == {
+        "lightgbm": ("target_ender_20", 8),
+        "lightgbm-ender60": ("target_ender_60", 16),
+        "lightgbm-residual": ("target_ender_20 beyond v53_lgbm_ender20", 8),
+    }
+    assert max(told["lightgbm"]["features"]) <= 6
+    assert told["lightgbm-ender60"]["features"] == [16, 16, 16]
+    assert record["verdict"]["target"] == "target_ender_20"
+    spans = {tuple(scores["corr"][key] for key in ("first_era", "last_era", "eras"))
+             for name, scores in record["scores"].items() if name in {*told, "blend"}}  # fmt: skip
+    assert len(spans) == 1
+    assert "target_ender_20 beyond v53_lgbm_ender20" in summary(record, settings, "")
+    assert len(list(Path(settings.run_dir).glob("train-lightgbm/importance-*.parquet"))) == 2
+    # Each learns for live from every era in which its own target is known; 60 days take longer to be known.
+    run = Path(settings.run_dir)
+    eras = {name: json.loads((run / f"train-{name}" / "manifest.json").read_text())["metrics"]["final_eras"]
+            for name in told}  # fmt: skip
+    assert eras["lightgbm-ender60"] < eras["lightgbm"]
 
 
 def blocked(settings, folder, **changes):

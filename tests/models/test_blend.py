@@ -7,7 +7,7 @@ from scipy.stats import norm, rankdata
 
 from eraflow.machine.failures import StageNaN
 from eraflow.tournament.ranking import EraGroups, ScoreInputError
-from models.rankblend import rank_gaussian_blend
+from models.rankblend import neutralised_blend, rank_gaussian_blend
 
 
 @st.composite
@@ -85,3 +85,30 @@ def test_rows_must_be_those_of_the_groups():
 
 def test_no_rows_give_no_predictions():
     assert rank_gaussian_blend(np.empty((0, 3)), EraGroups.from_sizes([])).shape == (0,)
+
+
+def test_neutralising_nothing_keeps_the_blend_and_reads_no_features():
+    groups = EraGroups.from_sizes([4, 3])
+    blend = rank_gaussian_blend(np.random.default_rng(0).normal(size=(7, 2)), groups)
+
+    def unwanted(era):
+        raise AssertionError(era)
+
+    np.testing.assert_array_equal(neutralised_blend(blend, groups, unwanted, 0.0), blend)
+
+
+def test_neutralising_asks_for_each_era_once_and_in_order_and_tells_how_far_it_is():
+    groups, asked, told = EraGroups.from_sizes([40, 30, 50]), [], []
+    rng = np.random.default_rng(1)
+    codes = [rng.integers(0, 5, (size, 4)).astype(np.int8) for size in groups.sizes]
+    blend = rank_gaussian_blend(rng.normal(size=(120, 2)), groups)
+
+    def codes_of(era):
+        asked.append(era)
+        return codes[era]
+
+    result = neutralised_blend(blend, groups, codes_of, 0.7, progress=lambda *at: told.append(at))
+    assert asked == [0, 1, 2]
+    assert told == [(1, 3), (2, 3), (3, 3)]
+    assert np.isfinite(result).all()
+    assert (result != blend).all()

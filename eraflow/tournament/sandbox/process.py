@@ -220,8 +220,9 @@ def _listen(port: int) -> socket.socket:
     try:
         return socket.create_server((HOST, port), backlog=128)
     except (OSError, OverflowError) as error:  # OverflowError: there is no such port
+        why = getattr(error, "strerror", None) or error
         raise SandboxStartError(
-            f"cannot listen on {HOST}:{port} ({getattr(error, 'strerror', None) or error})", "choose another port, or 0 for any free one"
+            f"cannot listen on {HOST}:{port} ({why})", "choose another port, or 0 for any free one"
         ) from error
 
 

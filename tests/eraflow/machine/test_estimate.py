@@ -32,6 +32,7 @@ needs = st.builds(
     members=st.integers(1, 10),
     trees=st.integers(0, 20_000),
     weights=st.integers(0, 10_000_000),
+    chunks=st.integers(0, 5_000_000),
 )
 first_plans = st.builds(
     Plan,
@@ -42,7 +43,7 @@ first_plans = st.builds(
 )
 
 
-@given(needs, first_plans, st.sampled_from(["rows", "columns", "judged", "members", "trees", "weights"]))
+@given(needs, first_plans, st.sampled_from(["rows", "columns", "judged", "members", "trees", "weights", "chunks"]))
 def test_more_of_anything_never_needs_less(need, plan, what):
     more = estimate(replace(need, **{what: 2 * getattr(need, what) + 1}), plan)
     less = estimate(need, plan)
@@ -103,6 +104,24 @@ def test_xgboost_goes_to_the_disk_before_anything_else_is_given_up():
 )
 def test_the_formula_is_near_measurements_that_it_was_not_fitted_to(need, peak_mb):
     assert 0.6 < estimate(need, Plan(threads=2)).ram_mb / peak_mb < 1.3
+
+
+@pytest.mark.parametrize(("kind", "peak_mb"), [("lightgbm", 870), ("xgboost", 248), ("catboost", 919)])
+def test_it_is_near_the_stages_at_3555_features(kind, peak_mb):
+    """Peaks of `python -m benchmarks.full` at 200,000 rows, with the plan of the full size."""
+    need = Need(kind, rows=200_000, columns=3_555, eras=80, judged=100_000, trees=4)
+    plan = Plan(threads=1, rows_in_memory=8_192, low_memory=True)
+    assert 0.85 < estimate(need, plan).ram_mb / peak_mb < 1.5
+
+
+@pytest.mark.parametrize("kind", ["lightgbm", "xgboost", "catboost"])
+def test_the_whole_tournament_fits_12_000_mib(kind):
+    need = Need(kind, rows=2_700_000, columns=3_555, eras=1_100, judged=1_500_000, trees=2_000)
+    plan, expected = fitting(need, Plan(threads=2), budget_mb=12_000)
+    assert expected.ram_mb * HEADROOM <= 12_000
+    assert plan.threads == 2
+    assert plan.low_memory == (kind != "lightgbm")
+    assert expected.disk_mb > 4_000  # bins or columns on the way
 
 
 def test_an_unknown_kind_is_no_error():

@@ -132,3 +132,74 @@ def test_the_champion_as_stand_in_needs_the_registry():
 
 def test_a_model_slot_may_be_a_number():
     assert settings_from("laptop", {}, ["submit.model=123"]).submit.model == "123"
+
+
+def members(*texts, profile="sandbox"):
+    return settings_from(profile, {}, [f"models={','.join(texts)}"]).models
+
+
+@pytest.mark.parametrize("profile", sorted(PROFILES))
+def test_members_of_one_kind_are_told_apart_by_what_they_learn(profile):
+    texts = ["lightgbm", "lightgbm@target_ender_60", "lightgbm@target_ender_60:residual", "lightgbm:tuned:residual"]
+    found = members(*texts, "catboost:tuned", profile=profile)
+    assert [(model.name, model.target, model.learn, model.tuned) for model in found] == [
+        ("lightgbm", None, "target", False),
+        ("lightgbm-ender60", "target_ender_60", "target", False),
+        ("lightgbm-ender60-residual", "target_ender_60", "residual", False),
+        ("lightgbm-residual", None, "residual", True),
+        ("catboost", None, "target", True),
+    ]
+    assert len({str(model.params) for model in found[:4]}) == 1  # the profile's own
+
+
+def test_a_member_is_addressed_by_the_name_it_got_and_changes_no_other():
+    assignments = ["models=lightgbm,lightgbm@target_b_20", "models.lightgbm-b20.params.n_estimators=5"]
+    first, second = settings_from("sandbox", {}, assignments).models
+    assert first.params["n_estimators"] != 5
+    assert second.params["n_estimators"] == 5
+
+
+@pytest.mark.parametrize("profile", sorted(PROFILES))
+def test_a_model_that_is_changed_by_its_name_keeps_it(profile):
+    assignments = ["models.lightgbm.target=target_b_20", "models.lightgbm.params.n_estimators=5"]
+    model = settings_from(profile, {}, assignments).models[0]
+    assert (model.name, model.target, model.params["n_estimators"]) == ("lightgbm", "target_b_20", 5)
+
+
+def test_targets_of_members_are_gathered_once_each_without_the_runs_own():
+    settings = settings_from(
+        "sandbox", {}, ["models=lightgbm,lightgbm@target_b_60,xgboost@target_b_60,catboost@target_ender_20:residual"]
+    )
+    assert settings.auxiliary_targets == ("target_b_60",)
+    assert settings.learns_residual
+    assert not RunSettings().learns_residual
+    assert RunSettings().auxiliary_targets == ()
+
+
+@pytest.mark.parametrize(
+    ("assignments", "names"),
+    [
+        (["models=lightgbm@"], "names no target"),
+        (["models=mlp:tuned"], "no search for mlp"),
+        (["models=lightgbm:residue"], "residue"),
+        (["models=neural@target_b_20"], "neural"),
+        (["models=lightgbm,lightgbm"], "a target of its own"),
+        (["models=lightgbm@target_b_20,lightgbm@target_b20"], "differ"),
+        (["models=lightgbm", 'selection.models=["xgboost"]'], "selection.models"),
+        (["models=lightgbm", 'search.models=["xgboost"]'], "search.models"),
+    ],
+)
+def test_wrong_members_are_named(assignments, names):
+    with pytest.raises(SettingsError) as caught:
+        settings_from("laptop", {}, assignments)
+    assert names in str(caught.value)
+
+
+@given(st.text(max_size=20))
+def test_whatever_the_target_is_called_the_name_is_safe(target):
+    try:
+        model = RunSettings(models=[{"kind": "lightgbm", "target": target}]).models[0]
+    except ValueError:
+        return
+    assert model.name.replace("-", "").isalnum()
+    assert model.name.isascii()

@@ -17,9 +17,11 @@ from eraflow.tournament.eras import (
     era_number,
     eras_before,
     final_eras,
+    member_purge,
     purge_weeks,
     target_horizon,
     walk_forward,
+    windows_before,
 )
 
 
@@ -148,3 +150,30 @@ def test_final_fit_takes_all_resolved_eras_and_never_drops_the_newest():
     assert len(final_eras(eras, stride=3)) == 34
     assert final_eras(eras, WindowSettings(kind="sliding", train_eras=20)) == eras[-20:]
     assert final_eras(eras, WindowSettings(kind="sliding")) == eras
+
+
+@settings(max_examples=60, deadline=None)
+@given(cases(), st.sampled_from([20, 60]), st.integers(0, 30), st.integers(0, 40))
+def test_a_member_of_another_target_keeps_its_own_purge_before_the_same_judged_eras(case, own, later, longer):
+    """Its eras may begin later (a benchmark) and end later (a shorter horizon) than those of the run's own target."""
+    eras, horizon, window, stride = case
+    known = eras[later:] + labels(era_number(eras[-1]) + 1, longer)
+    try:
+        judged = walk_forward(eras, horizon, window, stride=stride)
+        windows = windows_before(judged, known, own, window, stride=stride)
+    except TooFewErasError:
+        assume(False)
+    purge = member_purge(own, window.purge_weeks)
+    assert purge >= purge_weeks(own)
+    assert [fold.test for fold in windows] == [fold.test for fold in judged]
+    for fold in windows:
+        assert fold.purge_weeks == purge
+        assert set(fold.train) <= set(known[::stride])
+        assert era_number(fold.train[-1]) + purge < era_number(fold.test[0])
+        allowed = [era for era in known[::stride] if era_number(era) + purge < era_number(fold.test[0])]
+        assert list(fold.train) == (allowed if window.kind == "expanding" else allowed[-len(fold.train) :])
+
+
+def test_a_purge_of_the_settings_lengthens_that_of_a_member_and_never_shortens_it():
+    assert [member_purge(60, wanted) for wanted in (None, 8, 20)] == [16, 16, 20]
+    assert member_purge(20, 10) == 10

@@ -14,7 +14,13 @@ from eraflow.settings import DataSettings
 from eraflow.tournament.catalog import CatalogError, UnknownFeatureSetError, read_catalog
 from eraflow.tournament.coverage import CompanionMismatchError, MissingBenchmarkError, choose_benchmark
 from eraflow.tournament.eraindex import BadDataTypeError, DuplicateIdError, NullEraError, NullIdError
-from eraflow.tournament.eras import AliasTargetError, BadEraError, TooFewErasError, UnorderedErasError
+from eraflow.tournament.eras import (
+    AliasTargetError,
+    BadEraError,
+    TooFewErasError,
+    UnknownHorizonError,
+    UnorderedErasError,
+)
 from eraflow.tournament.footer import (
     BadFeatureValueError,
     FeatureTypeError,
@@ -252,3 +258,44 @@ def test_real_equities(target, resolved):
     assert len(contract.resolved_eras) == resolved
     assert len(contract.features) == 188
     assert contract.benchmark == "v52_lgbm_" + target.removeprefix("target_").replace("_", "")
+
+
+def with_members(files: TournamentFiles, *targets: str, residual: bool = False, **settings) -> Contract:
+    return check_contract(
+        DataFiles.in_folder(files.folder), files.settings(**settings), auxiliary=targets, residual=residual
+    )
+
+
+def test_every_target_of_a_member_has_its_own_resolved_eras(tmp_path):
+    contract = with_members(write_tournament(tmp_path), "target_ender_20", "target_jasper_60")
+    assert contract.targets == ("target_ender_60", "target_ender_20", "target_jasper_60")
+    assert [contract.eras_of(target)[-1] for target in contract.targets] == ["0037", "0046", "0037"]
+    assert [contract.horizon_of(target) for target in contract.targets] == [60, 20, 60]
+    assert contract.resolved_eras[-1] == "0037"  # who is judged where is a matter of the run's own target
+    assert contract.stored_eras == tuple(f"{era:04d}" for era in range(1, 47))
+    assert "target_ender_20 (purge 8 weeks), 46 resolved eras to 0046" in contract.describe()
+    assert Contract.from_dict(json.loads(json.dumps(contract.as_dict()))) == contract
+
+
+def test_wrong_targets_of_members_are_named(tmp_path):
+    files = write_tournament(tmp_path)
+    with pytest.raises(MissingTargetError, match=r"no target_agnes_20.*member"):
+        with_members(files, "target_agnes_20")
+    with pytest.raises(UnknownHorizonError, match="target_ender"):
+        with_members(files, "target_ender")
+    for part in ("train", "validation"):
+        rewrite(files, part, lambda frame: frame.assign(target_jasper_60=float("nan")))
+    with pytest.raises(TooFewErasError, match="target_jasper_60"):
+        with_members(files, "target_jasper_60")
+    rewrite(files, "validation", lambda frame: frame.assign(target_ender_20=frame["target_ender_20"] * 4))
+    with pytest.raises(BadTargetValueError, match=r"validation\.parquet: target_ender_20"):
+        with_members(files, "target_ender_20")
+
+
+def test_a_residual_needs_a_benchmark(tmp_path):
+    files = write_tournament(tmp_path)
+    assert with_members(files, residual=True).benchmark == "v53_lgbm_ender60"
+    for part in ("train", "validation", "live"):
+        files.path(f"{part}_benchmark_models").unlink()
+    with pytest.raises(MissingBenchmarkError, match="leaves over"):
+        with_members(files, residual=True)

@@ -1,0 +1,87 @@
+"""How a member's training is asked for: where binned rows are kept, and which parameters it starts from."""
+
+import json
+import shutil
+from collections import namedtuple
+from dataclasses import replace
+
+import pytest
+
+from eraflow.settings import ModelSettings, RunSettings
+from models.search.best import keep
+from tasks import tuning
+from tasks.needs import train_need
+from tasks.run import Run
+from tasks.search import key_of
+from tasks.train import FREE_SHARE, kept_bins
+from tasks.tuning import NotSearchedYetError, tuned_models
+from tests.tasks.test_features import contract_of, features_of
+
+Usage = namedtuple("Usage", "total used free")
+
+
+def run_of(home, **settings):
+    return Run(RunSettings(profile="sandbox", home=str(home), **settings), home / "run")
+
+
+@pytest.mark.parametrize(("cache_mb", "free_mb", "kept"), [(500, 4_000, 500), (500, 400, 400 // FREE_SHARE)])
+def test_binned_rows_take_what_is_allowed_and_never_most_of_the_disk(tmp_path, monkeypatch, cache_mb, free_mb, kept):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(0, 0, free_mb * 2**20))
+    bins = kept_bins(run_of(tmp_path, machine={"cache_mb": cache_mb}), features_of(contract_of()))
+    assert bins == {"folder": str(tmp_path / "cache" / "bins"), "data_key": "s", "most_mb": kept}
+
+
+def test_binned_rows_are_not_kept_when_nothing_is_allowed(tmp_path):
+    assert kept_bins(run_of(tmp_path, machine={"cache_mb": 0}), features_of(contract_of())) is None
+
+
+@pytest.fixture
+def said(monkeypatch):
+    """What is logged outside a flow."""
+    lines = []
+    log = namedtuple("Log", "info warning")(lambda *parts: lines.append(parts), lambda *parts: lines.append(parts))
+    monkeypatch.setattr(tuning, "get_run_logger", lambda: log)
+    return lines
+
+
+def kept_by_a_search(run, model, **params):
+    keep(run.settings.home_path, {"kind": model.kind, "key": key_of(run, model), "study": "s", "params": params})
+
+
+def test_a_tuned_member_starts_from_what_was_searched_and_its_own_params_win(tmp_path, said):
+    models = [
+        {"kind": "lightgbm", "tuned": True, "params": {"n_estimators": 50}},
+        {"kind": "lightgbm", "target": "target_ender_60", "params": {"n_estimators": 50}},
+    ]
+    run = run_of(tmp_path, models=models)
+    kept_by_a_search(run, run.settings.models[0], num_iterations=900, num_leaves=7)
+    first, second = tuned_models(run)
+    assert first.params == {"n_estimators": 50, "num_leaves": 7}
+    assert second == run.settings.models[1]
+
+
+def test_what_was_searched_for_another_target_or_source_is_not_used(tmp_path):
+    run = run_of(tmp_path, models=[{"kind": "lightgbm", "tuned": True, "target": "target_ender_60"}])
+    kept_by_a_search(run, run.settings.models[0].model_copy(update={"target": None}), num_leaves=7)
+    with pytest.raises(NotSearchedYetError, match=r"target_ender_60 .*eraflow search") as caught:
+        tuned_models(run)
+    assert caught.value.exit_code == 2
+
+
+def test_a_run_that_searched_first_uses_what_it_found_and_does_without_where_nothing_was(tmp_path, said):
+    models = [{"kind": "lightgbm"}, {"kind": "xgboost"}, {"kind": "catboost"}]
+    run = run_of(tmp_path, models=models, search={"before_training": True, "models": ["lightgbm", "xgboost"]})
+    kept_by_a_search(run, run.settings.models[0], num_leaves=7)
+    assert [model.params for model in tuned_models(run)] == [{"num_leaves": 7}, {}, {}]
+    assert len(said) == 2  # one line for what is used, one for what was lost
+
+
+def test_the_estimate_counts_the_columns_and_eras_that_a_member_really_uses(tmp_path):
+    features = features_of(contract_of())
+    chosen = [{"index": index, "features": ["feature_a", "feature_c"][: index + 1]} for index in range(3)]
+    (tmp_path / "selection.json").write_text(json.dumps({"windows": chosen, "live": ["feature_b"]}))
+    selection = replace(features.record, name="select", folder=str(tmp_path))
+    other = ModelSettings(target="target_aux_20")
+    assert train_need(features, ModelSettings()).columns == 3
+    assert train_need(features, ModelSettings(), selection).columns == 2
+    assert train_need(features, other).eras == train_need(features, ModelSettings()).eras + 8
