@@ -61,6 +61,7 @@ def parser() -> argparse.ArgumentParser:
     _search(verbs)
     _predict(verbs)
     _score(verbs)
+    _compare(verbs)
     _sandbox(verbs)
     _doctor(verbs)
     _resume(verbs)
@@ -201,6 +202,23 @@ def _score(verbs: Any) -> None:
     )
     verb.add_argument("--json", action="store_true", help="print one JSON record as the last line on stdout")
     verb.set_defaults(verb=_call("flows.score_verb", "score"))
+
+
+def _compare(verbs: Any) -> None:
+    verb = verbs.add_parser(
+        "compare",
+        help="compare the models of one or several runs, era by era",
+        description="The mean of each model on the eras that all have in common, and its paired difference to one of "
+        "them, with calibrated bounds. A difference inside the noise is called not distinguishable.",
+    )
+    verb.add_argument("runs", metavar="RUN_DIR", nargs="+", help="folders of runs with a finished backtest")
+    verb.add_argument("--against", metavar="MODEL", help="the reference (default: the blend of the first run)")
+    verb.add_argument("--metric", default="corr", choices=("corr", "mmc", "bmc", "fnc"), help="default corr")
+    verb.add_argument(
+        "--confidence", type=float, default=0.95, help="one-sided confidence of the bounds (default 0.95)"
+    )
+    verb.add_argument("--json", action="store_true", help="print one JSON record as the last line on stdout")
+    verb.set_defaults(verb=_call("flows.compare_verb", "compare"))
 
 
 def _sandbox(verbs: Any) -> None:

@@ -1,0 +1,139 @@
+"""Models of one or several runs against one of them, era by era, on the eras they all have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from eraflow.errors import SettingsError
+from eraflow.tournament.backtest import BLEND, SCORES, read_scores
+from eraflow.tournament.scoring import ModelScores
+from eraflow.tournament.statistics import Comparison, Interval, ewc_interval, overlap_weeks, paired_comparison
+
+METRICS = ("corr", "mmc", "bmc", "fnc")
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One model against the reference.
+
+    Attributes:
+        model: its name; with several runs, that of its run folder before it.
+        interval: of its own mean on the common eras.
+        against: the paired comparison; None for the reference itself.
+    """
+
+    model: str
+    interval: Interval
+    against: Comparison | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        against = None
+        if self.against is not None:
+            bounds = self.against.interval.as_dict()
+            against = {**bounds, "difference": self.against.difference, "verdict": self.against.verdict}
+        return {"model": self.model, **self.interval.as_dict(), "against": against}
+
+
+@dataclass(frozen=True)
+class ComparisonTable:
+    """All models on the same eras.
+
+    Attributes:
+        metric, reference, confidence: what was asked.
+        eras: the common eras, oldest first.
+        rows: a row a model, the reference first, then by mean.
+    """
+
+    metric: str
+    reference: str
+    confidence: float
+    eras: tuple[str, ...]
+    rows: tuple[Compared, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {
+            "metric": self.metric,
+            "reference": self.reference,
+            "confidence": self.confidence,
+            "eras": {"count": len(self.eras), "first": self.eras[0], "last": self.eras[-1]},
+            "models": [row.as_dict() for row in self.rows],
+        }
+
+
+def compare_runs(
+    folders: Sequence[Path], against: str | None = None, *, metric: str = "corr", confidence: float = 0.95
+) -> ComparisonTable:
+    """Compare all models of the runs with one of them.
+
+    Args:
+        folders: run folders that have a backtest.
+        against: the reference, by its name in the table; None: the blend of the first run.
+        metric: corr, mmc, bmc or fnc.
+        confidence: one-sided, of each bound and comparison. Many comparisons at once find a false one more often.
+
+    Raises:
+        SettingsError: a folder without a backtest, an unknown model or metric, other targets, or no common eras.
+    """
+    if metric not in METRICS:
+        raise SettingsError(f"there is no metric {metric!r}", f"use one of {', '.join(METRICS)}")
+    found = _models(folders)
+    reference = against if against is not None else _usual(found)
+    if reference not in found:
+        raise SettingsError(f"there is no model {reference!r}", f"the models are {', '.join(found)}")
+    targets = {(model.target, model.horizon_days) for model in found.values()}
+    if len(targets) > 1:
+        raise SettingsError(
+            f"the runs were scored on different targets: {', '.join(sorted(target for target, _ in targets))}",
+            "compare runs of one target",
+        )
+    series = {
+        name: dict(zip(*model.per_era[metric], strict=True))
+        for name, model in found.items()
+        if metric in model.per_era and model.per_era[metric].eras
+    }
+    if reference not in series:
+        raise SettingsError(f"{reference} has no {metric}", "choose another reference or metric")
+    eras = sorted(set.intersection(*(set(values) for values in series.values())))
+    if not eras:
+        raise SettingsError("the models have no judged era in common", "compare runs over the same windows")
+    overlap = overlap_weeks(next(iter(targets))[1])
+    return ComparisonTable(
+        metric, reference, confidence, tuple(eras), _rows(series, reference, eras, overlap, confidence)
+    )
+
+
+def _rows(
+    series: Mapping[str, Mapping[str, float]], reference: str, eras: Sequence[str], overlap: int, confidence: float
+) -> tuple[Compared, ...]:
+    values = {name: np.array([by_era[era] for era in eras]) for name, by_era in series.items()}
+    base = values[reference]
+    rows = [
+        Compared(
+            name,
+            ewc_interval(own, overlap, confidence),
+            None if name == reference else paired_comparison(own, base, overlap, confidence),
+        )
+        for name, own in values.items()
+    ]
+    return tuple(sorted(rows, key=lambda row: (row.model != reference, -row.interval.mean)))
+
+
+def _usual(found: Mapping[str, ModelScores]) -> str:
+    return next((name for name in found if name.split("/")[-1] == BLEND), next(iter(found)))
+
+
+def _models(folders: Sequence[Path]) -> dict[str, ModelScores]:
+    found: dict[str, ModelScores] = {}
+    for folder in folders:
+        if not (folder / "backtest" / SCORES).is_file():
+            raise SettingsError(f"{folder} is no run with a finished backtest", "name the folder of such a run")
+        prefix = f"{folder.resolve().name}/" if len(folders) > 1 else ""
+        found.update({f"{prefix}{name}": model for name, model in read_scores(folder / "backtest").items()})
+    return found

@@ -1,0 +1,73 @@
+"""Models of runs against each other, on the eras they share."""
+
+import numpy as np
+import pytest
+
+from eraflow.errors import SettingsError
+from eraflow.store.atomic import write_json
+from eraflow.tournament.compare import compare_runs
+from eraflow.tournament.scoring import EraScores, ModelScores
+from eraflow.tournament.statistics import overlap_weeks, paired_comparison
+from flows.cli import main
+
+ERAS = tuple(f"{era:04d}" for era in range(1, 121))
+
+
+def backtested(folder, series, target="target_ender_20", eras=ERAS):
+    """A run folder whose backtest found these per-era CORRs."""
+    scores = {
+        name: ModelScores(target, 20, 1000, 0, (), {"corr": EraScores(eras, tuple(map(float, values)))}, {}).as_dict()
+        for name, values in series.items()
+    }
+    (folder / "backtest").mkdir(parents=True)
+    write_json(folder / "backtest" / "scores.json", scores)
+    return folder
+
+
+@pytest.fixture
+def noise():
+    return np.random.default_rng(1).normal(0.03, 0.02, 120)
+
+
+def test_a_better_model_is_called_better_and_a_twin_is_not(tmp_path, noise):
+    wobble = np.random.default_rng(2).normal(0, 0.002, 120)
+    run = backtested(tmp_path / "run", {"plain": noise, "twin": noise + wobble, "better": noise + 0.01 + wobble})
+    table = compare_runs([run], "plain")
+    verdicts = {row.model: row.against and row.against.verdict for row in table.rows}
+    assert verdicts == {"plain": None, "better": "better", "twin": "not distinguishable"}
+    assert [row.model for row in table.rows] == ["plain", "better", "twin"]
+    expected = paired_comparison(noise + 0.01 + wobble, noise, overlap_weeks(20))
+    assert table.rows[1].against == expected
+
+
+def test_several_runs_are_compared_on_their_common_eras(tmp_path, noise):
+    one = backtested(tmp_path / "one", {"lightgbm": noise})
+    two = backtested(tmp_path / "two", {"lightgbm": noise[:100] + 0.01}, eras=ERAS[:100])
+    table = compare_runs([one, two])
+    assert (table.reference, len(table.eras)) == ("one/lightgbm", 100)
+    assert table.rows[1].against.difference == pytest.approx(0.01)
+
+
+def test_what_cannot_be_compared_is_named(tmp_path, noise):
+    one = backtested(tmp_path / "one", {"lightgbm": noise})
+    other = backtested(tmp_path / "other", {"lightgbm": noise}, target="target_ender_60")
+    apart = backtested(tmp_path / "apart", {"lightgbm": noise}, eras=tuple(f"9{era}" for era in ERAS))
+    for runs, options, words in (
+        ([tmp_path], {}, "no run with a finished backtest"),
+        ([one], {"against": "nobody"}, "the models are lightgbm"),
+        ([one, other], {}, "different targets"),
+        ([one, apart], {}, "no judged era in common"),
+        ([one], {"metric": "mmc"}, "has no mmc"),
+        ([one], {"metric": "luck"}, "corr, mmc, bmc, fnc"),
+    ):
+        with pytest.raises(SettingsError, match=words):
+            compare_runs(runs, **options)
+
+
+def test_the_command_prints_a_table_and_a_record(tmp_path, noise, capsys):
+    run = backtested(tmp_path / "run", {"blend": noise, "better": noise + 0.01})
+    assert main(["compare", str(run)]) == 0
+    assert "120 common eras (0001 to 0120)" in capsys.readouterr().out
+    assert main(["compare", str(run), "--json"]) == 0
+    assert '"verdict": "better"' in capsys.readouterr().out
+    assert main(["compare", str(tmp_path / "none")]) == 2
