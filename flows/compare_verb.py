@@ -43,4 +43,6 @@ def _text(table: ComparisonTable) -> str:
             bounds = row.against.interval
             line += f"  {row.against.difference:+.4f} ({bounds.low:+.4f} to {bounds.high:+.4f}): {row.against.verdict}"
         lines.append(line)
+    if table.left_out:
+        lines.append(f"without a {table.metric.upper()}: {', '.join(table.left_out)}")
     return "\n".join(lines)

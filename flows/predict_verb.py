@@ -138,10 +138,15 @@ def _predictor(arguments: argparse.Namespace, scratch: Path) -> tuple[Path, str]
         if given and not Path(given).is_dir():
             raise SettingsError(f"{name}: there is no folder {given}", "name the folder of a run or of an ensemble")
     if arguments.ensemble:
+        _check_is_model(Path(arguments.ensemble))
         return Path(arguments.ensemble), str(arguments.ensemble)
     if arguments.run_dir:
         from eraflow.store.stage import require
 
+        if not (Path(arguments.run_dir) / "blend").is_dir():
+            raise SettingsError(
+                f"--run-dir: {arguments.run_dir} holds no blend", "name the folder of a run that has come so far"
+            )
         folder = require(Path(arguments.run_dir) / "blend").path / "ensemble"
         return folder, str(folder)
     found = run_isolated(  # MLflow takes more memory than the prediction: it is not to stay
@@ -153,6 +158,19 @@ def _predictor(arguments: argparse.Namespace, scratch: Path) -> tuple[Path, str]
         folder=scratch / "fetch",
     )
     return scratch / "champion", str(found.value)
+
+
+def _check_is_model(folder: Path) -> None:
+    """Raise SettingsError for a folder that was never an ensemble or a model, and say where in it one lies."""
+    if any((folder / name).exists() for name in ("ensemble.json", "model.json", "models")):
+        return
+    if (folder / "blend").is_dir():
+        remedy = f"use --run-dir {folder}"
+    elif (folder / "model").is_dir() or (folder / "ensemble").is_dir():
+        remedy = f"name {folder / ('model' if (folder / 'model').is_dir() else 'ensemble')}"
+    else:
+        remedy = "name the blend/ensemble or a train-NAME/model of a run"
+    raise SettingsError(f"--ensemble: {folder} holds neither ensemble.json nor model.json", remedy)
 
 
 def fetch_champion(*, home: str, destination: str) -> str:

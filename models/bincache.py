@@ -95,12 +95,15 @@ class BinCache:
         return bins
 
     def _make(self, entry: BinEntry, parts: Mapping[str, Any], file: BinFile) -> Any:
-        refused: tuple[type[Exception], ...] = (StorageError, *file.refusals)
+        # OSError: the folder was taken away meanwhile, as people do with caches.
+        refused: tuple[type[Exception], ...] = (OSError, StorageError, *file.refusals)
         try:
             entry.remove()
             self._evict(file.expected_bytes, keep=entry.signature)
             if shutil.disk_usage(entry.bins.parent).free >= file.expected_bytes + FLOOR_MB * MIB:
-                return entry.write(file.make, parts)
+                made = entry.write(file.make, parts)
+                self._evict(entry.size(), keep=entry.signature)  # others may have been built meanwhile, unseen above
+                return made
         except refused as error:
             log.warning("bins are not kept: %s", error)
         return file.make(None)
@@ -119,7 +122,12 @@ class BinCache:
         total, removed = coming_bytes + sum(each.size() for each in found), []
         for each in found:
             size, half_made = each.size(), each.used_at() == 0.0
-            if (half_made or total > self.most_mb * MIB) and each.remove_if_free():
+            try:
+                gone = (half_made or total > self.most_mb * MIB) and each.remove_if_free()
+            except StorageError as error:  # one that cannot be removed must not keep all others out
+                log.warning("%s stays in the cache of bins: %s", each.signature, error)
+                continue
+            if gone:
                 total -= size
                 removed.append(each.signature)
         return removed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -11,7 +11,8 @@ import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
-from eraflow.store.atomic import atomic_path
+from eraflow.errors import SettingsError
+from eraflow.store.atomic import StorageError, atomic_path
 from eraflow.tournament.ranking import EraGroups, order_within_eras
 from models.growing import GrowingFile
 from models.protocol import FloatArray
@@ -44,8 +45,19 @@ class Output(Protocol):
 
 
 def output_for(out: Path) -> Output:
-    """CSV for a name that ends so, else parquet."""
-    return SubmissionCsv() if out.suffix.lower() == ".csv" else RawParquet()
+    """The form that the name of the output asks for.
+
+    Raises:
+        SettingsError: it ends neither in .csv nor in .parquet; a packed CSV would not be what its name says.
+        StorageError: a folder has that name.
+    """
+    if out.is_dir():  # found out now, not after hours
+        raise StorageError(f"cannot write {out}: it is a folder", "name a file in it that ends in .csv or .parquet")
+    forms: dict[str, Callable[[], Output]] = {".csv": SubmissionCsv, ".parquet": RawParquet}
+    form = forms.get(out.suffix.lower())
+    if form is None:
+        raise SettingsError(f"{out} ends neither in .csv nor in .parquet", "give the output one of these endings")
+    return form()
 
 
 class RawParquet:

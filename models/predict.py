@@ -52,8 +52,8 @@ def predict_file(
         data: parquet, or CSV, also packed by gzip or xz; it has an id (column or index), era and the features, in any
             order; live or validation.
         out: the file to write. A name that ends in .csv: id and prediction as Numerai takes them, see
-            `models.outputs.SubmissionCsv`; else parquet with id, era and the raw blend or a single model's raw
-            predictions, float64, in the order of the data.
+            `models.outputs.SubmissionCsv`; one that ends in .parquet: id, era and the raw blend or a single model's
+            raw predictions, float64, in the order of the data.
         plan: a Plan as a dictionary.
         features: JSON file with the feature names of a single model; see `models.predictor.load_predictor`.
         prefetch: read the next rows meanwhile: "on", "off", or "auto", which measures whether it pays.
@@ -69,7 +69,7 @@ def predict_file(
         StageNaN, ConstantPredictionsError: a member's predictions are of no use.
         BadIdError, DuplicateIdsError: ids that cannot stand in a CSV.
         OutputBusyError, StorageError: the output cannot be written.
-        SettingsError: the output is the data itself, or nobody tells a single model's features.
+        SettingsError: the output is the data itself or has another ending, or nobody tells a single model's features.
     """
     # The child of a stage does nothing else; in any other process somebody may want pandas with the library later.
     alone = ENVIRONMENT_FLAG in os.environ

@@ -61,9 +61,9 @@ def predict_stream(
     """
     if out.exists() and data.exists() and out.samefile(data):
         raise SettingsError(f"{out} is the data itself", "name another file for the predictions")
+    output = output_for(out)
     source = open_rows(data)
     predictor.check_features(source.columns)
-    output = output_for(out)
     with growing(out, _key(predictor, source, output), output.head()) as file:
         course = Course(**file.state)
         resumed_from = course.rows if file.resumed else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -26,6 +27,8 @@ from models.selected import SelectedFeatures
 
 SCRATCH = "scratch"
 CHECKPOINTS = "checkpoints"
+
+log = logging.getLogger("eraflow.trainer")
 
 
 @dataclass(frozen=True)
@@ -118,20 +121,29 @@ class Trainer:
         return Predictions(self.store.ids(eras), tuple(eras), EraGroups(self.store.offsets(eras)), values)
 
     def measure(self, model: Model, eras: Sequence[str], position: int) -> None:
-        """Write the importance of features to a fold's model on the eras that it is judged on, when that is wanted."""
+        """Write the importance of features to a fold's model on the eras that it is judged on, when that is wanted.
+
+        Nothing depends on it but what people look at, so what goes wrong here costs the page, not the model. Only a
+        lack of memory is the stage's matter: it is answered with a smaller plan.
+        """
         if self.importance is None:
             return
-        write_fold_importance(
-            self.out,
-            position,
-            model,
-            self.store,
-            self.importance.target,
-            eras,
-            rows=self.importance.rows,
-            seed=self.seed,
-            plan=self.plan,
-        )
+        try:
+            write_fold_importance(
+                self.out,
+                position,
+                model,
+                self.store,
+                self.importance.target,
+                eras,
+                rows=self.importance.rows,
+                seed=self.seed,
+                plan=self.plan,
+            )
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001
+            log.warning("the importance in fold %d is not known: %s: %s", position + 1, type(error).__name__, error)
 
     def fold_signature(self, window: Mapping[str, Any], position: int) -> str:
         """The name of a fold's work; a fold file made under another one is made anew."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 
 import numpy as np
 import polars as pl
@@ -15,6 +16,7 @@ from eraflow.store.atomic import StorageError
 from eraflow.store.markdown import markdown_table, png_markdown
 from eraflow.store.stage import StageRecord
 from models.importance import read_importance
+from models.predictions import PredictionFileError
 from tasks.artifacts import artifact_key, shown
 from tasks.run import Run
 
@@ -54,9 +56,14 @@ def show_associations(run: Run, target: str, record: StageRecord) -> None:
 def show_importance(run: Run, model: str, record: StageRecord) -> None:
     """What matters to one model, out of fold: a table of its strongest features, and SHAP over blocks as a heat map.
 
-    Call it when the model's training stage is finished. All measures go into the history in the home folder.
+    Call it when the model's training stage is finished. All measures go into the history in the home folder. What
+    cannot be read or drawn costs the page, not the model.
     """
-    found = read_importance(record.path)
+    try:
+        found = read_importance(record.path)
+    except PredictionFileError as error:
+        logging.getLogger(__name__).error("%s", error)
+        return
     if not found:
         return
     leading = "shap" if "shap" in found else next(iter(found))
@@ -90,11 +97,14 @@ def show_drift(run: Run, drift: Drift, *, measure: str, model: str, target: str,
     if not show:
         return
     title = " ".join(part for part in (measure, "of", model or target) if part)
+    key = artifact_key("drift", measure, model or target)
+    shown(lambda: create_markdown_artifact(_drift_page(history, drift, title), key=key, description=f"Drift: {title}"))
+
+
+def _drift_page(history: Mapping[str, Drift], drift: Drift, title: str) -> str:
     png = drift_map(history, title=f"{title}, by blocks of eras")
     agreed = [[block, value] for block, value in zip(drift.blocks, drift.agreement(), strict=True) if value is not None]
-    text = (
+    return (
         f"{png_markdown(png, title)}\n\nRank correlation of each block with the mean of the blocks before it:\n\n"
         f"{markdown_table(['eras', 'agreement'], agreed)}"
     )
-    key = artifact_key("drift", measure, model or target)
-    shown(lambda: create_markdown_artifact(text, key=key, description=f"Drift: {title}"))

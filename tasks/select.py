@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
+from typing import Any
 
 from prefect import get_run_logger, task
 
 from eraflow.attempt import Work
+from eraflow.discovery.selection import FILLED
 from eraflow.discovery.stage import SELECTION
+from eraflow.errors import SettingsError
 from eraflow.store.stage import StageRecord
 from eraflow.tournament.statistics import overlap_weeks
+from tasks.alert import tell
 from tasks.discoveries import show_associations, show_selection
 from tasks.features import Features
 from tasks.run import Run
@@ -21,9 +26,24 @@ NOT_OF_THE_CHOICE = {"models", "importance_rows"}
 def select(run: Run, features: Features) -> StageRecord | None:
     """The selection of every window and of live, or None when all features are used.
 
-    The record's folder holds `selection.json`: {"method", "windows": [{"index", "features"}], "live"}.
+    The record's folder holds `selection.json`: {"method", "windows": [{"index", "features"}], "live"}. A selection that
+    failed for good costs itself, not the week: the models then learn from all features, and that is told.
+
+    Raises:
+        SettingsError: a setting is wrong.
     """
-    return None if run.settings.selection.method == "none" else _select(run, features)
+    if run.settings.selection.method == "none":
+        return None
+    state: Any = _select(run, features, return_state=True)
+    if state.is_completed():
+        found: StageRecord = state.result()
+        return found
+    error: Any = state.result(raise_on_failure=False)
+    if isinstance(error, SettingsError) or not isinstance(error, Exception):  # or Ctrl-C, which is nobody's fault
+        state.result()
+    get_run_logger().error("the selection is lost, all features are used: %s", error)
+    tell(run, "Eraflow: the selection of features is lost, all are used", f"{error}\nrun folder {run.path}")
+    return None
 
 
 @task(name="select", task_run_name="select", **STAGE_TASK)
@@ -45,11 +65,19 @@ def _select(run: Run, features: Features) -> StageRecord:
         # The memory it needs is bounded, whatever the size of the data: a few tiles and the candidates' covariances.
     )
     record = run_stage(run, work)
-    chosen = record.metrics["chosen"]
-    get_run_logger().info("features selected of %d: %s", record.metrics["features"], chosen)
+    get_run_logger().info("features selected of %d: %s", record.metrics["features"], in_words(record.metrics))
     show_selection(record)
     show_associations(run, contract.target, record)
     return record
+
+
+def in_words(metrics: Mapping[str, Any]) -> str:
+    """How many features each window has, and how many of them no test speaks for."""
+    filled = {label: counts.get(FILLED, 0) for label, counts in metrics["outcomes"].items()}
+    return ", ".join(
+        f"window {label} {count}" + (f" ({filled[label]} only to reach the least number)" if filled[label] else "")
+        for label, count in metrics["chosen"].items()
+    )
 
 
 def selection_path(record: StageRecord | None) -> str | None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from prefect import get_run_logger
 
-from eraflow.errors import SettingsError
+from eraflow.errors import EraflowError, SettingsError
 from eraflow.settings import ModelSettings
 from tasks.features import Features
 from tasks.run import Run
@@ -25,15 +25,27 @@ class NotSearchedYetError(SettingsError):
 def search_first(run: Run, features: Features, multipliers: Mapping[str, float] | None = None) -> None:
     """Search for every booster before training, when the settings ask for it.
 
+    The week is not lost with it: where every search failed, the models start from what an earlier one kept, or as they
+    stand. Each lost search was told already.
+
     Args:
         run: the settings and the folder.
         features: the era store and the windows; the search sees nothing of what is judged later.
         multipliers: of the round, for the payout mix.
-    """
-    if run.settings.search.before_training:
-        from tasks.search import search_all
 
+    Raises:
+        SettingsError: a setting is wrong.
+    """
+    if not run.settings.search.before_training:
+        return
+    from tasks.search import search_all
+
+    try:
         search_all(run, features, multipliers)
+    except SettingsError:
+        raise
+    except EraflowError as error:
+        get_run_logger().error("the week goes on without a search: %s", error)
 
 
 def tuned_models(run: Run) -> list[ModelSettings]:

@@ -55,6 +55,9 @@ def _assign(values: dict[str, Any], assignment: str) -> None:
     node: Any = values
     for part in parts[:-1]:
         node = _child(node, part, key)
+    if node is not values and parts[-1] == "models" and not isinstance(_value(text), list):  # search.models=a,b
+        node["models"] = [name.strip() for name in text.split(",")]
+        return
     _put(node, parts[-1], _value(text), key)
 
 

@@ -53,6 +53,13 @@ class SearchSettings(Section):
 
     @field_validator("storage")
     @classmethod
+    def _is_an_address(cls, value: str | None) -> str | None:
+        if value is not None and "://" not in value:
+            raise ValueError("this is no address: write it as dialect://user@host:port/database, or leave it empty")
+        return value
+
+    @field_validator("storage")
+    @classmethod
     def _holds_no_password(cls, value: str | None) -> str | None:
         if value is not None and urlsplit(value).password:
             raise ValueError(

@@ -79,6 +79,10 @@ class CsvRows:
         progress: tuple[int, int],
     ) -> Iterator[Tile]:
         raw = self._parsed(text, name, features)
+        if row == 0 and name == UNNAMED_INDEX and _counts(raw[name]):
+            raise MissingColumnError(
+                f"{self.path} has no column `{ID}`, only row numbers without a name", "write the file with its ids"
+            )
         codes, _ = as_codes(_numbers(raw.select(features)))
         runs = raw.select(pl.col(ERA).rle().struct.unnest())
         wrong = first_bad(codes)
@@ -142,6 +146,11 @@ def _numbers(frame: pl.DataFrame) -> pl.DataFrame:
     number = text.cast(pl.Float32, strict=False)
     missing = text.is_null() | text.is_in(NO_VALUE)
     return frame.select(pl.when(~missing).then(number.fill_null(-1.0)))
+
+
+def _counts(ids: pl.Series) -> bool:
+    """Whether they are row numbers: 0, 1, 2 and so on."""
+    return bool(ids.equals(pl.Series(ids.name, range(len(ids))).cast(pl.String)))
 
 
 def _without_rows(block: bytes, row: int, skip: int) -> tuple[bytes, int]:

@@ -56,7 +56,9 @@ class Packed:
                 yield whole[:end]
             rest = whole[end:] + new[cut:]
         if rest.strip(b"\r\n"):
-            raise self._cut_short(f"its last line has no end: {rest[-40:]!r}")
+            raise self._cut_short(
+                f"its last line has no end: {rest[-40:]!r}", "; if it is whole, put a line end behind its last line"
+            )
 
     def first_line(self, most: int) -> bytes:
         """The first line without its end.
@@ -70,9 +72,9 @@ class Packed:
             raise self._cut_short("it does not begin with a whole line of column names")
         return line.rstrip(b"\r\n")
 
-    def _cut_short(self, reason: str) -> TruncatedFileError:
+    def _cut_short(self, reason: str, more: str = "") -> TruncatedFileError:
         return TruncatedFileError(
-            f"{self._path} ({self.size} bytes) is cut short: {reason}", "delete it and download it again"
+            f"{self._path} ({self.size} bytes) is cut short: {reason}", f"delete it and download it again{more}"
         )
 
     def __enter__(self) -> Self:

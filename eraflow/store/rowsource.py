@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from eraflow.errors import EraflowError
 from eraflow.tournament.eraindex import NullEraError, NullIdError, check_era_order
 from eraflow.tournament.eras import LIVE_ERA, BadEraError
 from eraflow.tournament.footer import MissingFileError
@@ -23,6 +24,12 @@ PARQUET, GZIP, XZ = b"PAR1", b"\x1f\x8b", b"\xfd7zXZ\x00"
 CSV_NAMES = (".csv", ".csv.gz", ".csv.xz", ".gz", ".xz")
 END_BYTES = 1 << 20
 """What of a file's beginning and end is hashed to know it again."""
+
+
+class UnknownFormError(EraflowError):
+    """A file is neither parquet nor a CSV that can be read. Unpack it, or write it as one of these."""
+
+    code = "unknown_form"
 
 
 @dataclass(frozen=True)
@@ -83,6 +90,7 @@ def open_rows(path: Path | str) -> RowSource:
 
     Raises:
         MissingFileError, TruncatedFileError, MissingColumnError.
+        UnknownFormError: neither its first bytes nor its name say what it is.
     """
     from eraflow.store.csvrows import CsvRows  # pyarrow's CSV reader is not loaded for parquet
     from eraflow.store.parquetrows import ParquetRows
@@ -92,8 +100,15 @@ def open_rows(path: Path | str) -> RowSource:
         raise MissingFileError(f"{path} is not there", "download the data again, or name another file")
     with path.open("rb") as file:
         first = file.read(len(XZ))
-    packed_or_text = first.startswith((GZIP, XZ)) or path.name.lower().endswith(CSV_NAMES)
-    return CsvRows(path) if packed_or_text and not first.startswith(PARQUET) else ParquetRows(path)
+    if first.startswith(PARQUET):
+        return ParquetRows(path)
+    if first.startswith((GZIP, XZ)) or path.name.lower().endswith(CSV_NAMES):
+        return CsvRows(path)
+    if first and path.suffix.lower() != ".parquet":
+        raise UnknownFormError(
+            f"{path} is neither parquet nor, by its name, a CSV", "name it .csv, .csv.gz or .csv.xz if it is one"
+        )
+    return ParquetRows(path)
 
 
 def file_identity(path: Path) -> dict[str, Any]:

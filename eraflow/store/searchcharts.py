@@ -30,7 +30,7 @@ def course_chart(course: Sequence[Mapping[str, Any]], *, title: str, ylabel: str
     handles, labels = [], []
     if given_up:
         handles.append(axes.scatter(*zip(*given_up, strict=True), s=24, marker="x", color=GREY, linewidths=1.2))
-        labels.append(f"given up: {len(given_up)}, at their last score")
+        labels.append(f"given up: {len(given_up)}, score so far, no penalty")
     handles.append(axes.scatter(*zip(*complete, strict=True), s=28, color=BLUE, zorder=3))
     labels.append(f"completed: {len(complete)}")
     numbers, values = zip(*complete, strict=True)

@@ -22,7 +22,8 @@ class Compared:
     """One model against the reference.
 
     Attributes:
-        model: its name; with several runs, that of its run folder before it.
+        model: its name; with several runs, that of its run folder before it, or as much of the folder's path as tells
+            the runs apart.
         interval: of its own mean on the common eras.
         against: the paired comparison; None for the reference itself.
     """
@@ -48,6 +49,7 @@ class ComparisonTable:
         metric, reference, confidence: what was asked.
         eras: the common eras, oldest first.
         rows: a row a model, the reference first, then by mean.
+        left_out: models that have no such metric, such as the benchmark no BMC.
     """
 
     metric: str
@@ -55,6 +57,7 @@ class ComparisonTable:
     confidence: float
     eras: tuple[str, ...]
     rows: tuple[Compared, ...]
+    left_out: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -64,6 +67,7 @@ class ComparisonTable:
             "confidence": self.confidence,
             "eras": {"count": len(self.eras), "first": self.eras[0], "last": self.eras[-1]},
             "models": [row.as_dict() for row in self.rows],
+            "left_out": list(self.left_out),
         }
 
 
@@ -79,7 +83,8 @@ def compare_runs(
         confidence: one-sided, of each bound and comparison. Many comparisons at once find a false one more often.
 
     Raises:
-        SettingsError: a folder without a backtest, an unknown model or metric, other targets, or no common eras.
+        SettingsError: a folder without a readable backtest or named twice, an unknown model or metric, other targets,
+            or no common eras.
     """
     if metric not in METRICS:
         raise SettingsError(f"there is no metric {metric!r}", f"use one of {', '.join(METRICS)}")
@@ -105,7 +110,12 @@ def compare_runs(
         raise SettingsError("the models have no judged era in common", "compare runs over the same windows")
     overlap = overlap_weeks(next(iter(targets))[1])
     return ComparisonTable(
-        metric, reference, confidence, tuple(eras), _rows(series, reference, eras, overlap, confidence)
+        metric,
+        reference,
+        confidence,
+        tuple(eras),
+        _rows(series, reference, eras, overlap, confidence),
+        tuple(name for name in found if name not in series),
     )
 
 
@@ -131,9 +141,31 @@ def _usual(found: Mapping[str, ModelScores]) -> str:
 
 def _models(folders: Sequence[Path]) -> dict[str, ModelScores]:
     found: dict[str, ModelScores] = {}
-    for folder in folders:
-        if not (folder / "backtest" / SCORES).is_file():
-            raise SettingsError(f"{folder} is no run with a finished backtest", "name the folder of such a run")
-        prefix = f"{folder.resolve().name}/" if len(folders) > 1 else ""
-        found.update({f"{prefix}{name}": model for name, model in read_scores(folder / "backtest").items()})
+    for folder, prefix in zip(folders, _prefixes(folders), strict=True):
+        found.update({f"{prefix}{name}": model for name, model in _scores(folder).items()})
     return found
+
+
+def _scores(folder: Path) -> dict[str, ModelScores]:
+    path = folder / "backtest" / SCORES
+    if not path.is_file():
+        raise SettingsError(f"{folder} is no run with a finished backtest", "name the folder of such a run")
+    try:
+        return read_scores(path.parent)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise SettingsError(f"{path} cannot be read: {error}", "finish that run again with --resume") from error
+
+
+def _prefixes(folders: Sequence[Path]) -> list[str]:
+    """What stands before the names of each run's models: the end of its path, as long as tells the runs apart."""
+    if len(folders) < 2:
+        return [""] * len(folders)
+    paths = [folder.resolve() for folder in folders]
+    twice = next((path for path in paths if paths.count(path) > 1), None)
+    if twice is not None:
+        raise SettingsError(f"{twice} is named twice", "name each run once")
+    for parts in range(1, max(len(path.parts) for path in paths) + 1):
+        ends = ["/".join(path.parts[-parts:]) for path in paths]
+        if len(set(ends)) == len(ends):
+            break
+    return [f"{end}/" for end in ends]

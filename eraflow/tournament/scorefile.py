@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import polars as pl
 from eraflow.errors import EraflowError
 from eraflow.settings import DataSettings
 from eraflow.store.erastore import EraStore, write_era_store
+from eraflow.store.rowsource import XZ
 from eraflow.tournament.catalog import Catalog, read_catalog
 from eraflow.tournament.features import companion_files
 from eraflow.tournament.footer import read_footer
@@ -98,13 +100,18 @@ def fnc_features(catalog: Catalog, features: tuple[str, ...]) -> list[str]:
 
 
 def read_predictions(path: Path) -> pl.DataFrame:
-    """Columns id (str) and prediction (float64)."""
+    """Columns id (str) and prediction (float64).
+
+    Raises:
+        PredictionFileError: no such file, one that cannot be read, a missing column, an id twice, or no number.
+    """
     if not path.is_file():
         raise PredictionFileError(f"there is no file {path}", "name a CSV or parquet file")
     try:
-        frame = pl.read_parquet(path) if path.suffix == ".parquet" else pl.read_csv(path)
-    except pl.exceptions.PolarsError as error:
-        raise PredictionFileError(f"{path} cannot be read: {error}", "write it as CSV or parquet") from error
+        frame = pl.read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)
+    except (OSError, EOFError, lzma.LZMAError, pl.exceptions.PolarsError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise PredictionFileError(f"{path} cannot be read: {reason}", "write it as CSV or parquet") from error
     column = next((name for name in ("prediction", "probability") if name in frame.columns), None)
     if column is None or "id" not in frame.columns:
         raise PredictionFileError(f"{path} has the columns {', '.join(frame.columns)}", "it needs id and prediction")
@@ -116,6 +123,13 @@ def read_predictions(path: Path) -> pl.DataFrame:
     if kept["id"].n_unique() != kept.height:
         raise PredictionFileError(f"{path} holds an id twice", "keep one row an id")
     return kept
+
+
+def _read_csv(path: Path) -> pl.DataFrame:
+    """All columns as text: a type guessed from the first rows may not be that of the others. polars unpacks gzip."""
+    with path.open("rb") as file:
+        packed = file.read(len(XZ)) == XZ
+    return pl.read_csv(lzma.decompress(path.read_bytes()) if packed else path, infer_schema=False)
 
 
 def _covered_eras(given: pl.DataFrame, files: DataFiles, contract: Contract) -> list[str]:

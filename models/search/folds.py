@@ -77,7 +77,7 @@ def search_eras(
     allowed, learnable = (eras_before(eras, first_judged, purge) for eras in (judgeable, known))
     count = round(search.confirm_share * len(allowed))
     if count < LEAST_CONFIRMATION:
-        raise _too_few(len(allowed), first_judged, purge)
+        raise _too_few(len(allowed), len(learnable), first_judged, purge)
     confirm = allowed[-count:]
     trial, trial_learn = (eras_before(eras, confirm[0], purge) for eras in (allowed, learnable))
     cut = WindowSettings(folds=search.folds, first_test_fraction=FIRST_TEST_FRACTION, purge_weeks=purge)
@@ -86,16 +86,17 @@ def search_eras(
         judged = walk_forward(trial, longest, cut)
         folds = windows_before(judged, trial_learn, longest, cut, stride=max(search.era_stride, stride))
     except TooFewErasError as error:
-        raise _too_few(len(allowed), first_judged, purge) from error
+        raise _too_few(len(allowed), len(learnable), first_judged, purge) from error
     train = eras_before(learnable[:: max(stride, 1)], confirm[0], purge)
     thinned = (Window(one.index, one.train, one.test[:: search.era_stride], purge) for one in folds)
     return SearchEras(tuple(thinned), Window(len(folds), train, confirm, purge), purge)
 
 
-def _too_few(found: int, first_judged: str, purge: int) -> TooFewErasToSearchError:
+def _too_few(found: int, learnable: int, first_judged: str, purge: int) -> TooFewErasToSearchError:
+    known = "" if learnable == found else f", and what is learnt is known in {learnable} of them"
     return TooFewErasToSearchError(
-        f"{found} eras lie before the first judged era {first_judged} and its purge of {purge} weeks: too few for the "
-        "folds of a search, its confirmation, and a purge before each",
+        f"{found} eras lie before the first judged era {first_judged} and its purge of {purge} weeks{known}: too few "
+        "for the folds of a search, its confirmation, and a purge before each",
         "use more eras, raise windows.first_test_fraction, or lower search.folds and search.confirm_share",
     )
 

@@ -60,6 +60,7 @@ def test_named_errors_come_through(model, tmp_path, capfd):
     assert main(["predict", str(bad), "--out", str(out), *model]) == 1
     assert f"feature_value: {bad}: {FEATURES[0]} is 9" in capfd.readouterr().err
     assert not out.exists()
+    (tmp_path / "models").mkdir()  # an ensemble that has lost its description
     assert main(["predict", str(data), "--out", str(out), "--ensemble", str(tmp_path)]) == 1
     assert "damaged_ensemble" in capfd.readouterr().err
     assert main(["predict", str(data), "--out", str(out), *model]) == 0
@@ -76,3 +77,19 @@ def test_progress_is_one_line_on_a_terminal_and_few_elsewhere(capsys, monkeypatc
     shown.show(Progress(5, 10, "rows predicted, era 0004", 60.0, 61.0))
     shown.end()
     assert capsys.readouterr().err == "50% rows predicted, era 0004, about 61 s left\n"
+
+
+@pytest.mark.parametrize(
+    ("option", "inside", "words"),
+    [
+        ("--ensemble", "blend", "use --run-dir {folder}"),
+        ("--ensemble", "model", "name {folder}/model"),
+        ("--ensemble", "ensemble", "name {folder}/ensemble"),
+        ("--ensemble", "other", "name the blend/ensemble or a train-NAME/model of a run"),
+        ("--run-dir", "other", "holds no blend"),
+    ],
+)
+def test_a_folder_that_is_no_model_says_which_one_is_meant(tmp_path, capfd, option, inside, words):
+    (tmp_path / inside).mkdir()
+    assert main(["predict", "data.csv", "--out", str(tmp_path / "out.csv"), option, str(tmp_path)]) == 2
+    assert words.format(folder=tmp_path) in capfd.readouterr().err

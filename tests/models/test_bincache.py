@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -73,6 +74,27 @@ def test_the_same_model_with_the_cache_and_without_and_from_it(data, tmp_path):
     assert len(first) == 1
     assert saved(data, cache(tmp_path / "bins"), tmp_path / "second") == expected
     assert bins_in(tmp_path / "bins") == first
+
+
+def test_a_folder_that_is_taken_away_during_a_build_costs_nothing_but_the_file(tmp_path):
+    class Hostile(Numbers):
+        def make(self, path):
+            bins = super().make(path)
+            if path is not None:
+                shutil.rmtree(tmp_path / "bins")
+            return bins
+
+    assert cache(tmp_path / "bins").get({}, Hostile()) == b"x" * 1000
+    assert cache(tmp_path / "bins").get({}, Numbers()) == b"x" * 1000
+    assert len(bins_in(tmp_path / "bins")) == 1
+
+
+def test_an_entry_that_cannot_be_removed_keeps_no_other_out(tmp_path):
+    (tmp_path / "bins" / "stuck.bins" / "inside").mkdir(parents=True)
+    cache(tmp_path / "bins").get({}, Numbers())
+    again = Numbers()
+    cache(tmp_path / "bins").get({}, again)
+    assert (again.built, again.loaded) == (0, 1)
 
 
 def test_targets_with_the_same_known_rows_share_a_file_and_others_do_not(data, tmp_path):

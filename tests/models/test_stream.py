@@ -16,6 +16,7 @@ from scipy.stats import rankdata
 from eraflow.errors import SettingsError
 from eraflow.machine.plan import Plan
 from eraflow.store import csvrows
+from eraflow.store.atomic import StorageError
 from eraflow.store.digest import file_sha256
 from eraflow.tournament.footer import BadFeatureValueError, TruncatedFileError
 from eraflow.tournament.submission import BadIdError, DuplicateIdsError, write_submission
@@ -334,3 +335,18 @@ def test_the_peak_does_not_grow_with_the_number_of_eras(tmp_path, group):
         peaks.append(float(done.stdout))
     print(f"peak {peaks[0]:.0f} MiB at 8 eras, {peaks[1]:.0f} MiB at 32")
     assert peaks[1] - peaks[0] < 15
+
+
+@pytest.mark.parametrize("name", ["out.csv.gz", "out.txt", "out"])
+def test_an_output_that_would_not_be_what_its_name_says_is_refused(frame, tmp_path, name):
+    with pytest.raises(SettingsError, match=r"neither in \.csv nor in \.parquet"):
+        predict_stream(Sums(), write(frame, tmp_path, "csv"), tmp_path / name, PLAN)
+
+
+def test_a_folder_in_place_of_the_output_is_found_before_the_work(frame, tmp_path):
+    (tmp_path / "out.csv").mkdir()
+    predictor = Sums()
+    with pytest.raises(StorageError, match="it is a folder"):
+        predict_stream(predictor, write(frame, tmp_path, "csv"), tmp_path / "out.csv", PLAN)
+    assert predictor.finished == []
+    assert leftovers(tmp_path) == []

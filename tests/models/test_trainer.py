@@ -179,3 +179,15 @@ def test_targets_whose_known_rows_agree_share_one_file_of_bins(planted, tmp_path
         assert file_sha256(tmp_path / "first" / name) == file_sha256(tmp_path / "plain" / name)
     oofs = [read_predictions(tmp_path / name / stage.OOF).values for name in ("first", "second")]
     assert not np.array_equal(*oofs)
+
+
+def test_an_importance_that_cannot_be_measured_costs_the_page_and_not_the_fold(store, tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise ValueError("this library ranks nothing")
+
+    monkeypatch.setattr("models.trainer.write_fold_importance", fail)
+    wanted = {"target": TARGET, "rows": 50}
+    figures = train_model(**training(store, tmp_path / "stage", member("lightgbm"), importance=wanted))
+    assert figures["folds"] == 2
+    assert (tmp_path / "stage" / "oof.parquet").exists()
+    assert not list((tmp_path / "stage").glob("importance-*"))

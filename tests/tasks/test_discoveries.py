@@ -1,20 +1,24 @@
 """What people see of the selection and of importances; no server is needed for it."""
 
 import json
+import logging
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import tasks.discoveries as discoveries
+import tasks.select as selecting
+from eraflow.discovery.association import DiscoveryDataError
 from eraflow.discovery.drift import history_path, recall
 from eraflow.discovery.stage import select_features
+from eraflow.errors import SettingsError
 from eraflow.machine.plan import Plan
 from eraflow.settings import RunSettings
 from eraflow.store.stage import StageRecord
 from models.importance import write_fold_importance
 from tasks.run import Run
-from tasks.select import select, selection_path
+from tasks.select import in_words, select, selection_path
 from tests.eraflow.discovery.test_stage import WINDOWS, labels
 from tests.eraflow.discovery.worlds import TARGET, draw, store_of
 
@@ -103,3 +107,51 @@ def test_no_importance_shows_nothing_and_a_bad_history_costs_nothing(store, run,
     discoveries.show_importance(run, "mlp", record(tmp_path))
     assert "remove it" in caplog.text
     assert "drift-permutation-mlp" in artifacts
+
+
+class Lost:
+    """The state of a task that failed for good."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def is_completed(self):
+        return False
+
+    def result(self, raise_on_failure=True):
+        if raise_on_failure:
+            raise self.error
+        return self.error
+
+
+@pytest.fixture
+def told(monkeypatch):
+    heard = []
+    monkeypatch.setattr(selecting, "tell", lambda _run, subject, _text: heard.append(subject))
+    monkeypatch.setattr(selecting, "get_run_logger", lambda: logging.getLogger("test"))
+    return heard
+
+
+def test_a_lost_selection_costs_itself_and_is_told_but_a_wrong_setting_ends_the_week(tmp_path, monkeypatch, told):
+    asked = Run(RunSettings(home=str(tmp_path), selection={"method": "invariant"}), tmp_path / "run")
+    monkeypatch.setattr(selecting, "_select", lambda *_, **__: Lost(DiscoveryDataError("too few eras", "use more")))
+    assert select(asked, None) is None
+    assert told == ["Eraflow: the selection of features is lost, all are used"]
+    monkeypatch.setattr(selecting, "_select", lambda *_, **__: Lost(SettingsError("wrong", "correct it")))
+    with pytest.raises(SettingsError):
+        select(asked, None)
+    assert len(told) == 1
+
+
+def test_features_that_no_test_speaks_for_are_counted_in_the_log():
+    metrics = {"chosen": {"0": 20, "live": 31}, "outcomes": {"0": {"kept to reach the least number": 12}, "live": {}}}
+    assert in_words(metrics) == "window 0 20 (12 only to reach the least number), window live 31"
+
+
+def test_an_importance_that_cannot_be_read_or_drawn_costs_the_page_alone(run, artifacts, tmp_path, monkeypatch, store):
+    (tmp_path / "importance-0.parquet").write_bytes(b"no parquet")
+    discoveries.show_importance(run, "lightgbm", record(tmp_path))
+    monkeypatch.setattr(discoveries, "drift_map", lambda *_, **__: 1 / 0)
+    drift = discoveries.Drift(("a", "b"), ("0001-0026",), np.array([[0.1], [0.2]]))
+    discoveries.show_drift(run, drift, measure="gain", model="lightgbm", target="")
+    assert artifacts == {}

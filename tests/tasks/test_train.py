@@ -7,14 +7,17 @@ from dataclasses import replace
 
 import pytest
 
+from eraflow.errors import SettingsError
 from eraflow.settings import ModelSettings, RunSettings
 from models.search.best import keep
+from models.search.storage import SearchStorageError
+from tasks import search as searching
 from tasks import tuning
 from tasks.needs import train_need
 from tasks.run import Run
 from tasks.search import key_of
 from tasks.train import FREE_SHARE, kept_bins
-from tasks.tuning import NotSearchedYetError, tuned_models
+from tasks.tuning import NotSearchedYetError, search_first, tuned_models
 from tests.tasks.test_features import contract_of, features_of
 
 Usage = namedtuple("Usage", "total used free")
@@ -39,7 +42,7 @@ def test_binned_rows_are_not_kept_when_nothing_is_allowed(tmp_path):
 def said(monkeypatch):
     """What is logged outside a flow."""
     lines = []
-    log = namedtuple("Log", "info warning")(lambda *parts: lines.append(parts), lambda *parts: lines.append(parts))
+    log = namedtuple("Log", "info warning error")(*[lambda *parts: lines.append(parts)] * 3)
     monkeypatch.setattr(tuning, "get_run_logger", lambda: log)
     return lines
 
@@ -74,6 +77,24 @@ def test_a_run_that_searched_first_uses_what_it_found_and_does_without_where_not
     kept_by_a_search(run, run.settings.models[0], num_leaves=7)
     assert [model.params for model in tuned_models(run)] == [{"num_leaves": 7}, {}, {}]
     assert len(said) == 2  # one line for what is used, one for what was lost
+
+
+@pytest.mark.parametrize(
+    ("error", "lost"), [(SearchStorageError("no database", "start it"), True), (SettingsError("wrong", "mend"), False)]
+)
+def test_a_week_goes_on_without_its_searches_but_not_with_a_wrong_setting(tmp_path, monkeypatch, said, error, lost):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(searching, "search_all", fail)
+    search_first(run_of(tmp_path), features_of(contract_of()))  # nothing was asked for
+    run = run_of(tmp_path, search={"before_training": True})
+    if lost:
+        search_first(run, features_of(contract_of()))
+        assert "without a search" in said[0][0]
+        return
+    with pytest.raises(SettingsError):
+        search_first(run, features_of(contract_of()))
 
 
 def test_the_estimate_counts_the_columns_and_eras_that_a_member_really_uses(tmp_path):

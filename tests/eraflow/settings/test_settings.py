@@ -195,6 +195,19 @@ def test_wrong_members_are_named(assignments, names):
     assert names in str(caught.value)
 
 
+@pytest.mark.parametrize("group", ["search", "selection"])
+@pytest.mark.parametrize("text", ["lightgbm,xgboost", '["lightgbm", "xgboost"]', "lightgbm, xgboost"])
+def test_groups_name_models_by_a_list_with_commas_as_well(group, text):
+    settings = settings_from("sandbox", {}, [f"{group}.models={text}"])
+    assert getattr(settings, group).models == ["lightgbm", "xgboost"]
+    assert settings.models == settings_from("sandbox", {}).models
+
+
+def test_a_storage_that_is_no_address_is_a_wrong_setting():
+    with pytest.raises(SettingsError, match=r"search\.storage.*dialect://"):
+        settings_from("sandbox", {}, ["search.storage=search.db"])
+
+
 @given(st.text(max_size=20))
 def test_whatever_the_target_is_called_the_name_is_safe(target):
     try:

@@ -1,3 +1,4 @@
+import bz2
 import errno
 import gzip
 import lzma
@@ -9,7 +10,7 @@ import pytest
 
 from eraflow.store import csvrows, parquetrows
 from eraflow.store.atomic import StorageError
-from eraflow.store.rowsource import file_identity, open_rows
+from eraflow.store.rowsource import UnknownFormError, file_identity, open_rows
 from eraflow.store.spool import Spool
 from eraflow.tournament.eraindex import NullEraError, NullIdError
 from eraflow.tournament.eras import BadEraError, UnorderedErasError
@@ -227,3 +228,34 @@ def test_a_file_is_known_by_its_content_and_its_time(frame, tmp_path):
     content[-2] ^= 1
     path.write_bytes(content)
     assert file_identity(path)["ends_sha256"] != first["ends_sha256"]
+
+
+def test_a_file_of_another_form_is_told_what_can_be_read(frame, tmp_path):
+    (tmp_path / "data.csv.bz2").write_bytes(bz2.compress(frame.write_csv().encode()))
+    with pytest.raises(UnknownFormError, match=r"name it \.csv, \.csv\.gz or \.csv\.xz"):
+        open_rows(tmp_path / "data.csv.bz2")
+
+
+def test_row_numbers_are_no_ids_in_a_csv_either(frame, tmp_path):
+    numbered = frame.drop("id").with_row_index("").select(pl.all())
+    with pytest.raises(MissingColumnError, match="only row numbers"):
+        read(write(numbered, tmp_path, "csv"))
+    named = frame.select(pl.col("id").alias(""), pl.all().exclude("id"))
+    assert read(write(named, tmp_path, "csv"))[1]["id"] == frame["id"].to_list()
+
+
+@pytest.mark.parametrize("rows_at_once", [1, 50, 10_000])
+def test_ids_are_read_together_and_stay_with_their_rows(frame, tmp_path, spooling, monkeypatch, rows_at_once):
+    monkeypatch.setattr(parquetrows, "ID_ROWS", rows_at_once)
+    path = write(frame, tmp_path, "one.parquet")
+    for most_rows in (7, 1000):
+        assert read(path, most_rows, 40, scratch=tmp_path)[1]["id"] == frame["id"].to_list()[40:]
+
+
+@pytest.mark.parametrize(("form", "spools"), [("one.parquet", 1), ("tiny.parquet", 0)])
+def test_a_row_group_of_many_eras_is_not_decoded_for_each_of_them(tmp_path, monkeypatch, form, spools):
+    made = []
+    monkeypatch.setattr(parquetrows, "Spool", lambda *given: made.append(given) or Spool(*given))
+    many = rows(eras=40, an_era=30)
+    assert read(write(many, tmp_path, form), scratch=tmp_path)[1]["id"] == many["id"].to_list()
+    assert len(made) == spools

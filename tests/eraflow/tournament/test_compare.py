@@ -1,5 +1,7 @@
 """Models of runs against each other, on the eras they share."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -71,3 +73,28 @@ def test_the_command_prints_a_table_and_a_record(tmp_path, noise, capsys):
     assert main(["compare", str(run), "--json"]) == 0
     assert '"verdict": "better"' in capsys.readouterr().out
     assert main(["compare", str(tmp_path / "none")]) == 2
+
+
+def test_runs_of_the_same_name_are_told_apart_and_none_is_lost(tmp_path, noise):
+    one = backtested(tmp_path / "a" / "run", {"lightgbm": noise})
+    two = backtested(tmp_path / "b" / "run", {"lightgbm": noise + 0.01})
+    assert [row.model for row in compare_runs([one, two]).rows] == ["a/run/lightgbm", "b/run/lightgbm"]
+    with pytest.raises(SettingsError, match="named twice"):
+        compare_runs([one, tmp_path / "a" / "." / "run"])
+
+
+def test_scores_that_cannot_be_read_are_named(tmp_path, noise):
+    run = backtested(tmp_path / "run", {"lightgbm": noise})
+    for damaged in ("{", "[]", '{"lightgbm": {}}'):
+        (run / "backtest" / "scores.json").write_text(damaged)
+        with pytest.raises(SettingsError, match=r"scores\.json cannot be read"):
+            compare_runs([run])
+
+
+def test_a_model_without_the_metric_is_told(tmp_path, noise, capsys):
+    run = backtested(tmp_path / "run", {"blend": noise, "benchmark": noise})
+    scores = json.loads((run / "backtest" / "scores.json").read_text())
+    scores["blend"]["per_era"]["bmc"] = scores["blend"]["per_era"]["corr"]
+    write_json(run / "backtest" / "scores.json", scores)
+    assert main(["compare", str(run), "--metric", "bmc"]) == 0
+    assert "without a BMC: benchmark" in capsys.readouterr().out

@@ -1,5 +1,8 @@
 """A user's own file of predictions, scored as Numerai would."""
 
+import gzip
+import lzma
+
 import numpy as np
 import polars as pl
 import pytest
@@ -86,3 +89,25 @@ def test_files_that_cannot_be_scored_are_named(folder, tmp_path, content, named)
 def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(PredictionFileError, match="no file"):
         read_predictions(tmp_path / "none.csv")
+
+
+@pytest.mark.parametrize("suffix", ["csv", "csv.gz", "csv.xz"])
+def test_types_are_not_guessed_from_the_first_rows(tmp_path, suffix):
+    pack = {"csv": bytes, "csv.gz": gzip.compress, "csv.xz": lzma.compress}[suffix]
+    values = ["0", "1"] * 80 + ["0.25", "NaN", ""]
+    path = tmp_path / f"mine.{suffix}"
+    path.write_bytes(pack("\n".join(["id,prediction", *(f"{n:05d},{v}" for n, v in enumerate(values)), ""]).encode()))
+    found = read_predictions(path)
+    assert found["id"][7] == "00007"
+    assert found["prediction"].to_list()[158:161] == [0.0, 1.0, 0.25]
+    assert np.isnan(found["prediction"][161])
+    assert found["prediction"][162] is None
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, lzma.compress])
+def test_a_packed_file_that_is_cut_short_is_named(tmp_path, pack):
+    rows = "".join(f"n{number:x},{number / 7}\n" for number in range(5_000))
+    packed = pack(f"id,prediction\n{rows}".encode())
+    (tmp_path / "mine.csv.gz").write_bytes(packed[: len(packed) // 2])
+    with pytest.raises(PredictionFileError, match="cannot be read"):
+        read_predictions(tmp_path / "mine.csv.gz")

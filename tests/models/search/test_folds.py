@@ -75,3 +75,9 @@ def test_too_few_eras_are_named():
     eras = [f"{number:04d}" for number in range(1, 40)]
     with pytest.raises(TooFewErasToSearchError, match="first_test_fraction"):
         search_eras(eras, eras, "0030", horizons=[60], search=SearchSettings(), windows=WindowSettings())
+
+
+def test_a_benchmark_that_covers_too_little_is_named_as_the_reason():
+    eras = [f"{number:04d}" for number in range(1, 90)]
+    with pytest.raises(TooFewErasToSearchError, match=r"79 eras lie before .* known in 4 of them"):
+        search_eras(eras, eras[75:], "0088", horizons=[20], search=SearchSettings(), windows=WindowSettings())
