@@ -84,7 +84,7 @@ def _put(node: Any, part: str, value: Any, key: str) -> None:
     if isinstance(node, list):
         node[_position(node, part, key)] = value
     elif part == "models" and isinstance(value, str):  # models=lightgbm,catboost keeps the profile's own settings
-        node["models"] = [_member(node, text.strip()) for text in value.split(",")]
+        node["models"] = _told_apart([_member(node, text.strip()) for text in value.split(",")])
     else:
         node[part] = value
 
@@ -107,6 +107,15 @@ def _member(node: dict[str, Any], text: str) -> dict[str, Any]:
         for change in changes:
             model.update(change)
     return model
+
+
+def _told_apart(models: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A tuned model beside the same one untuned is called so: `lightgbm` and `lightgbm-tuned`."""
+    names = [_name(model) for model in models]
+    for model, name in zip(models, names, strict=True):
+        if model.get("tuned") and names.count(name) > 1:
+            model["name"] = f"{name}-tuned"
+    return models
 
 
 def _known_model(node: dict[str, Any], name: str) -> Any:

@@ -216,3 +216,12 @@ def test_whatever_the_target_is_called_the_name_is_safe(target):
         return
     assert model.name.replace("-", "").isalnum()
     assert model.name.isascii()
+
+
+def test_a_tuned_model_stands_beside_the_same_one_untuned():
+    found = members("lightgbm", "lightgbm:tuned", "xgboost:tuned", profile="sandbox")
+    assert [(model.name, model.tuned) for model in found] == [
+        ("lightgbm", False),
+        ("lightgbm-tuned", True),
+        ("xgboost", True),
+    ]
