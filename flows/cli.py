@@ -213,6 +213,12 @@ def _compare(verbs: Any) -> None:
     )
     verb.add_argument("runs", metavar="RUN_DIR", nargs="+", help="folders of runs with a finished backtest")
     verb.add_argument("--against", metavar="MODEL", help="the reference (default: the blend of the first run)")
+    verb.add_argument(
+        "--models",
+        metavar="A,B",
+        type=lambda text: [name.strip() for name in text.split(",")],
+        help="these alone (default: all); without one that covers few eras, more eras are in common",
+    )
     verb.add_argument("--metric", default="corr", choices=("corr", "mmc", "bmc", "fnc"), help="default corr")
     verb.add_argument(
         "--confidence", type=float, default=0.95, help="one-sided confidence of the bounds (default 0.95)"

@@ -20,6 +20,7 @@ def compare(arguments: argparse.Namespace) -> int:
     table = compare_runs(
         [Path(run) for run in arguments.runs],
         arguments.against,
+        only=arguments.models,
         metric=arguments.metric,
         confidence=arguments.confidence,
     )

@@ -72,13 +72,19 @@ class ComparisonTable:
 
 
 def compare_runs(
-    folders: Sequence[Path], against: str | None = None, *, metric: str = "corr", confidence: float = 0.95
+    folders: Sequence[Path],
+    against: str | None = None,
+    *,
+    only: Sequence[str] | None = None,
+    metric: str = "corr",
+    confidence: float = 0.95,
 ) -> ComparisonTable:
-    """Compare all models of the runs with one of them.
+    """Compare models of the runs with one of them.
 
     Args:
         folders: run folders that have a backtest.
         against: the reference, by its name in the table; None: the blend of the first run.
+        only: these models and the reference alone; None: all. Without one that covers few eras more are in common.
         metric: corr, mmc, bmc or fnc.
         confidence: one-sided, of each bound and comparison. Many comparisons at once find a false one more often.
 
@@ -90,8 +96,11 @@ def compare_runs(
         raise SettingsError(f"there is no metric {metric!r}", f"use one of {', '.join(METRICS)}")
     found = _models(folders)
     reference = against if against is not None else _usual(found)
-    if reference not in found:
-        raise SettingsError(f"there is no model {reference!r}", f"the models are {', '.join(found)}")
+    unknown = [name for name in (reference, *(only or ())) if name not in found]
+    if unknown:
+        raise SettingsError(f"there is no model {unknown[0]!r}", f"the models are {', '.join(found)}")
+    if only is not None:
+        found = {name: model for name, model in found.items() if name == reference or name in only}
     targets = {(model.target, model.horizon_days) for model in found.values()}
     if len(targets) > 1:
         raise SettingsError(

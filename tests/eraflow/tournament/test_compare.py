@@ -66,6 +66,18 @@ def test_what_cannot_be_compared_is_named(tmp_path, noise):
             compare_runs(runs, **options)
 
 
+def test_without_a_model_that_covers_few_eras_more_are_in_common(tmp_path, noise):
+    run = backtested(tmp_path / "run", {"blend": noise, "one": noise + 0.01})
+    scores = json.loads((run / "backtest" / "scores.json").read_text())
+    short = ModelScores("target_ender_20", 20, 1, 0, (), {"corr": EraScores(ERAS[60:], tuple(noise[60:]))}, {})
+    write_json(run / "backtest" / "scores.json", {**scores, "short": short.as_dict()})
+    assert len(compare_runs([run]).eras) == 60
+    table = compare_runs([run], only=["one"])
+    assert (len(table.eras), [row.model for row in table.rows]) == (120, ["blend", "one"])
+    with pytest.raises(SettingsError, match="no model 'two'"):
+        compare_runs([run], only=["two"])
+
+
 def test_the_command_prints_a_table_and_a_record(tmp_path, noise, capsys):
     run = backtested(tmp_path / "run", {"blend": noise, "better": noise + 0.01})
     assert main(["compare", str(run)]) == 0
