@@ -203,7 +203,8 @@ def test_only_signed_addresses_take_uploads(api: NumerAPI) -> None:
     auth = api.raw_query(query, {"modelId": api.get_models()["other"]}, authorization=True)["data"]
     url = auth["submission_upload_auth"]["url"]
     assert requests.put(url.split("?")[0], data=b"x", timeout=10).status_code == 403
-    assert requests.put(url[:-1] + "0", data=b"x", timeout=10).status_code == 403
+    changed = "1" if url.endswith("0") else "0"
+    assert requests.put(url[:-1] + changed, data=b"x", timeout=10).status_code == 403
     assert requests.put(url.replace("Expires=", "Expires=1"), data=b"x", timeout=10).status_code == 403
     assert requests.put(url, data=b"x", timeout=10).status_code == 200
     unknown = 'mutation { create_submission(filename: "mine.csv", tournament: 8, modelId: "%s") { id } }'
