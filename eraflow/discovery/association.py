@@ -23,7 +23,7 @@ from eraflow.errors import EraflowError
 from eraflow.store.erastore import EraStore
 from eraflow.tournament.eras import era_number
 from eraflow.tournament.ranking import BoolArray, FloatArray, IntArray, signed_power
-from eraflow.tournament.statistics import ERAS_PER_COSINE, min_eras
+from eraflow.tournament.statistics import cosine_count, cosine_variance, min_eras
 
 BLOCK_VALUES = 2 << 20
 """Values of an era that are converted to float32 at once by one thread, 8 MiB."""
@@ -195,29 +195,6 @@ def mean_tests(values: FloatArray, overlap: int) -> MeanTests:
         statistic[columns] = np.divide(mean[columns], error, out=np.zeros(len(columns)), where=error > 0)
         p_value[columns] = two_sided(statistic[columns], degrees[columns])
     return MeanTests(mean, statistic, degrees, p_value, stability, known.sum(axis=0).astype(np.int64))
-
-
-def cosine_count(entries: int, overlap: int) -> int:
-    """Number of cosines, which is the degrees of freedom."""
-    return max(1, int(entries / (ERAS_PER_COSINE * overlap)))
-
-
-def cosine_variance(series: FloatArray, count: int) -> FloatArray:
-    """EWC long-run variance of every column.
-
-    Args:
-        series: float64[n, f], in order of time.
-        count: number of cosines.
-
-    Returns:
-        float64[f].
-    """
-    n = len(series)
-    j, t = np.arange(1, count + 1)[:, None], np.arange(1, n + 1)
-    cosines = np.sqrt(2 / n) * np.cos(np.pi * j * (t - 0.5) / n)
-    variance = np.mean((cosines @ series) ** 2, axis=0)
-    # Constant scores leave the rounding of the cosines behind; they have no variance.
-    return np.asarray(np.where(np.ptp(series, axis=0) == 0, 0.0, variance))
 
 
 def two_sided(statistic: FloatArray, degrees: IntArray) -> FloatArray:

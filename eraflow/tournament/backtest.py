@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -115,23 +114,15 @@ def _comparisons(
         if name == benchmark or not pairs:
             continue
         own, other = np.asarray(pairs).T
-        compared = paired_comparison(own, other, overlap, confidence)
+        compared = paired_comparison(own, other, overlap, confidence).as_dict()
         found[name] = {
             "benchmark": benchmark,
             "eras": len(pairs),
             "corr": float(own.mean()),
             "benchmark_corr": float(other.mean()),
-            "difference": compared.difference,
-            "low": _finite(compared.interval.low),
-            "high": _finite(compared.interval.high),
-            "verdict": compared.verdict,
+            **{key: compared[key] for key in ("difference", "low", "high", "verdict")},
         }
     return found
-
-
-def _finite(value: float) -> float | None:
-    """JSON has no infinity: a bound that does not exist is None."""
-    return value if math.isfinite(value) else None
 
 
 def aligned_predictions(store: EraStore, path: Path) -> tuple[list[str], NDArray[np.float64]]:

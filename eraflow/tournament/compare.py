@@ -34,10 +34,7 @@ class Compared:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
-        against = None
-        if self.against is not None:
-            bounds = self.against.interval.as_dict()
-            against = {**bounds, "difference": self.against.difference, "verdict": self.against.verdict}
+        against = None if self.against is None else self.against.as_dict()
         return {"model": self.model, **self.interval.as_dict(), "against": against}
 
 

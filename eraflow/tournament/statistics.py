@@ -76,6 +76,14 @@ class Comparison:
     interval: Interval
     verdict: Literal["better", "worse", "not distinguishable"]
 
+    def as_dict(self) -> dict[str, Any]:
+        """The interval, difference and verdict as plain JSON values; what is not known is None."""
+        return {
+            **self.interval.as_dict(),
+            **without_infinities({"difference": self.difference}),
+            "verdict": self.verdict,
+        }
+
 
 @dataclass(frozen=True)
 class LongRunVariance:
@@ -138,10 +146,28 @@ def long_run_variance(scores: npt.ArrayLike, overlap: int) -> LongRunVariance:
     """
     values = _checked(scores, overlap)
     n = len(values)
-    q = max(1, int(n / (ERAS_PER_COSINE * overlap)))
-    variance = float(np.mean((_cosines(n, q) @ values) ** 2)) if n else math.nan
+    q = cosine_count(n, overlap)
+    return LongRunVariance(float(cosine_variance(values, q)) if n else math.nan, q, n)
+
+
+def cosine_count(n: int, overlap: int) -> int:
+    """Number of cosines for n scores, which is the degrees of freedom."""
+    return max(1, int(n / (ERAS_PER_COSINE * overlap)))
+
+
+def cosine_variance(series: FloatArray, count: int) -> FloatArray:
+    """The variance of `long_run_variance`, of one series or of every column.
+
+    Args:
+        series: float64[n] or [n, f], finite, oldest first, n at least 1.
+        count: number of cosines.
+
+    Returns:
+        float64[] or [f].
+    """
+    variance = np.mean((_cosines(len(series), count) @ series) ** 2, axis=0)
     # Constant scores leave the rounding of the cosines behind; they have no variance.
-    return LongRunVariance(0.0 if n and values.min() == values.max() else variance, q, n)
+    return np.asarray(np.where(np.ptp(series, axis=0) == 0, 0.0, variance))
 
 
 def ewc_interval(scores: npt.ArrayLike, overlap_weeks: int, confidence: float = 0.95) -> Interval:

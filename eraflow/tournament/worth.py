@@ -6,8 +6,7 @@ with intervals, and the gate then judges what was chosen as it judges everything
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +18,7 @@ from eraflow.tournament.neutralise import Neutraliser, Progress, mixed, one_blas
 from eraflow.tournament.ranking import EraGroups, FloatArray
 from eraflow.tournament.scoring import ScoreStore
 from eraflow.tournament.sharpecomparison import sharpe_comparison
-from eraflow.tournament.statistics import Comparison, overlap_weeks, paired_comparison, sharpe
+from eraflow.tournament.statistics import Comparison, overlap_weeks, paired_comparison, sharpe, without_infinities
 
 PROPORTIONS = (0.0, 0.25, 0.5, 0.75, 1.0)
 # Above this estimate the table is left out: it is an advice, and must not hold a week up.
@@ -170,6 +169,5 @@ def _sharpes(scores: FloatArray, plain: FloatArray, overlap: int, confidence: fl
 
 
 def _told(mean: float, eras: int, found: Comparison, difference: float, low: float, high: float) -> dict[str, Any]:
-    values = {"mean": mean, "difference": difference, "low": low, "high": high}
-    known: Mapping[str, Any] = {name: value if math.isfinite(value) else None for name, value in values.items()}
+    known = without_infinities({"mean": mean, "difference": difference, "low": low, "high": high})
     return {**known, "eras": eras, "verdict": found.verdict}

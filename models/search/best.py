@@ -241,9 +241,7 @@ def _row(one: Confirmed, scores: FloatArray, base: FloatArray, overlap: int, con
         "mean": interval["mean"] if len(scores) else None,
         "low": interval["low"],
         "high": interval["high"],
-        "against_defaults": None
-        if one.finalist.label == DEFAULTS
-        else {**compared.interval.as_dict(), "difference": compared.difference, "verdict": compared.verdict},
+        "against_defaults": None if one.finalist.label == DEFAULTS else compared.as_dict(),
     }
 
 
