@@ -8,7 +8,9 @@ import os
 import signal
 import sys
 import traceback
+from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
@@ -34,37 +36,59 @@ class Terminated(KeyboardInterrupt):
     """SIGTERM, taken as Ctrl-C is: children end at once, the folder says how far it came, and the run can go on."""
 
 
-def start(flow_name: str, arguments: argparse.Namespace) -> int:
-    """Run `weekly` or `daily` in this process; returns the exit code."""
+def _week_in_words(record: dict[str, Any], settings: RunSettings, server: str) -> str:
+    from flows.summary import summary
+
+    return summary(record, settings, server)
+
+
+@dataclass(frozen=True)
+class Telling:
+    """What a verb says of its flow's run.
+
+    Attributes:
+        record: everything that the run's folder tells.
+        in_words: the record, the settings and the address of the user's own Prefect server, as text for people.
+        when_interrupted: how the run goes on after Ctrl-C; may hold {run_dir}.
+    """
+
+    record: Callable[[Path], dict[str, Any]]
+    in_words: Callable[[dict[str, Any], RunSettings, str], str]
+    when_interrupted: str
+
+
+WEEK = Telling(week_record, _week_in_words, "the same command with --resume goes on in {run_dir}")
+
+
+def start(flow_name: str, arguments: argparse.Namespace, telling: Telling = WEEK) -> int:
+    """Run a flow in this process and tell what came of it; returns the exit code."""
     settings = chosen_settings(flow_name, arguments)
     run_dir = Path(str(settings.run_dir))
     with storage_errors(settings.home_path):
         settings.home_path.mkdir(parents=True, exist_ok=True)
         server = prepare(settings.home_path)
-    check_early(settings, run_dir)
+    _check_early(settings, run_dir)
     print(f"run folder {run_dir}", file=sys.stderr, flush=True)
-    signal.signal(signal.SIGTERM, terminated)
+    signal.signal(signal.SIGTERM, _terminated)
     try:
-        serve(server)
-        error = run_flow(flow_name, settings)
+        _serve(server)
+        error = _run_flow(flow_name, settings)
     except KeyboardInterrupt as interruption:
-        print(f"eraflow: interrupted; the same command with --resume goes on in {run_dir}", file=sys.stderr)
+        print(f"eraflow: interrupted; {telling.when_interrupted.format(run_dir=run_dir)}", file=sys.stderr)
         if arguments.json:
-            print_record(week_record(run_dir))
+            print_record(telling.record(run_dir))
         return EXIT_TERMINATED if isinstance(interruption, Terminated) else EXIT_INTERRUPTED
-    record = _record(run_dir, error)
+    record = _record(run_dir, error, telling)
     if isinstance(error, EraflowError):
         print(f"eraflow: {error}", file=sys.stderr)
-    if not arguments.json:
-        from flows.summary import summary
-
-        print(summary(record, settings, server))
-    else:
+    if arguments.json:
         print_record(record)
+    else:
+        print(telling.in_words(record, settings, server))
     return _exit_code(record, error)
 
 
-def check_early(settings: RunSettings, run_dir: Path) -> None:
+def _check_early(settings: RunSettings, run_dir: Path) -> None:
     """What can be known before anything is started: the folders are there, and nobody works in the run's.
 
     Raises:
@@ -78,12 +102,12 @@ def check_early(settings: RunSettings, run_dir: Path) -> None:
         (run_dir / ".writable").unlink()
 
 
-def terminated(number: int, frame: object) -> NoReturn:
+def _terminated(number: int, frame: object) -> NoReturn:
     """The handler of SIGTERM."""
     raise Terminated
 
 
-def serve(server: str) -> None:
+def _serve(server: str) -> None:
     """Unless the user named a server: start one that shows this run and lives as long as this process.
 
     It is ended last of all at exit (handlers run in the opposite order of their registration, and Prefect is imported
@@ -121,7 +145,7 @@ def chosen_settings(flow_name: str, arguments: argparse.Namespace) -> RunSetting
     return in_folder(settings, chosen or new_run_dir(settings.home_path, flow_name))
 
 
-def run_flow(flow_name: str, settings: RunSettings) -> BaseException | None:
+def _run_flow(flow_name: str, settings: RunSettings) -> BaseException | None:
     """The exception that ended the flow, or None. A blocked gate is not an exception here: the record tells it."""
     flow = getattr(import_module(f"flows.{flow_name}"), flow_name)
     try:
@@ -139,13 +163,13 @@ def run_flow(flow_name: str, settings: RunSettings) -> BaseException | None:
     return found if isinstance(found, BaseException) else RuntimeError(state.message or state.name)
 
 
-def _record(run_dir: Path, error: BaseException | None) -> dict[str, Any]:
+def _record(run_dir: Path, error: BaseException | None, telling: Telling) -> dict[str, Any]:
     """What the folder tells, unless the folder was never ours: then another process may be writing its own there."""
     if error is None:
-        return week_record(run_dir)
+        return telling.record(run_dir)
     if not isinstance(error, EraflowError):
         traceback.print_exception(error, file=sys.stderr)
-    record = week_record(run_dir)
+    record = telling.record(run_dir)
     if record["error"] == error_values(error):
         return record
     return {"run_dir": str(run_dir), "outcome": "failed", "error": error_values(error)}

@@ -112,6 +112,6 @@ def test_the_record_is_read_from_the_folder(tmp_path, report):
     assert json.loads((tmp_path / "record.json").read_text()) == record
     assert record["seconds"] is not None
     assert week_record(tmp_path)["outcome"] == "failed"  # nothing was submitted
-    told = summary(record, tiny(tmp_path))
+    told = summary(record, tiny(tmp_path), "")
     assert "not distinguishable" in told
     assert "lightgbm:tuned" in told
