@@ -23,8 +23,8 @@ def summary(record: dict[str, Any], settings: RunSettings, server: str) -> str:
         parts.append(
             f"{record['error']['code']}: {record['error']['problem']}\nWhat to do: {record['error']['remedy']}"
         )
-    if record.get("lost_models"):
-        parts.append(_lost(record["lost_models"]))
+    if lost := _lost(record):
+        parts.append("\n".join(["LOST, and the week went on without:", *lost]))
     if record.get("scores"):
         parts.append(_scores(record["scores"], record.get("members", {})))
     if record.get("against_benchmark"):
@@ -39,9 +39,13 @@ def summary(record: dict[str, Any], settings: RunSettings, server: str) -> str:
     return "\n\n" + "\n\n".join(parts)
 
 
-def _lost(lost: dict[str, Any]) -> str:
-    lines = ["LOST, and the week went on without:"]
-    return "\n".join([*lines, *(f"  {name}: {error['problem']}; {error['remedy']}" for name, error in lost.items())])
+def _lost(record: dict[str, Any]) -> list[str]:
+    """A line for each model, search and selection that failed for good."""
+    errors = dict(record.get("lost_models", {}))
+    errors |= {f"the search for {name}": error for name, error in record.get("lost_searches", {}).items()}
+    if record.get("lost_selection"):
+        errors["the selection of features, all are used"] = record["lost_selection"]
+    return [f"  {what}: {error['problem']}; {error['remedy']}" for what, error in errors.items()]
 
 
 def _scores(scores: dict[str, Any], members: dict[str, Any]) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from prefect import get_run_logger, task
 
@@ -12,9 +11,9 @@ from eraflow.attempt import Work
 from eraflow.errors import SettingsError
 from eraflow.machine.estimate import Need
 from eraflow.settings import ModelSettings
-from eraflow.store.searchrecord import REPORT, SEARCH
+from eraflow.store.searchrecord import REPORT
 from eraflow.store.stage import StageRecord
-from eraflow.store.weekrecord import note_lost
+from eraflow.store.weekrecord import SEARCH, note_lost
 from eraflow.tournament.client import Round, Tournament
 from eraflow.tournament.coverage import META_MODEL
 from models.search.best import search_key
@@ -25,7 +24,7 @@ from tasks.features import Features, target_of
 from tasks.round import wait_for_round
 from tasks.run import Run
 from tasks.searchpage import in_words, show_search, track_search
-from tasks.stage import STAGE_TASK, run_stage
+from tasks.stage import STAGE_TASK, record_or_loss, run_stage
 from tasks.tournament import source_key
 
 # Where the trials lie, how patiently they are watched and who is searched for changes nothing that a search finds.
@@ -59,19 +58,16 @@ def search_all(run: Run, features: Features, multipliers: Mapping[str, float] | 
         EraflowError: the first failure, when every search failed.
     """
     found: list[StageRecord] = []
-    lost: dict[str, BaseException] = {}
+    lost: dict[str, Exception] = {}
     for model in searched_models(run):
-        state = search(run, features, model, multipliers, return_state=True)
-        if state.is_completed():
-            found.append(state.result())
+        outcome = record_or_loss(search(run, features, model, multipliers, return_state=True))
+        if isinstance(outcome, StageRecord):
+            found.append(outcome)
             continue
-        error: Any = state.result(raise_on_failure=False)
-        if isinstance(error, SettingsError) or not isinstance(error, Exception):
-            state.result()
-        lost[model.name] = error
-        get_run_logger().error("the search for %s is lost: %s", model.name, error)
-        tell(run, f"Eraflow: the search for {model.name} is lost", f"{error}\nrun folder {run.path}")
-    note_lost(run.path, lost)
+        lost[model.name] = outcome
+        note_lost(run.path, f"{SEARCH}{model.name}", outcome)
+        get_run_logger().error("the search for %s is lost: %s", model.name, outcome)
+        tell(run, f"Eraflow: the search for {model.name} is lost", f"{outcome}\nrun folder {run.path}")
     if not found and lost:
         raise next(iter(lost.values()))
     return found

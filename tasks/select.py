@@ -11,14 +11,14 @@ from prefect import get_run_logger, task
 from eraflow.attempt import Work
 from eraflow.discovery.selection import FILLED
 from eraflow.discovery.stage import SELECTION
-from eraflow.errors import SettingsError
 from eraflow.store.stage import StageRecord
+from eraflow.store.weekrecord import SELECT, note_lost
 from eraflow.tournament.statistics import overlap_weeks
 from tasks.alert import tell
 from tasks.discoveries import show_associations, show_selection
 from tasks.features import Features
 from tasks.run import Run
-from tasks.stage import STAGE_TASK, run_stage
+from tasks.stage import STAGE_TASK, record_or_loss, run_stage
 
 NOT_OF_THE_CHOICE = {"models", "importance_rows"}
 
@@ -34,19 +34,16 @@ def select(run: Run, features: Features) -> StageRecord | None:
     """
     if run.settings.selection.method == "none":
         return None
-    state: Any = _select(run, features, return_state=True)
-    if state.is_completed():
-        found: StageRecord = state.result()
-        return found
-    error: Any = state.result(raise_on_failure=False)
-    if isinstance(error, SettingsError) or not isinstance(error, Exception):  # or Ctrl-C, which is nobody's fault
-        state.result()
-    get_run_logger().error("the selection is lost, all features are used: %s", error)
-    tell(run, "Eraflow: the selection of features is lost, all are used", f"{error}\nrun folder {run.path}")
+    outcome = record_or_loss(_select(run, features, return_state=True))
+    if isinstance(outcome, StageRecord):
+        return outcome
+    note_lost(run.path, SELECT, outcome)
+    get_run_logger().error("the selection is lost, all features are used: %s", outcome)
+    tell(run, "Eraflow: the selection of features is lost, all are used", f"{outcome}\nrun folder {run.path}")
     return None
 
 
-@task(name="select", task_run_name="select", **STAGE_TASK)
+@task(name=SELECT, task_run_name=SELECT, **STAGE_TASK)
 def _select(run: Run, features: Features) -> StageRecord:
     contract, settings = features.contract, run.settings.selection
     decided = {
@@ -57,7 +54,7 @@ def _select(run: Run, features: Features) -> StageRecord:
         "selection": settings.model_dump(mode="json", exclude=NOT_OF_THE_CHOICE),
     }
     work = Work(
-        name="select",
+        name=SELECT,
         target="eraflow.discovery.stage:select_features",
         settings=decided,
         inputs={"features": features.record.signature},

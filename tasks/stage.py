@@ -13,6 +13,7 @@ from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.cache_policies import NO_CACHE
 
 from eraflow.attempt import Work, attempt_stage
+from eraflow.errors import SettingsError
 from eraflow.machine.ledger import Ledger
 from eraflow.machine.plan import RETRIED_KINDS
 from eraflow.machine.progress import Progress
@@ -67,6 +68,23 @@ def run_stage(run: Run, work: Work) -> StageRecord:
 def log_line(logger: Any) -> Callable[[str], None]:
     """A stage's line for the log; what the watch warns of is a warning there too."""
     return lambda line: logger.warning(line) if line.startswith(WARNING) else logger.info(line)
+
+
+def record_or_loss(state: Any) -> StageRecord | Exception:
+    """What a stage's task came to: its record, or the error that it is lost by; the week may go on without it.
+
+    Raises:
+        SettingsError: a person must correct it, before anything else is done.
+        BaseException: not an error of the stage, Ctrl-C for example.
+    """
+    if state.is_completed():
+        record: StageRecord = state.result()
+        return record
+    error = state.result(raise_on_failure=False)
+    if isinstance(error, SettingsError) or not isinstance(error, Exception):
+        state.result()
+    lost: Exception = error
+    return lost
 
 
 class ProgressShown:

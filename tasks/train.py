@@ -9,17 +9,16 @@ from typing import Any
 from prefect import get_run_logger, task
 
 from eraflow.attempt import Work
-from eraflow.errors import SettingsError
 from eraflow.settings import ModelSettings
 from eraflow.store.stage import StageRecord
-from eraflow.store.weekrecord import note_lost
+from eraflow.store.weekrecord import TRAIN, note_lost
 from tasks.alert import tell
 from tasks.discoveries import show_importance
 from tasks.features import Features, final_eras_for, target_of, windows_for
 from tasks.needs import train_need
 from tasks.run import Run
 from tasks.select import selection_path
-from tasks.stage import STAGE_TASK, run_stage
+from tasks.stage import STAGE_TASK, record_or_loss, run_stage
 from tasks.tuning import tuned_models
 
 CACHE = "cache/bins"
@@ -41,7 +40,7 @@ def train(run: Run, features: Features, model: ModelSettings, chosen: StageRecor
     }
     inputs = {"features": features.record.signature}
     work = Work(
-        name=f"train-{model.name}",
+        name=f"{TRAIN}{model.name}",
         target="models.train:train_model",
         settings=decided,
         inputs=inputs if selection is None else {**inputs, "selection": selection.signature},
@@ -94,19 +93,16 @@ def train_all(run: Run, features: Features, chosen: StageRecord | None = None) -
         EraflowError: the failure of the first lost model, when fewer than `gate.min_models` are left.
     """
     trained: list[StageRecord] = []
-    lost: dict[str, BaseException] = {}
+    lost: dict[str, Exception] = {}
     for model in tuned_models(run):
-        state = train(run, features, model, chosen, return_state=True)
-        if state.is_completed():
-            trained.append(state.result())
+        outcome = record_or_loss(train(run, features, model, chosen, return_state=True))
+        if isinstance(outcome, StageRecord):
+            trained.append(outcome)
             continue
-        error: Any = state.result(raise_on_failure=False)
-        if isinstance(error, SettingsError) or not isinstance(error, Exception):  # or Ctrl-C, which is no model's fault
-            state.result()
-        lost[model.name] = error
-        get_run_logger().error("%s is lost, the week goes on without it: %s", model.name, error)
-        tell(run, f"Eraflow: {model.name} is lost, the week goes on without it", f"{error}\nrun folder {run.path}")
-    note_lost(run.path, lost)
+        lost[model.name] = outcome
+        note_lost(run.path, f"{TRAIN}{model.name}", outcome)
+        get_run_logger().error("%s is lost, the week goes on without it: %s", model.name, outcome)
+        tell(run, f"Eraflow: {model.name} is lost, the week goes on without it", f"{outcome}\nrun folder {run.path}")
     if len(trained) < min(run.settings.gate.min_models, len(run.settings.models)):
         raise next(iter(lost.values()))
     return trained

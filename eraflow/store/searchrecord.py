@@ -8,12 +8,11 @@ from typing import Any
 
 from eraflow.store.atomic import write_json
 from eraflow.store.stage import read_manifest
-from eraflow.store.weekrecord import week_record, write_outcome
+from eraflow.store.weekrecord import SEARCH, week_record, write_outcome
 
-SEARCH = "search-"
 REPORT = "search.json"
 KEPT = ("kind", "study", "kept", "params", "trials", "eras", "confirmation")
-OF_THE_WEEK = ("run_dir", "lost_models", "stages", "seconds", "error")
+OF_THE_WEEK = ("run_dir", "lost_searches", "stages", "seconds", "error")
 
 
 def search_record(run_dir: Path) -> dict[str, Any]:
@@ -21,7 +20,7 @@ def search_record(run_dir: Path) -> dict[str, Any]:
 
     Returns:
         run_dir; outcome: `searched` or `failed`; search: model to kind, study, kept (`searched` or `defaults`), params,
-        trials, eras and confirmation (a row with intervals for the defaults and each finalist); lost_models; stages;
+        trials, eras and confirmation (a row with intervals for the defaults and each finalist); lost_searches; stages;
         seconds; error or null.
     """
     week = week_record(run_dir)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ CLOCK = "clock.json"
 STAGES = "stages.txt"
 CHECKS = "checks.json"
 LOST = "lost.json"
-TRAIN = "train-"
+TRAIN, SEARCH, SELECT = "train-", "search-", "select"
 STALE = ("gate/verdict.json", "record.json", TIMES, ERROR, STAGES, LOST)
 
 
@@ -43,9 +43,9 @@ def note_stage(run_dir: Path, name: str) -> None:
         handle.write(name + "\n")
 
 
-def note_lost(run_dir: Path, lost: Mapping[str, BaseException]) -> None:
-    """Note which models failed for good in this run, and how."""
-    write_json(run_dir / LOST, {name: error_values(error) for name, error in lost.items()})
+def note_lost(run_dir: Path, stage: str, error: Exception) -> None:
+    """Note that a stage failed for good, and how; the run goes on without it."""
+    write_json(run_dir / LOST, {**(_json(run_dir / LOST) or {}), stage: error_values(error)})
 
 
 def _noted(run_dir: Path) -> set[str]:
@@ -86,11 +86,11 @@ def week_record(run_dir: Path) -> dict[str, Any]:
 
     Returns:
         run_dir; outcome: `submitted`, `submitted_with_error` (accepted, then something failed), `unconfirmed` (sent,
-        not known to be accepted), `ready` (dry run), `held` or `failed`; verdict; scores of each model and of the
-        blend with intervals; members: name to what each learns (its target, and the benchmark whose residual it is),
-        its purge in weeks and how many features each fold and the final fit use; lost_models: name to error of each
-        that failed for good; submission id and state; seconds, peak MiB and attempts by stage; seconds of the whole
-        flow; error or null.
+        not known to be accepted), `ready` (dry run), `held` or `failed`; verdict; scores of each model and of the blend
+        with intervals; members: name to what each learns (its target, and the benchmark whose residual it is), its
+        purge in weeks and how many features each fold and the final fit use; lost_models and lost_searches: name to
+        error of each that failed for good; lost_selection: its error, or null; submission id and state; seconds, peak
+        MiB and attempts by stage; seconds of the whole flow; error or null.
     """
     verdict = _json(run_dir / "gate" / "verdict.json")
     submission = _json(run_dir / "submission" / "record.json")
@@ -105,7 +105,7 @@ def week_record(run_dir: Path) -> dict[str, Any]:
         "neutralisation": _json(run_dir / "backtest" / "neutralisation.json") if scores else None,
         "submission": submission,
         "members": members(run_dir),
-        "lost_models": _json(run_dir / LOST) or {},
+        **_lost(run_dir),
         "stages": stages(run_dir),
         "seconds": (_json(run_dir / CLOCK) or {}).get("seconds"),
         "error": error,
@@ -122,6 +122,20 @@ def write_outcome(run_dir: Path, error: BaseException | None = None) -> dict[str
     record = week_record(run_dir)
     write_json(run_dir / "record.json", record)
     return record
+
+
+def _lost(run_dir: Path) -> dict[str, Any]:
+    """What the run went on without, by what it is lost for."""
+    lost = _json(run_dir / LOST) or {}
+    return {
+        "lost_models": _named(lost, TRAIN),
+        "lost_searches": _named(lost, SEARCH),
+        "lost_selection": lost.get(SELECT),
+    }
+
+
+def _named(lost: dict[str, Any], prefix: str) -> dict[str, Any]:
+    return {stage.removeprefix(prefix): error for stage, error in lost.items() if stage.startswith(prefix)}
 
 
 def _outcome(verdict: Any, submission: Any, error: Any) -> str:

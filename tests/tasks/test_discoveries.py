@@ -16,6 +16,7 @@ from eraflow.errors import SettingsError
 from eraflow.machine.plan import Plan
 from eraflow.settings import RunSettings
 from eraflow.store.stage import StageRecord
+from eraflow.store.weekrecord import week_record
 from models.importance import write_fold_importance
 from tasks.run import Run
 from tasks.select import in_words, select, selection_path
@@ -135,7 +136,9 @@ def told(monkeypatch):
 def test_a_lost_selection_costs_itself_and_is_told_but_a_wrong_setting_ends_the_week(tmp_path, monkeypatch, told):
     asked = Run(RunSettings(home=str(tmp_path), selection={"method": "invariant"}), tmp_path / "run")
     monkeypatch.setattr(selecting, "_select", lambda *_, **__: Lost(DiscoveryDataError("too few eras", "use more")))
+    asked.path.mkdir()
     assert select(asked, None) is None
+    assert week_record(asked.path)["lost_selection"]["code"] == DiscoveryDataError.code
     assert told == ["Eraflow: the selection of features is lost, all are used"]
     monkeypatch.setattr(selecting, "_select", lambda *_, **__: Lost(SettingsError("wrong", "correct it")))
     with pytest.raises(SettingsError):

@@ -5,7 +5,8 @@ import pytest
 from eraflow.errors import SettingsError
 from eraflow.store import stage
 from eraflow.store.atomic import write_json
-from eraflow.store.weekrecord import forget_last_outcome, note_stage, timed, week_record, write_outcome
+from eraflow.store.searchrecord import search_record
+from eraflow.store.weekrecord import forget_last_outcome, note_lost, note_stage, timed, week_record, write_outcome
 
 
 def finish(folder, name, seconds):
@@ -88,3 +89,17 @@ def test_members_tell_what_they_learn_while_they_belong_to_this_attempt(tmp_path
     assert week_record(tmp_path)["members"] == {"lightgbm-ender60": told}
     forget_last_outcome(tmp_path)
     assert week_record(tmp_path)["members"] == {}
+
+
+def test_what_the_run_went_on_without_is_told_by_kind_and_nothing_overwrites_the_rest(tmp_path):
+    error = SettingsError("what", "do")
+    for stage_name in ("search-catboost", "select", "train-lightgbm", "train-mlp"):
+        note_lost(tmp_path, stage_name, error)
+    record = week_record(tmp_path)
+    assert list(record["lost_models"]) == ["lightgbm", "mlp"]
+    assert list(record["lost_searches"]) == ["catboost"]
+    assert record["lost_selection"] == {"code": "settings", "problem": "what", "remedy": "do"}
+    assert "catboost" not in str(search_record(tmp_path)["search"])
+    assert search_record(tmp_path)["lost_searches"] == record["lost_searches"]
+    forget_last_outcome(tmp_path)
+    assert week_record(tmp_path)["lost_selection"] is None
