@@ -5,15 +5,18 @@ each decompress all of the group: some hundred eras are decoded a few columns at
 (`eraflow.store.spool`).
 
 polars holds half of what pyarrow does for the footer of a file of many row groups; that is why the footer is not read
-by `eraflow.tournament.footer` here. What it holds is half a kibibyte for each column of each row group.
+by `eraflow.tournament.footer` here. What it holds is half a kibibyte for each column of each row group: files with many
+of them are read part by part (`eraflow.store.parquetparts`).
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -51,8 +54,31 @@ CHUNK_FOOTER = 250
 """Bytes of the footer for a column of a row group, at most as a rule."""
 
 
+@dataclass(frozen=True)
+class Part:
+    """Some row groups of a file, with a footer of their own.
+
+    Attributes:
+        file: what is decoded, in place of the file itself.
+        first: the file's rows before it.
+        total: the file's rows.
+        group: rows of its largest row group.
+        sequence: the eras before it, and then its own.
+    """
+
+    file: BinaryIO
+    first: int
+    total: int
+    group: int
+    sequence: EraSequence
+
+
 class ParquetRows:
     """A parquet file; see `eraflow.store.rowsource.RowSource`.
+
+    Args:
+        path: the file.
+        part: read this part of it only.
 
     Raises:
         TruncatedFileError: it has no readable footer.
@@ -60,12 +86,15 @@ class ParquetRows:
 
     unit = "rows"
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, part: Part | None = None) -> None:
         self.path = path
+        self._part = part
         with decoding(path):
-            self._frame = pl.scan_parquet(path, glob=False, hive_partitioning=False)
+            self._frame = pl.scan_parquet(path if part is None else part.file, glob=False, hive_partitioning=False)
             self._types = dict(self._frame.collect_schema())
             self.rows = int(self._frame.select(pl.len()).collect().item())
+        self._first = 0 if part is None else part.first
+        self._total = self.rows if part is None else part.total
 
     @property
     def columns(self) -> Collection[str]:
@@ -113,8 +142,8 @@ class ParquetRows:
                 for begin, until in _pieces(start, end, most_rows):
                     if until > known + len(ids):
                         ids, known = self._ids(name, begin, max(until, min(begin + ID_ROWS, stop))), begin
-                    here = check_ids(ids.slice(begin - known, until - begin), self.path, begin)
-                    yield Tile(era, here, codes[begin - start : until - start], until, self.rows)
+                    here = check_ids(ids.slice(begin - known, until - begin), self.path, self._first + begin)
+                    yield Tile(era, here, codes[begin - start : until - start], self._first + until, self._total)
 
     def _ids(self, name: str, start: int, stop: int) -> pl.Series:
         """The ids of some rows, as text; to look one up may cost the decompression of all of its row group."""
@@ -134,7 +163,8 @@ class ParquetRows:
         wrong = first_bad(codes)
         if wrong is not None:
             era = next(label for label, end in eras if start + wrong[0] < end)
-            raise bad_value(self.path, features[wrong[1]], raw[features[wrong[1]]][wrong[0]], start + wrong[0], era)
+            row = self._first + start + wrong[0]
+            raise bad_value(self.path, features[wrong[1]], raw[features[wrong[1]]][wrong[0]], row, era)
         if len(codes) != stop - start:
             raise self._short(start, stop, len(codes))
         return codes
@@ -143,6 +173,8 @@ class ParquetRows:
         """Rows of a row group, rather too many, from the size of the footer: polars does not tell, pyarrow takes ten
         times that size in memory to tell it.
         """
+        if self._part is not None:
+            return self._part.group
         with self.path.open("rb") as file:
             file.seek(-8, os.SEEK_END)
             footer = int.from_bytes(file.read(4), "little")
@@ -150,7 +182,8 @@ class ParquetRows:
 
     def _short(self, start: int, stop: int, found: int) -> TruncatedFileError:
         return TruncatedFileError(
-            f"{self.path}: rows {start} to {stop} hold {found} rows only", "delete it and download it again"
+            f"{self.path}: rows {self._first + start} to {self._first + stop} hold {found} rows only",
+            "delete it and download it again",
         )
 
     def _tile(self, name: str, features: Sequence[str], era: str, start: int, stop: int) -> Tile:
@@ -162,8 +195,10 @@ class ParquetRows:
             raise self._short(start, stop, len(ids))
         wrong = first_bad(codes)
         if wrong is not None:
-            raise bad_value(self.path, features[wrong[1]], raw[features[wrong[1]]][wrong[0]], start + wrong[0], era)
-        return Tile(era, check_ids(ids, self.path, start), codes, stop, self.rows)
+            row = self._first + start + wrong[0]
+            raise bad_value(self.path, features[wrong[1]], raw[features[wrong[1]]][wrong[0]], row, era)
+        ids = check_ids(ids, self.path, self._first + start)
+        return Tile(era, ids, codes, self._first + stop, self._total)
 
     def _id_column(self) -> str:
         for name in (ID, UNNAMED_INDEX):  # an index of row numbers is no id
@@ -189,11 +224,11 @@ class ParquetRows:
     def _eras(self) -> list[tuple[str, int, int]]:
         """Label, first row and end of each era, from the one column that holds them."""
         found: list[tuple[str, int, int]] = []
-        sequence = EraSequence(self.path)
+        sequence = EraSequence(self.path) if self._part is None else self._part.sequence
         for start in range(0, self.rows, LABEL_ROWS):
             row = start
             for label, length in self._runs(start):
-                era = sequence.add(label, row)
+                era = sequence.add(label, self._first + row)
                 if found and found[-1][0] == era:
                     found[-1] = (era, found[-1][1], row + length)
                 else:

@@ -1,6 +1,7 @@
 """The rows of a file in its own order, a tile of one era at a time: what a prediction reads, whatever the file's form.
 
-Parquet (`eraflow.store.parquetrows`) and CSV, plain or packed by gzip or xz (`eraflow.store.csvrows`).
+Parquet (`eraflow.store.parquetrows`, in parts by `eraflow.store.parquetparts`) and CSV, plain or packed by gzip or xz
+(`eraflow.store.csvrows`).
 """
 
 from __future__ import annotations
@@ -93,7 +94,7 @@ def open_rows(path: Path | str) -> RowSource:
         UnknownFormError: neither its first bytes nor its name say what it is.
     """
     from eraflow.store.csvrows import CsvRows  # pyarrow's CSV reader is not loaded for parquet
-    from eraflow.store.parquetrows import ParquetRows
+    from eraflow.store.parquetparts import parquet_source
 
     path = Path(path)
     if not path.is_file():
@@ -101,14 +102,14 @@ def open_rows(path: Path | str) -> RowSource:
     with path.open("rb") as file:
         first = file.read(len(XZ))
     if first.startswith(PARQUET):
-        return ParquetRows(path)
+        return parquet_source(path)
     if first.startswith((GZIP, XZ)) or path.name.lower().endswith(CSV_NAMES):
         return CsvRows(path)
     if first and path.suffix.lower() != ".parquet":
         raise UnknownFormError(
             f"{path} is neither parquet nor, by its name, a CSV", "name it .csv, .csv.gz or .csv.xz if it is one"
         )
-    return ParquetRows(path)
+    return parquet_source(path)
 
 
 def file_identity(path: Path) -> dict[str, Any]:

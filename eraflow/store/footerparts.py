@@ -1,0 +1,283 @@
+"""The footer of a parquet file a few row groups at a time, without building it as a whole.
+
+Every reader turns a footer into half a kibibyte or more for each column of each row group. A file of a thousand eras
+and three thousand columns with one row group an era so costs gigabytes before its first row is read. Here the bytes of
+the footer are only walked over: where each row group's entry begins and ends, and where its data lie. Any few entries,
+with the beginning and the end of the footer around them, are again a footer.
+
+The layout is that of apache/parquet-format `parquet.thrift` (FileMetaData, RowGroup, ColumnChunk, ColumnMetaData),
+written in Thrift's compact protocol (apache/thrift `doc/specs/thrift-compact-protocol.md`).
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+MAGIC = b"PAR1"
+TAIL = 8
+"""Bytes behind the footer: its length and the magic."""
+BYTE, VARINTS, DOUBLE, BINARY, LISTS, MAP, STRUCT = 3, (4, 5, 6), 7, 8, (9, 10), 11, 12
+"""Types of the compact protocol; 1 and 2 are true and false and have no value of their own."""
+SCHEMA, ROWS, GROUPS = 2, 3, 4
+"""Fields of FileMetaData."""
+ELEMENT_NAME, ELEMENT_CHILDREN = 4, 5
+GROUP_COLUMNS, GROUP_ROWS = 1, 3
+CHUNK_META, META_PATH, META_DATA_PAGE, META_DICTIONARY_PAGE = 3, 3, 9, 11
+
+
+class UnusualFooterError(ValueError):
+    """The footer is not laid out as expected; a reader of whole footers must do."""
+
+
+@dataclass(frozen=True)
+class GroupEntry:
+    """A row group: where its entry lies in the footer, where its data begin in the file, and its rows."""
+
+    begin: int
+    end: int
+    data: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class Footer:
+    """What was found.
+
+    Attributes:
+        names: of the columns.
+        rows: of the file.
+        groups: in the order of the rows.
+        before, after: the bytes of the footer up to the number of rows, and behind the row groups.
+        between: those from behind the number of rows to the row groups.
+        start: where the footer begins in the file, and the data end.
+    """
+
+    names: tuple[str, ...]
+    rows: int
+    groups: Sequence[GroupEntry]
+    before: bytes
+    between: bytes
+    after: bytes
+    start: int
+
+    def of(self, first: int, stop: int, entries: bytes) -> bytes:
+        """A footer of some of the row groups, `entries` being theirs; with its length and the magic behind it."""
+        rows = sum(group.rows for group in self.groups[first:stop])
+        content = b"".join(
+            [self.before, _varint(rows << 1), self.between, _list_head(stop - first), entries, self.after]
+        )
+        return content + len(content).to_bytes(4, "little") + MAGIC
+
+    def data_span(self, first: int, stop: int) -> tuple[int, int]:
+        """Where the data of some row groups begin and end in the file."""
+        end = self.groups[stop].data if stop < len(self.groups) else self.start
+        return self.groups[first].data, end
+
+
+def footer_bytes(path: Path) -> int:
+    """Size of the footer; 0 where the file does not end like parquet."""
+    with path.open("rb") as file:
+        size = file.seek(0, 2)
+        file.seek(max(0, size - TAIL))
+        tail = file.read(TAIL)
+    length = int.from_bytes(tail[:4], "little")
+    return length if tail[4:] == MAGIC and len(MAGIC) + length + TAIL <= size else 0
+
+
+def walk_footer(path: Path) -> Footer:
+    """Find the row groups' entries, in memory that does not grow with the size of the footer.
+
+    Raises:
+        UnusualFooterError: the file is damaged, encrypted, has nested columns, or is otherwise not as expected.
+    """
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
+        end = len(view) - TAIL
+        start = end - footer_bytes(path)
+        try:
+            return _walk(view, start, end)
+        except (IndexError, UnicodeDecodeError):
+            raise UnusualFooterError(f"{path}: no footer") from None
+
+
+def _walk(view: mmap.mmap, start: int, end: int) -> Footer:
+    at = _Cursor(view, start)
+    names: list[bytes] = []
+    groups: list[GroupEntry] = []
+    rows = rows_begin = rows_end = list_begin = list_end = 0
+    for field, kind in at.fields():
+        if field == SCHEMA:
+            names = _leaves(at)
+        elif field == ROWS:
+            rows_begin, rows, rows_end = at.place, at.signed(), at.place
+        elif field == GROUPS and names and rows_end:
+            list_begin, (count, _) = at.place, at.list_head()
+            groups, list_end = list(_groups(view, at, count, names, end)), at.place
+        else:
+            at.skip(kind)
+    starts = [group.data for group in groups]
+    if not names or at.place != end or sum(group.rows for group in groups) != rows or starts != sorted(set(starts)):
+        raise UnusualFooterError("the entries of the row groups do not add up")
+    return Footer(
+        names=tuple(name.decode() for name in names), rows=rows, groups=groups, start=start,
+        before=view[start:rows_begin], between=view[rows_end:list_begin], after=view[list_end:end],
+    )  # fmt: skip
+
+
+def _groups(view: mmap.mmap, at: _Cursor, count: int, names: Sequence[bytes], end: int) -> Iterator[GroupEntry]:
+    """The entries; pages of the mapped file behind the cursor are given back to the system."""
+    last = bytes([(META_PATH - 2) << 4 | LISTS[0], 1 << 4 | BINARY]) + _varint(len(names[-1])) + names[-1]
+    for _ in range(count):
+        begin, data, rows = at.place, 0, 0
+        for field, kind in at.fields():
+            if field == GROUP_COLUMNS:
+                if at.list_head()[0] != len(names):
+                    raise UnusualFooterError("a row group without some of the columns")
+                data = at.chunk()
+                if len(names) > 1:
+                    at.jump_into_chunk(last, end)
+            elif field == GROUP_ROWS:
+                rows = at.signed()
+            else:
+                at.skip(kind)
+        yield GroupEntry(begin, at.place, data, rows)
+        _forget(view, begin, at.place)
+
+
+def _forget(view: mmap.mmap, begin: int, end: int) -> None:
+    """Without this every page that was looked at would count as this process's memory."""
+    if hasattr(view, "madvise"):
+        begin -= begin % mmap.PAGESIZE
+        view.madvise(mmap.MADV_DONTNEED, begin, end - begin)
+
+
+def _leaves(at: _Cursor) -> list[bytes]:
+    """Names of the columns; the first element of a schema is its root."""
+    elements = []
+    for _ in range(at.list_head()[0]):
+        name, children = b"", 0
+        for field, kind in at.fields():
+            if field == ELEMENT_NAME:
+                name = at.binary()
+            elif field == ELEMENT_CHILDREN:
+                children = at.signed()
+            else:
+                at.skip(kind)
+        elements.append((name, children))
+    if any(children for _, children in elements[1:]):
+        raise UnusualFooterError("a column of columns")
+    return [name for name, _ in elements[1:]]
+
+
+class _Cursor:
+    """A place in compact-protocol bytes that moves forward."""
+
+    def __init__(self, data: mmap.mmap | bytes, place: int) -> None:
+        self.data = data
+        self.place = place
+
+    def byte(self) -> int:
+        value = self.data[self.place]
+        self.place += 1
+        return value
+
+    def varint(self) -> int:
+        value = shift = 0
+        while True:
+            byte = self.byte()
+            value |= (byte & 0x7F) << shift
+            if byte < 0x80:
+                return value
+            shift += 7
+
+    def signed(self) -> int:
+        """A zigzag number."""
+        value = self.varint()
+        return (value >> 1) ^ -(value & 1)
+
+    def binary(self) -> bytes:
+        size = self.varint()
+        self.place += size
+        return self.data[self.place - size : self.place]
+
+    def list_head(self) -> tuple[int, int]:
+        """How many elements, and their type."""
+        head = self.byte()
+        count = head >> 4 if head < 0xF0 else self.varint()
+        if count > len(self.data) - self.place:  # an element is a byte at least
+            raise UnusualFooterError("a list that is longer than the file")
+        return count, head & 0x0F
+
+    def fields(self, last: int = 0) -> Iterator[tuple[int, int]]:
+        """Number and type of each field to the end of the struct; the caller takes the value before the next.
+
+        Args:
+            last: the field before the cursor, 0 at the beginning of the struct.
+        """
+        while head := self.byte():
+            last = last + (head >> 4) if head >> 4 else self.signed()
+            yield last, head & 0x0F
+
+    def skip(self, kind: int) -> None:
+        """Go to the end of a value."""
+        if kind == BYTE:
+            self.place += 1
+        elif kind in VARINTS:
+            self.varint()
+        elif kind == DOUBLE:
+            self.place += 8
+        elif kind == BINARY:
+            size = self.varint()  # moves the cursor itself
+            self.place += size
+        elif kind in LISTS:
+            count, inner = self.list_head()
+            for _ in range(count):
+                self.skip(BYTE if inner <= 2 else inner)  # a truth value in a list is a byte
+        elif kind == STRUCT:
+            for _, inner in self.fields():
+                self.skip(inner)
+        elif kind == MAP or kind > STRUCT:
+            raise UnusualFooterError("a type that parquet does not use")
+
+    def chunk(self) -> int:
+        """Go to the end of a ColumnChunk; returns where its data begin."""
+        first = 0
+        for field, kind in self.fields():
+            if field != CHUNK_META:
+                self.skip(kind)
+                continue
+            pages = []
+            for inner, inner_kind in self.fields():
+                if inner in (META_DATA_PAGE, META_DICTIONARY_PAGE):
+                    pages.append(self.signed())
+                else:
+                    self.skip(inner_kind)
+            first = min((page for page in pages if page > 0), default=0)
+        if not first:
+            raise UnusualFooterError("a column without pages")
+        return first
+
+    def jump_into_chunk(self, column: bytes, end: int) -> None:
+        """Go to the end of the chunk whose path is written as `column`, over all before it."""
+        found = self.data.find(column, self.place, end)
+        if found < 0:
+            raise UnusualFooterError("a row group without the last column")
+        self.place = found + len(column)
+        for last in (META_PATH, CHUNK_META):  # the rest of its ColumnMetaData, then of its ColumnChunk
+            for _, kind in self.fields(last):
+                self.skip(kind)
+
+
+def _varint(value: int) -> bytes:
+    found = bytearray()
+    while value >= 0x80:
+        found.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*found, value])
+
+
+def _list_head(count: int) -> bytes:
+    """Of a list of structs."""
+    return bytes([count << 4 | STRUCT]) if count < 15 else bytes([0xF0 | STRUCT]) + _varint(count)

@@ -1,0 +1,105 @@
+import io
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from eraflow.store import footerparts
+from eraflow.store.footerparts import UnusualFooterError, footer_bytes, walk_footer
+
+WAYS = {
+    "polars": lambda frame, path, rows: frame.write_parquet(path, row_group_size=rows),
+    "no statistics": lambda frame, path, rows: frame.write_parquet(path, row_group_size=rows, statistics=False),
+    "uncompressed": lambda frame, path, rows: frame.write_parquet(
+        path, row_group_size=rows, compression="uncompressed"
+    ),
+    "pyarrow": lambda frame, path, rows: pq.write_table(frame.to_arrow(), path, row_group_size=rows),
+    "pages of version 2": lambda frame, path, rows: pq.write_table(
+        frame.to_arrow(), path, row_group_size=rows, data_page_version="2.0", write_page_index=True
+    ),
+    "pandas": lambda frame, path, rows: frame.to_pandas().set_index("id").to_parquet(path, row_group_size=rows),
+}
+
+
+def frame_of(rows=100, features=20):
+    rng = np.random.default_rng(rows + features)
+    columns = {f"feature_{number}": rng.integers(0, 5, rows, dtype=np.int8) for number in range(features)}
+    return pl.DataFrame({"id": [f"n{row:05d}" for row in range(rows)], **columns, "x": rng.random(rows)})
+
+
+def part_of(path, footer, first, stop):
+    """Some row groups as a file in memory, the others' bytes being nothing."""
+    whole, (begin, end) = path.read_bytes(), footer.data_span(first, stop)
+    entries = whole[footer.groups[first].begin : footer.groups[stop - 1].end]
+    return io.BytesIO(b"PAR1" + bytes(begin - 4) + whole[begin:end] + footer.of(first, stop, entries))
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(("rows", "features", "group"), [(100, 20, 7), (1200, 3, 1), (50, 20, 50), (90, 1, 30)])
+def test_any_row_groups_are_a_file_again(tmp_path, way, rows, features, group):
+    frame, path = frame_of(rows, features), tmp_path / "data.parquet"
+    WAYS[way](frame, path, group)
+    footer, whole = walk_footer(path), pq.read_metadata(path)
+    assert footer.rows == rows
+    assert sorted(footer.names) == sorted(frame.columns)
+    assert [each.rows for each in footer.groups] == [
+        whole.row_group(number).num_rows for number in range(whole.num_row_groups)
+    ]
+    for first in range(0, len(footer.groups), 5):
+        stop = min(first + 5, len(footer.groups))
+        expected = frame[first * group : stop * group]
+        assert pl.read_parquet(part_of(path, footer, first, stop)).select(frame.columns).equals(expected)
+        assert pq.read_table(part_of(path, footer, first, stop)).num_rows == len(expected)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.binary(max_size=300), st.integers(0, 400), st.integers(0, 400))
+def test_damage_is_refused_or_harmless_and_nothing_else_is_raised(tmp_path_factory, noise, place, cut):
+    path = tmp_path_factory.mktemp("damaged") / "data.parquet"
+    frame_of(40, 5).write_parquet(path, row_group_size=8)
+    content = bytearray(path.read_bytes())
+    start = len(content) - 8 - footer_bytes(path)
+    content[start + place : start + place + len(noise)] = noise
+    del content[start + cut : start + cut + 1]
+    path.write_bytes(content)
+    try:
+        footer = walk_footer(path)
+    except UnusualFooterError:
+        return
+    assert sum(group.rows for group in footer.groups) == footer.rows
+
+
+def test_nested_columns_are_left_to_others(tmp_path):
+    pq.write_table(pa.table({"id": ["a"], "pair": [{"x": 1, "y": 2}]}), tmp_path / "nested.parquet")
+    with pytest.raises(UnusualFooterError, match="column of columns"):
+        walk_footer(tmp_path / "nested.parquet")
+    pq.write_table(pa.table({"id": ["a"], "many": [[1, 2]]}), tmp_path / "lists.parquet")
+    with pytest.raises(UnusualFooterError):
+        walk_footer(tmp_path / "lists.parquet")
+
+
+def test_the_size_of_a_footer_is_that_of_parquet_only(tmp_path):
+    path = tmp_path / "data.parquet"
+    frame_of().write_parquet(path)
+    assert footer_bytes(path) == pq.read_metadata(path).serialized_size
+    path.write_bytes(path.read_bytes()[:-1])
+    assert footer_bytes(path) == 0
+    path.write_bytes(b"PAR1")
+    assert footer_bytes(path) == 0
+    path.write_bytes(b"")
+    assert footer_bytes(path) == 0
+
+
+def test_numbers_are_written_as_they_are_read(tmp_path):
+    for number in (0, 1, 14, 15, 127, 128, 300, 1 << 31, (1 << 62) + 5):
+        cursor = footerparts._Cursor(footerparts._varint(number << 1) + b"\0", 0)
+        assert cursor.signed() == number
+    for number in (0, 1, 14, 15, 127, 128, 300):
+        cursor = footerparts._Cursor(footerparts._list_head(number) + bytes(number), 0)
+        assert cursor.list_head() == (number, footerparts.STRUCT)
+    with pytest.raises(UnusualFooterError, match="longer than the file"):
+        footerparts._Cursor(footerparts._list_head(1 << 50), 0).skip(9)
