@@ -16,6 +16,7 @@ from eraflow import __version__
 from eraflow.errors import EraflowError
 from eraflow.settings.profiles import PROFILES
 from eraflow.store.weekrecord import error_values
+from flows.confidence import add_confidence
 
 EPILOG = (
     "exit codes: 0 done; 1 failed, with a named error; 2 wrong usage or settings; 3 the gate blocked, nothing was sent"
@@ -69,6 +70,10 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+def _json_argument(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--json", action="store_true", help="print one JSON record as the last line on stdout")
+
+
 def _settings_arguments(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--profile", choices=sorted(PROFILES), help="what the other settings start from (default laptop)")
     verb.add_argument(
@@ -98,7 +103,7 @@ def _settings_arguments(verb: argparse.ArgumentParser) -> None:
     )
     verb.add_argument("--home", metavar="DIR", help="folder for data, runs, MLflow and Prefect (default .eraflow)")
     verb.add_argument("--dry-run", action="store_true", help="stop before anything is sent")
-    verb.add_argument("--json", action="store_true", help="print one JSON record as the last line on stdout")
+    _json_argument(verb)
 
 
 def _run(verbs: Any) -> None:
@@ -181,7 +186,7 @@ def _predict(verbs: Any) -> None:
         help="read the next rows while predicting; auto measures whether it pays (default)",
     )
     verb.add_argument("--home", metavar="DIR", default=".eraflow", help="where the champion is registered")
-    verb.add_argument("--json", action="store_true", help="print one JSON record as the last line on stdout")
+    _json_argument(verb)
     verb.set_defaults(verb=_call("flows.predict_verb", "predict"))
 
 
@@ -197,10 +202,8 @@ def _score(verbs: Any) -> None:
     verb.add_argument("--alias-horizon", type=int, choices=(20, 60), help="days, only when T is the alias `target`")
     verb.add_argument("--benchmark", metavar="NAME", help="benchmark model for BMC (default: the one of this target)")
     verb.add_argument("--scratch", metavar="DIR", help="where the features are laid out meanwhile, one byte a value")
-    verb.add_argument(
-        "--confidence", type=float, default=0.95, help="one-sided confidence of the bounds (default 0.95)"
-    )
-    verb.add_argument("--json", action="store_true", help="print one JSON record as the last line on stdout")
+    add_confidence(verb)
+    _json_argument(verb)
     verb.set_defaults(verb=_call("flows.score_verb", "score"))
 
 
@@ -220,10 +223,8 @@ def _compare(verbs: Any) -> None:
         help="these alone (default: all); without one that covers few eras, more eras are in common",
     )
     verb.add_argument("--metric", default="corr", choices=("corr", "mmc", "bmc", "fnc"), help="default corr")
-    verb.add_argument(
-        "--confidence", type=float, default=0.95, help="one-sided confidence of the bounds (default 0.95)"
-    )
-    verb.add_argument("--json", action="store_true", help="print one JSON record as the last line on stdout")
+    add_confidence(verb)
+    _json_argument(verb)
     verb.set_defaults(verb=_call("flows.compare_verb", "compare"))
 
 
@@ -263,7 +264,7 @@ def _doctor(verbs: Any) -> None:
     verb.add_argument("--alert", metavar="BLOCK", help="notification block (type/name) to send a test message through")
     verb.add_argument("--online", action="store_true", help="also ask the API with the Numerai keys")
     verb.add_argument("--api", metavar="URL", help="address of a sandbox instead of Numerai")
-    verb.add_argument("--json", action="store_true", help="print one JSON record as the last line on stdout")
+    _json_argument(verb)
     verb.set_defaults(verb=_call("flows.doctor", "doctor"))
 
 
@@ -283,7 +284,7 @@ def _resume(verbs: Any) -> None:
     verb.add_argument("--max-age-days", metavar="DAYS", type=float, default=6, help="leave older runs (default 6)")
     verb.add_argument("--wait", metavar="SECONDS", type=float, default=0, help="wait for a server that still starts")
     verb.add_argument("--home", metavar="DIR", default=".eraflow", help="home folder; it holds the lock")
-    verb.add_argument("--json", action="store_true", help="print one JSON record as the last line on stdout")
+    _json_argument(verb)
     verb.set_defaults(verb=_call("flows.resume_verb", "resume"))
 
 

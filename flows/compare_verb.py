@@ -5,24 +5,20 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from eraflow.errors import SettingsError
 from eraflow.tournament.compare import ComparisonTable, compare_runs
 from flows.cli import print_record
+from flows.confidence import confidence_of
 from flows.summary import figure
 
 
 def compare(arguments: argparse.Namespace) -> int:
     """Print a table, or one JSON record."""
-    if not 0.5 < arguments.confidence < 1:
-        raise SettingsError(
-            f"--confidence is {arguments.confidence}", "use a value above 0.5 and below 1, such as 0.95"
-        )
     table = compare_runs(
         [Path(run) for run in arguments.runs],
         arguments.against,
         only=arguments.models,
         metric=arguments.metric,
-        confidence=arguments.confidence,
+        confidence=confidence_of(arguments),
     )
     if arguments.json:
         print_record(table.as_dict())

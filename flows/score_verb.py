@@ -7,11 +7,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from eraflow.errors import SettingsError
 from eraflow.settings import DataSettings
 from eraflow.store.atomic import storage_errors
 from eraflow.tournament.scorefile import FileScores, score_file
 from flows.cli import print_record
+from flows.confidence import confidence_of
 from flows.summary import figure, interval
 
 
@@ -20,15 +20,12 @@ def score(arguments: argparse.Namespace) -> int:
     data = DataSettings(
         target=arguments.target, alias_horizon=arguments.alias_horizon, benchmark=arguments.benchmark, feature_set="all"
     )
-    if not 0.5 < arguments.confidence < 1:
-        raise SettingsError(
-            f"--confidence is {arguments.confidence}", "use a value above 0.5 and below 1, such as 0.95"
-        )
+    confidence = confidence_of(arguments)
     with storage_errors(arguments.scratch or tempfile.gettempdir()):
         place = tempfile.TemporaryDirectory(prefix="eraflow-score-", dir=arguments.scratch)
     with place as scratch:
         found = score_file(
-            Path(arguments.predictions), Path(arguments.data), data, Path(scratch), confidence=arguments.confidence
+            Path(arguments.predictions), Path(arguments.data), data, Path(scratch), confidence=confidence
         )
     if arguments.json:
         print_record({"predictions": arguments.predictions, **found.as_dict()})
