@@ -5,7 +5,8 @@ What it writes as the blend out of fold is what the ensemble will do live: neutr
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from eraflow.machine.progress import report
 from eraflow.store.erastore import EraStore
 from models.ensemble import RANK_GAUSSIAN, write_ensemble
 from models.predictions import Predictions, read_predictions
-from models.protocol import FloatArray, check_predictions
+from models.protocol import check_predictions
 from models.rankblend import neutralised_blend, rank_gaussian_blend
 from models.train import MODEL_FOLDER, OOF
 
@@ -65,25 +66,15 @@ def blend_members(
         NothingLeftError: the features explain the blend of an era completely.
         StageNaN, ConstantPredictionsError: a member's predictions are of no use.
     """
-    if method != RANK_GAUSSIAN or not members:
-        raise SettingsError(
-            f"cannot blend {len(members)} members by {method!r}", f"use {RANK_GAUSSIAN} and at least one member"
-        )
+    _check_method(method, members)
     opened = EraStore.open(store)
-    found = {}
-    for done, (name, folder) in enumerate(members.items()):
-        report(done, len(members) + 1, f"reading {name}")
-        found[name] = read_predictions(Path(folder) / OOF)
-        check_predictions(found[name].values, name)
+    found = _read_members(members)
     _check_same_rows(found, opened)
-    first = next(iter(found.values()))
-    values = rank_gaussian_blend(np.stack([each.values for each in found.values()], axis=1), first.groups)
-    check_predictions(values, "the blend")
+    blend = _blended(list(found.values()))
     if neutralise is not None:
-        Predictions(first.ids, first.eras, first.groups, values).write(Path(out) / UNNEUTRALISED)
-        values = _neutralised(values, first, opened, neutralise)
-        check_predictions(values, "the neutralised blend")
-    Predictions(first.ids, first.eras, first.groups, values).write(Path(out) / OOF)
+        blend.write(Path(out) / UNNEUTRALISED)
+        blend = _neutralised(blend, opened, neutralise)
+    blend.write(Path(out) / OOF)
     report(len(members), len(members) + 1, "writing the ensemble")
     description = write_ensemble(
         Path(out) / ENSEMBLE_FOLDER,
@@ -99,22 +90,49 @@ def blend_members(
         "ensemble_signature": description["signature"],
         "members": list(members),
         "weights": [member["weight"] for member in description["members"]],
-        "rows": len(values),
-        "eras": len(first.eras),
+        "rows": len(blend.values),
+        "eras": len(blend.eras),
     }
 
 
-def _neutralised(values: FloatArray, rows: Predictions, store: EraStore, neutralise: Mapping[str, Any]) -> FloatArray:
+def _check_method(method: str, members: Mapping[str, str]) -> None:
+    if method != RANK_GAUSSIAN or not members:
+        raise SettingsError(
+            f"cannot blend {len(members)} members by {method!r}", f"use {RANK_GAUSSIAN} and at least one member"
+        )
+
+
+def _read_members(members: Mapping[str, str]) -> dict[str, Predictions]:
+    """What each member predicts out of fold, in the order of `members`."""
+    found = {}
+    for done, (name, folder) in enumerate(members.items()):
+        report(done, len(members) + 1, f"reading {name}")
+        found[name] = read_predictions(Path(folder) / OOF)
+        check_predictions(found[name].values, name)
+    return found
+
+
+def _blended(members: Sequence[Predictions]) -> Predictions:
+    """The blend of members that hold the same rows, before anything is neutralised."""
+    first = members[0]
+    values = rank_gaussian_blend(np.stack([each.values for each in members], axis=1), first.groups)
+    check_predictions(values, "the blend")
+    return replace(first, values=values)
+
+
+def _neutralised(blend: Predictions, store: EraStore, neutralise: Mapping[str, Any]) -> Predictions:
     """The blend as the ensemble will finish it; one era's features lie in memory at a time."""
     names = list(neutralise["features"])
     chosen = None if tuple(names) == store.features else names
-    return neutralised_blend(
-        values,
-        rows.groups,
-        lambda era: store.matrix([rows.eras[era]], chosen),
+    values = neutralised_blend(
+        blend.values,
+        blend.groups,
+        lambda era: store.matrix([blend.eras[era]], chosen),
         float(neutralise["proportion"]),
         progress=lambda done, total: report(done, total, "eras neutralised"),
     )
+    check_predictions(values, "the neutralised blend")
+    return replace(blend, values=values)
 
 
 def _check_same_rows(found: Mapping[str, Predictions], store: EraStore) -> None:

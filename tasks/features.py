@@ -13,15 +13,17 @@ from eraflow.errors import SettingsError
 from eraflow.machine.estimate import Need
 from eraflow.settings import ModelSettings, WindowSettings
 from eraflow.store.stage import StageRecord
+from eraflow.tournament.contract import Contract
 from eraflow.tournament.eras import Window, final_eras, walk_forward
-from eraflow.tournament.footer import read_footer
 from eraflow.tournament.membereras import member_final_eras, member_windows, target_of
-from eraflow.tournament.schema import Contract, DataFiles
 from tasks.refresh import Data
 from tasks.run import Run
 from tasks.stage import STAGE_TASK, run_stage
 
 __all__ = ["Features", "build_features", "final_eras_for", "target_of", "windows_for"]
+
+LEARNED = ("train.parquet", "validation.parquet")
+"""The files whose rows the era store is made of."""
 
 
 @dataclass(frozen=True)
@@ -77,15 +79,14 @@ def build_features(run: Run, data: Data) -> Features:
         own = member_windows(contract, windows, model, settings.windows, stride)
         if own != tuple(windows):
             get_run_logger().info("%s", _told(model, target_of(contract, model), own))
-    files = data.files
-    decided = {"data": settings.data.model_dump(mode="json"), "contract": contract.as_dict()}
+    decided = {"data": settings.data.model_dump(mode="json"), "contract": contract.agreement()}
     work = Work(
         name="features",
         target="eraflow.tournament.features:build_features",
         settings=decided,
         inputs={"data": data.signature},
-        arguments={"files": files.as_dict(), "contract": contract.as_dict()},
-        need=_need(contract, files),
+        arguments={"files": data.files.as_dict(), "contract": contract.as_dict()},
+        need=_need(contract),
     )
     record = run_stage(run, work)
     get_run_logger().info(
@@ -113,10 +114,11 @@ def _told(model: ModelSettings, target: str, windows: Sequence[Window]) -> str:
     )
 
 
-def _need(contract: Contract, files: DataFiles) -> Need:
-    """Every row of train and validation, with targets, benchmarks and meta model, and the footers of the two files."""
-    rows = sum(contract.rows.get(name, 0) for name in ("train.parquet", "validation.parquet"))
+def _need(contract: Contract) -> Need:
+    """Every row and column chunk of train and validation, with targets, benchmarks and meta model.
+
+    A contract that was written before it told of chunks counts none.
+    """
+    rows, chunks = (sum(told.get(name, 0) for name in LEARNED) for told in (contract.rows, contract.chunks))
     floats = len(contract.targets) + 1 + len(contract.benchmarks)
-    footers = [read_footer(path) for path in (files.train, files.validation)]
-    chunks = sum(len(footer.group_rows) * len(footer.types) for footer in footers)
     return Need("features", rows=rows, columns=len(contract.features), floats=floats, chunks=chunks)

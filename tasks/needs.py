@@ -13,8 +13,8 @@ from eraflow.errors import EraflowError
 from eraflow.machine.estimate import Need
 from eraflow.settings import ModelSettings
 from eraflow.store.stage import StageRecord
+from eraflow.tournament.contract import Contract
 from eraflow.tournament.footer import read_footer
-from eraflow.tournament.schema import Contract
 from models.selected import SelectedFeatures
 from tasks.features import Features, final_eras_for, windows_for
 from tasks.select import selection_path

@@ -72,6 +72,11 @@ class Footer:
     id_column: str | None
     metadata: Any = field(repr=False, compare=False)
 
+    @property
+    def chunks(self) -> int:
+        """Pieces that the file is cut into: columns times row groups."""
+        return len(self.types) * len(self.group_rows)
+
     def require(self, columns: Sequence[str]) -> None:
         """Raise MissingColumnError unless every one of `columns` is in the file."""
         absent = [name for name in columns if name not in self.types]

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 from eraflow.errors import EraflowError
 from eraflow.settings.run import ModelSettings, WindowSettings
+from eraflow.tournament.contract import Contract
 from eraflow.tournament.eras import Window, era_number, eras_before, final_eras, member_purge, windows_before
-from eraflow.tournament.schema import Contract
 
 LEAST_RESIDUAL_ERAS = 10
 """As many as the shortest sliding window that the settings allow."""

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
@@ -17,8 +16,10 @@ import polars as pl
 from eraflow.errors import EraflowError
 from eraflow.settings.run import DataSettings
 from eraflow.tournament.catalog import Catalog, read_catalog
+from eraflow.tournament.contract import Contract
 from eraflow.tournament.coverage import (
     META_MODEL,
+    Hashes,
     MissingBenchmarkError,
     any_by_era,
     benchmark_columns,
@@ -37,7 +38,6 @@ from eraflow.tournament.eras import (
     LIVE_ERA,
     BadEraError,
     TooFewErasError,
-    era_number,
     purge_weeks,
     target_horizon,
 )
@@ -75,97 +75,6 @@ class BadTargetValueError(EraflowError):
     code = "target_value"
 
 
-@dataclass(frozen=True)
-class Contract:
-    """What was agreed about the data. JSON through `as_dict`, back through `from_dict`.
-
-    Attributes:
-        features: of the chosen set, in the order of features.json.
-        horizon_days, purge_weeks: of the target; the purge is the lower bound.
-        train_eras, validation_eras: resolved eras of each file: not data_type test, target known in at least one row.
-        unresolved_eras: the others, from `first_era` on.
-        live_rows, live_era: of the live file; no rows is not an error here.
-        benchmarks: columns of the benchmark files; benchmark: the chosen one.
-        benchmark_eras, meta_model_eras: eras of train and validation in which they are known, joined by id.
-        rows: file name -> rows.
-        notes: things to know that are no errors.
-        auxiliary: other target that some member learns -> its own resolved eras.
-    """
-
-    features: tuple[str, ...]
-    target: str
-    horizon_days: int
-    purge_weeks: int
-    train_eras: tuple[str, ...]
-    validation_eras: tuple[str, ...]
-    unresolved_eras: tuple[str, ...]
-    live_rows: int
-    live_era: str | None
-    benchmarks: tuple[str, ...]
-    benchmark: str | None
-    benchmark_eras: tuple[str, ...]
-    meta_model_eras: tuple[str, ...]
-    rows: dict[str, int]
-    notes: tuple[str, ...] = ()
-    auxiliary: dict[str, tuple[str, ...]] = field(default_factory=dict)
-
-    @property
-    def resolved_eras(self) -> tuple[str, ...]:
-        """Eras of train, then validation, that can be learned from and judged on: one rising sequence."""
-        return self.train_eras + self.validation_eras
-
-    @property
-    def targets(self) -> tuple[str, ...]:
-        """The run's own target, on which everybody is judged, then the others that are learnt."""
-        return (self.target, *self.auxiliary)
-
-    @property
-    def stored_eras(self) -> tuple[str, ...]:
-        """Every era in which some target is resolved; a shorter horizon is resolved for longer than the run's own."""
-        known = {*self.resolved_eras, *(era for eras in self.auxiliary.values() for era in eras)}
-        return tuple(sorted(known, key=era_number))
-
-    def eras_of(self, target: str) -> tuple[str, ...]:
-        """The eras in which one of `targets` is resolved, in order."""
-        return self.resolved_eras if target == self.target else self.auxiliary[target]
-
-    def horizon_of(self, target: str) -> int:
-        """The horizon of one of `targets` in trading days."""
-        return self.horizon_days if target == self.target else target_horizon(target)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        plain = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
-        return {**plain, "auxiliary": {target: list(eras) for target, eras in self.auxiliary.items()}}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Contract:
-        """The reverse of `as_dict`."""
-        plain: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
-        others = {target: tuple(eras) for target, eras in values.get("auxiliary", {}).items()}
-        return cls(**{**plain, "auxiliary": others})
-
-    def describe(self) -> str:
-        """One line for people."""
-        resolved = self.resolved_eras
-        return "; ".join(
-            [
-                f"{len(self.features)} features, target {self.target} (horizon {self.horizon_days} days, purge "
-                f"{self.purge_weeks} weeks)",
-                f"{len(resolved)} resolved eras {resolved[0]} to {resolved[-1]}, {len(self.unresolved_eras)} not yet",
-                f"live era {self.live_era} with {self.live_rows} rows",
-                f"benchmark {self.benchmark or 'none'} in {len(self.benchmark_eras)} eras",
-                f"meta model in {len(self.meta_model_eras)} eras",
-                *(
-                    f"also learnt: {target} (purge {purge_weeks(self.horizon_of(target))} weeks), {len(eras)} resolved "
-                    f"eras to {eras[-1]}"
-                    for target, eras in self.auxiliary.items()
-                ),
-                *self.notes,
-            ]
-        )
-
-
 def check_contract(
     folder: DataFiles, data: DataSettings, *, auxiliary: Sequence[str] = (), residual: bool = False
 ) -> Contract:
@@ -184,50 +93,114 @@ def check_contract(
         NullIdError, DuplicateIdError, BadDataTypeError, MissingBenchmarkError, CompanionMismatchError,
         TooFewErasError (no era is resolved).
     """
+    horizon = _horizon(data, auxiliary)
+    checked = _checked_files(folder, data, auxiliary, residual)
+    indexes, live, footers = checked.indexes, checked.live, checked.footers
+    train_eras, validation_eras = (_resolved(index, data.target, data.first_era) for index in indexes)
+    others = {other: _resolved_in_all(indexes, other, data.first_era) for other in auxiliary}
+    _check_any({data.target: train_eras + validation_eras, **others}, folder)
+    return Contract(
+        features=checked.features,
+        target=data.target,
+        horizon_days=horizon,
+        purge_weeks=purge_weeks(horizon),
+        train_eras=train_eras,
+        validation_eras=validation_eras,
+        unresolved_eras=_unresolved(indexes, train_eras + validation_eras, data.first_era),
+        live_rows=live.footer.rows,
+        live_era=live.eras[0] if live.eras else None,
+        benchmarks=checked.benchmarks,
+        benchmark=checked.benchmark,
+        benchmark_eras=_covered(checked.benchmark, footers.benchmarks, checked),
+        meta_model_eras=_covered(META_MODEL, footers.meta_model, checked),
+        rows={footer.path.name: footer.rows for footer in footers.data},
+        notes=tuple(_notes(checked, folder)),
+        auxiliary=others,
+        chunks={footer.path.name: footer.chunks for footer in footers.data},
+    )
+
+
+@dataclass(frozen=True)
+class _Footers:
+    """Those of train, validation and live; of the benchmark files; of the meta model, where there is one."""
+
+    data: list[Footer]
+    benchmarks: list[Footer]
+    meta_model: list[Footer]
+
+
+@dataclass(frozen=True)
+class _Checked:
+    """What the contract is written from.
+
+    Attributes:
+        benchmarks, benchmark: columns that both benchmark files hold, and the chosen one.
+        indexes: the eras of train and validation; live: those of the live file.
+        hashes: of the ids, uint64[rows] for each of train, validation and live.
+    """
+
+    catalog: Catalog
+    features: tuple[str, ...]
+    footers: _Footers
+    benchmarks: tuple[str, ...]
+    benchmark: str | None
+    indexes: list[EraIndex]
+    live: EraIndex
+    hashes: list[Hashes]
+
+
+def _horizon(data: DataSettings, auxiliary: Sequence[str]) -> int:
+    """The horizon of the run's own target in trading days; the other targets must have one too."""
     horizon = target_horizon(data.target, data.alias_horizon)
     for other in auxiliary:
         target_horizon(other)
+    return horizon
+
+
+def _checked_files(folder: DataFiles, data: DataSettings, auxiliary: Sequence[str], residual: bool) -> _Checked:
+    """All that can be said before the targets are read."""
     catalog = read_catalog(folder.features_json)
     features = catalog.features(data.feature_set)
-    footers = [read_footer(path) for path in (folder.train, folder.validation, folder.live)]
-    benchmark_footers = [read_footer(path) for path in folder.benchmark_files]
-    meta = [read_footer(folder.meta_model)] if folder.meta_model else []
-    _check_columns(footers, features, catalog, (data.target, *auxiliary))
-    benchmarks = benchmark_columns(benchmark_footers)
+    footers = _read_footers(folder)
+    _check_columns(footers.data, features, catalog, (data.target, *auxiliary))
+    benchmarks = benchmark_columns(footers.benchmarks)
+    benchmark = _benchmark(benchmarks, data, residual)
+    indexes, live = _checked_eras(footers.data)
+    _check_footer_values(footers.data, features)
+    hashes = [id_hashes(footer) for footer in footers.data]
+    check_unique_ids(footers.data, hashes)
+    return _Checked(catalog, features, footers, benchmarks, benchmark, indexes, live, hashes)
+
+
+def _read_footers(folder: DataFiles) -> _Footers:
+    return _Footers(
+        data=[read_footer(path) for path in (folder.train, folder.validation, folder.live)],
+        benchmarks=[read_footer(path) for path in folder.benchmark_files],
+        meta_model=[read_footer(folder.meta_model)] if folder.meta_model else [],
+    )
+
+
+def _benchmark(benchmarks: Sequence[str], data: DataSettings, residual: bool) -> str | None:
+    """The benchmark of the run; where a member learns what it leaves over, there has to be one."""
     benchmark = choose_benchmark(benchmarks, data.target, data.benchmark)
     if residual and benchmark is None:
         raise MissingBenchmarkError(
             "a member learns what the benchmark leaves over, but the data has no benchmark files",
             "set learn=target for it, or add train_benchmark_models.parquet and validation_benchmark_models.parquet",
         )
-    indexes, live = _checked_eras(footers)
-    _check_footer_values(footers, features)
-    hashes = [id_hashes(footer) for footer in footers]
-    check_unique_ids(footers, hashes)
-    train_eras, validation_eras = (_resolved(index, data.target, data.first_era) for index in indexes)
-    others = {other: _resolved_in_all(indexes, other, data.first_era) for other in auxiliary}
-    for name, known in {data.target: train_eras + validation_eras, **others}.items():
-        _check_any(known, name, folder)
-    resolved = {*train_eras, *validation_eras}
-    later = [era for index in indexes for era in index.eras if int(era) >= (data.first_era or 0)]
-    return Contract(
-        features=features,
-        target=data.target,
-        horizon_days=horizon,
-        purge_weeks=purge_weeks(horizon),
-        train_eras=train_eras,
-        validation_eras=validation_eras,
-        unresolved_eras=tuple(era for era in later if era not in resolved),
-        live_rows=live.footer.rows,
-        live_era=live.eras[0] if live.eras else None,
-        benchmarks=benchmarks,
-        benchmark=benchmark,
-        benchmark_eras=covered_eras(benchmark, benchmark_footers, indexes, hashes) if benchmark else (),
-        meta_model_eras=covered_eras(META_MODEL, meta, indexes, hashes) if meta else (),
-        rows={footer.path.name: footer.rows for footer in footers},
-        notes=tuple(_notes(footers, catalog, live, folder, benchmark)),
-        auxiliary=others,
-    )
+    return benchmark
+
+
+def _covered(name: str | None, footers: Sequence[Footer], checked: _Checked) -> tuple[str, ...]:
+    """The eras in which the column `name` of these files is known; none where there is no such column or file."""
+    return covered_eras(name, footers, checked.indexes, checked.hashes) if name and footers else ()
+
+
+def _unresolved(indexes: Sequence[EraIndex], resolved: Sequence[str], first_era: int | None) -> tuple[str, ...]:
+    """The eras from `first_era` on that are not among the resolved ones."""
+    known = set(resolved)
+    later = (era for index in indexes for era in index.eras if int(era) >= (first_era or 0))
+    return tuple(era for era in later if era not in known)
 
 
 def _check_columns(
@@ -251,12 +224,14 @@ def _checked_eras(footers: Sequence[Footer]) -> tuple[list[EraIndex], EraIndex]:
     return indexes, _check_live(footers[2])
 
 
-def _check_any(resolved: Sequence[str], target: str, folder: DataFiles) -> None:
-    if not resolved:
-        raise TooFewErasError(
-            f"no era of {folder.train} and {folder.validation} has a known {target}",
-            "choose another target, or lower data.first_era",
-        )
+def _check_any(resolved: Mapping[str, Sequence[str]], folder: DataFiles) -> None:
+    """Each target must have a resolved era."""
+    for target, eras in resolved.items():
+        if not eras:
+            raise TooFewErasError(
+                f"no era of {folder.train} and {folder.validation} has a known {target}",
+                "choose another target, or lower data.first_era",
+            )
 
 
 def _check_features(footer: Footer, features: Sequence[str], catalog: Catalog) -> None:
@@ -331,17 +306,15 @@ def _resolved(index: EraIndex, target: str, first_era: int | None) -> tuple[str,
     return tuple(era for era, kind, has in rows if has and kind != "test" and int(era) >= (first_era or 0))
 
 
-def _notes(
-    footers: Sequence[Footer], catalog: Catalog, live: EraIndex, folder: DataFiles, benchmark: str | None
-) -> list[str]:
+def _notes(checked: _Checked, folder: DataFiles) -> list[str]:
     notes = []
-    for footer in footers:
-        extra = [name for name in footer.types if name.startswith("feature") and name not in catalog.known]
+    for footer in checked.footers.data:
+        extra = [name for name in footer.types if name.startswith("feature") and name not in checked.catalog.known]
         if extra:
             notes.append(f"{footer.path.name} has {len(extra)} features that features.json does not know: {extra[:5]}")
-    if not live.eras:
+    if not checked.live.eras:
         notes.append("the live file has no rows")
-    if benchmark is None:
+    if checked.benchmark is None:
         notes.append("there is no benchmark, so BMC cannot be computed")
     if folder.meta_model is None:
         notes.append("there is no meta model, so MMC cannot be computed")

@@ -83,25 +83,13 @@ def search_model(
     era_store, settings, cut = EraStore.open(store), SearchSettings(**search), SearchEras.from_dict(eras)
     learnt = Learnt(learn["target"], learn.get("benchmark"))
     sides = scoring_sides(era_store, cut, target, settings, contribution, multipliers)
-    rows = int(sum(np.diff(era_store.offsets(cut.folds[-1].train))))
-    space = space_for(kind, params, rows=rows, features=len(era_store.features))
+    space = _space(kind, params, era_store, cut)
     work = _Work(name, era_store, cut, learnt, sides, space, settings, seed, Plan(**plan), Path(out) / SCRATCH)
     job = _search_of(work, f"{kind}-{key}", Path(home))
     print(f"{name}: study {job.name} in {shown(job.storage, job.home)}", flush=True)  # noqa: T201 - the stage's log
     found = _found(work, job, read_best(job.home, kind, key))
     result = judged(found.confirmed, cut.confirmation, horizon_days)
-    winner = found.confirmed[result["winner"]].finalist
-    record = {
-        "kind": kind,
-        "key": key,
-        "study": job.name,
-        "about": {"target": learnt.target, "benchmark": learnt.benchmark, "scored": target, "params": dict(params)},
-        "kept": result["kept"],
-        "params": {} if result["winner"] == 0 else _kept_params(space, winner.params, winner.trees),
-        "trials": len(found.done),
-        "eras": result["eras"],
-        "confirmation": result["table"],
-    }
+    record = {"kind": kind, "key": key, "study": job.name, **_outcome(work, found, result)}
     keep(job.home, record)
     write_json(Path(out) / REPORT, {**record, **_told(work, found), "winner": result["winner"]})
     return _metrics(found, result)
@@ -137,6 +125,12 @@ class _Found:
     confirmed: Sequence[Confirmed]
     shares: Mapping[str, float]
     values: Mapping[int, float]
+
+
+def _space(kind: str, params: Mapping[str, Any], store: EraStore, cut: SearchEras) -> Space:
+    """What may be searched; the ranges follow from the rows of the last fold, the largest."""
+    rows = int(sum(np.diff(store.offsets(cut.folds[-1].train))))
+    return space_for(kind, params, rows=rows, features=len(store.features))
 
 
 def _search_of(work: _Work, family: str, home: Path) -> Search:
@@ -190,6 +184,20 @@ def _confirmed(work: _Work, study: Study, chosen: Sequence[Finalist]) -> list[Co
         court.of(study, one, _part(work.name, work.settings.trials + number, work.steps, one.label))
         for number, one in enumerate(chosen)
     ]
+
+
+def _outcome(work: _Work, found: _Found, result: Mapping[str, Any]) -> dict[str, Any]:
+    """What is kept of a search besides its names."""
+    winner, learnt, given = found.confirmed[result["winner"]].finalist, work.learnt, dict(work.space.given)
+    about = {"target": learnt.target, "benchmark": learnt.benchmark, "scored": work.sides.target, "params": given}
+    return {
+        "about": about,
+        "kept": result["kept"],
+        "params": {} if result["winner"] == 0 else _kept_params(work.space, winner.params, winner.trees),
+        "trials": len(found.done),
+        "eras": result["eras"],
+        "confirmation": result["table"],
+    }
 
 
 def _told(work: _Work, found: _Found) -> dict[str, Any]:

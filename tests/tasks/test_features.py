@@ -1,6 +1,7 @@
 """What each member may learn from, whatever its target: its own purge before the eras that everybody is judged on."""
 
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import assume, given, settings
@@ -8,10 +9,10 @@ from hypothesis import strategies as st
 
 from eraflow.settings import ModelSettings, WindowSettings
 from eraflow.store.stage import StageRecord
+from eraflow.tournament.contract import Contract
 from eraflow.tournament.eras import TooFewErasError, era_number, final_eras, purge_weeks, walk_forward
 from eraflow.tournament.membereras import LEAST_RESIDUAL_ERAS, BenchmarkCoverageError
-from eraflow.tournament.schema import Contract
-from tasks.features import Features, final_eras_for, windows_for
+from tasks.features import Features, _need, final_eras_for, windows_for
 from tasks.needs import train_need
 
 ROWS = 100
@@ -124,3 +125,11 @@ def test_a_benchmark_that_covers_nothing_has_no_remedy_but_to_do_without():
     with pytest.raises(BenchmarkCoverageError, match="covers no era") as caught:
         windows_for(features_of(contract_of(benchmark_from=221)), ModelSettings(learn="residual"))
     assert caught.value.remedy == "set learn=target for it"
+
+
+def test_the_era_store_needs_the_rows_and_chunks_of_what_is_learnt_from():
+    counts = {"train.parquet": 40, "validation.parquet": 2, "live.parquet": 1}
+    need = _need(replace(contract_of(), rows=counts, chunks={name: 10 * count for name, count in counts.items()}))
+    assert (need.rows, need.chunks, need.columns) == (42, 420, 3)
+    assert need.floats == 5  # three targets, the benchmark and the meta model
+    assert _need(contract_of()).chunks == 0  # a contract that does not tell of them

@@ -7,6 +7,7 @@ import warnings
 from pathlib import Path
 
 import pandas as pd
+import polars as pl
 import pytest
 
 from eraflow.errors import EraflowError
@@ -66,6 +67,30 @@ def test_a_whole_folder(tmp_path):
     assert contract.notes == ()
     assert "37 resolved eras 0001 to 0037" in contract.describe()
     assert Contract.from_dict(json.loads(json.dumps(contract.as_dict()))) == contract
+
+
+def test_how_files_are_cut_is_told_and_decides_nothing(tmp_path):
+    pieces = [
+        contract_of(write_tournament(tmp_path / str(groups), train_eras=16, validation_eras=16, row_groups=groups))
+        for groups in ("era", "one")
+    ]
+    columns = 13  # id, era, data_type, six features, the alias and three targets
+    learnt = [{name: count for name, count in contract.chunks.items() if "live" not in name} for contract in pieces]
+    assert learnt[0] == {"train.parquet": 16 * columns, "validation.parquet": 16 * columns}
+    assert learnt[1] == {"train.parquet": columns, "validation.parquet": columns}
+    assert pieces[0].agreement() == pieces[1].agreement()
+    assert Contract.from_dict(json.loads(json.dumps(pieces[0].as_dict()))).chunks == pieces[0].chunks
+    older = {name: value for name, value in pieces[0].as_dict().items() if name != "chunks"}
+    assert Contract.from_dict(older) == pieces[0]
+
+
+def test_a_new_live_file_changes_nothing_that_is_learnt(tmp_path):
+    written = write_tournament(tmp_path, train_eras=16, validation_eras=16)
+    before, live = contract_of(written), tmp_path / "live.parquet"
+    pl.read_parquet(live).head(7).write_parquet(live)
+    after = contract_of(written)
+    assert (before.live_rows, after.live_rows) == (12, 7)
+    assert after.agreement() == before.agreement()
 
 
 @pytest.mark.parametrize("id_as", ["index", "column", "unnamed"])
