@@ -40,8 +40,8 @@ format: install  ## let ruff put the code in order
 bench: install   ## compare with the plain way, side by side: time and peak memory
 	$(BIN)/python -m benchmarks $(ARGS)
 
-bench-full: install ## the full size by extrapolation: an hour, tens of GB of disk; goes on where it was interrupted
-	$(BIN)/python -m benchmarks.full $(ARGS)
+bench-full: install ## the large sizes, and the full one by extrapolation: two hours, tens of GB of disk
+	$(BIN)/python -m benchmarks --large $(ARGS)
 
 chaos: install   ## kill a week at random moments and demand the same bytes: MOMENTS=25 by default
 	$(BIN)/python -m tests.faults --moments $(MOMENTS) $(ARGS)

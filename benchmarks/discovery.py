@@ -19,39 +19,26 @@ fold on purged windows, compared era by era with an overlap-robust interval (EWC
 from __future__ import annotations
 
 import argparse
-import json
-import multiprocessing
-import resource
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from eraflow.discovery.association import Associations, corr_target, measure
-from eraflow.discovery.selection import CHOSEN, choose
-from eraflow.discovery.stage import select_features
-from eraflow.machine.plan import Plan
-from eraflow.settings.run import SandboxSettings, WindowSettings
+from benchmarks.discoverymarket import print_market
+from benchmarks.ownprocess import in_child
+from benchmarks.plantedworld import SIDES, World, top_correlated
+from eraflow.discovery.association import corr_target, measure
+from eraflow.discovery.selection import choose
 from eraflow.settings.selection import SelectionSettings
 from eraflow.store.erastore import EraStore, write_era_store
-from eraflow.tournament.eras import purge_weeks, target_horizon, walk_forward
+from eraflow.tournament.eras import purge_weeks
 from eraflow.tournament.ranking import EraGroups
-from eraflow.tournament.sandbox.generate import Generator
-from eraflow.tournament.sandbox.naming import CLUSTER, GROUP_SIZES, FeatureNames
-from eraflow.tournament.sandbox.truth import OVERLAP, STRENGTH, Truth, View
 from eraflow.tournament.scoring import era_corr
-from eraflow.tournament.statistics import ewc_interval, overlap_weeks, paired_comparison
-from models.predictions import read_predictions
-from models.train import train_model
+from eraflow.tournament.statistics import overlap_weeks
 
-GROUPS = {"stable": ("constitution",), "flipping": ("strength", "dexterity"), "noise": ("charisma",)}
-SIDES = ("stable", "proxies", "flipping", "noise", "nothing")
 METHODS: dict[str, dict[str, Any]] = {
     "association": {"method": "association"},
     "association, by": {"method": "association", "correction": "by"},
@@ -60,76 +47,7 @@ METHODS: dict[str, dict[str, Any]] = {
 RIDGE = 1e-3  # of the mean variance
 
 
-# The world.
-
-
-def plant(
-    features: FeatureNames, eras: int, flip: int, options: argparse.Namespace, seed: int
-) -> tuple[Truth, np.ndarray]:
-    """The truth, and the side of every feature: int64, position in SIDES."""
-    rng = np.random.default_rng([seed, 71])
-    titles = list(GROUP_SIZES)
-    whole = np.bincount(features.cluster) == CLUSTER
-    alone = np.array([len(set(features.group[features.cluster == c])) == 1 for c in range(len(whole))])
-    eligible = (whole & alone)[features.cluster] & (rng.random(len(features.names)) < 0.5)
-    side = np.full(len(features.names), SIDES.index("nothing"))
-    base = rng.choice((-1.0, 1.0), len(side)) * rng.uniform(0.6, 1.4, len(side))
-    for name, groups in GROUPS.items():
-        here = np.isin(features.group, [titles.index(group) for group in groups])
-        side[here] = SIDES.index("proxies" if name == "stable" else name)
-        side[here & eligible & (name == "stable")] = SIDES.index("stable")
-    active = np.flatnonzero(eligible & (side != SIDES.index("nothing")))
-    course = np.zeros((eras, len(active)))
-    course[:, side[active] == SIDES.index("stable")] = 1.0
-    course[:, side[active] == SIDES.index("flipping")] = np.where(np.arange(eras) < flip, 2.0, -1.0)[:, None]
-    linear = course * base[active]
-    linear /= np.sqrt(np.mean(np.sum(linear**2, axis=1)))
-    weeks = max(OVERLAP.values())
-    shocks = rng.standard_normal((eras + weeks, len(active)))
-    shocks[:, side[active] == SIDES.index("noise")] *= options.noise
-    total = np.cumsum(np.vstack([np.zeros((1, len(active))), shocks]), axis=0)
-    noise = {
-        days: (total[width : width + eras] - total[:eras]) / np.sqrt(width * len(active))
-        for days, width in OVERLAP.items()
-    }
-    nothing = np.zeros((0, 2), dtype=np.int64)
-    strength = {days: min(0.9, a * options.signal) for days, a in STRENGTH.items()}
-    return Truth(active, nothing, linear, np.zeros((eras, 0)), noise, strength), side
-
-
-class World:
-    """Generated eras in memory, with what an era store offers to those who read features and targets."""
-
-    def __init__(self, options: argparse.Namespace, seed: int) -> None:
-        count = options.eras
-        settings = SandboxSettings(
-            train_eras=count, validation_eras=20, rows_per_era=options.rows, features=options.features, seed=seed
-        )
-        generator = Generator(settings)
-        used = count * 3 // 4
-        generator.truth, self.side = plant(generator.features, count + 21, used // 2, options, seed)
-        generator.benchmarks = {}
-        generator.meta_model = View(generator.truth.linear, generator.truth.products, row_noise=1.0)  # not looked at
-        self.eras = tuple(f"{number:04d}" for number in range(1, count + 1))
-        self.features = generator.features.names
-        drawn = [generator.era(position) for position in range(count)]
-        self._codes = {era: np.ascontiguousarray(each.features.T) for era, each in zip(self.eras, drawn, strict=True)}
-        self._targets = {era: each.targets for era, each in zip(self.eras, drawn, strict=True)}
-
-    def matrix(self, eras: list[str]) -> np.ndarray:
-        return self._codes[eras[0]]
-
-    def column(self, target: str, eras: list[str]) -> np.ndarray:
-        return self._targets[eras[0]][target].astype(np.float64)
-
-
 # What is measured on it.
-
-
-def top_correlated(associations: Associations, count: int) -> np.ndarray:
-    """The plain way: the `count` features with the largest mean correlation over the eras, in absolute value."""
-    mean = np.abs(np.nanmean(associations.values, axis=0))
-    return np.argsort(-mean, kind="stable")[:count]
 
 
 def later_corr(world: World, target: str, chosen: np.ndarray, train: tuple[str, ...], later: tuple[str, ...]) -> float:
@@ -190,27 +108,6 @@ def figures(world: World, target: str, chosen: np.ndarray, train: Any, later: An
         "FDR stable": 1 - share[0] if len(chosen) else 0.0,
         "later CORR": later_corr(world, target, chosen, train, later),
     }
-
-
-def in_child(work: Callable[..., Any], *given: Any, **named: Any) -> tuple[Any, float, float]:
-    """The result of `work` in a fresh process (polars' threads do not survive a fork), its CPU seconds and peak MiB."""
-    context = multiprocessing.get_context("spawn")
-    here, there = context.Pipe(duplex=False)
-    child = context.Process(target=_work_and_tell, args=(there, work, given, named))
-    child.start()
-    there.close()
-    try:
-        told = here.recv()
-    except EOFError:
-        raise SystemExit(f"{work.__name__} died in its process; what it said stands above") from None
-    child.join()
-    return told
-
-
-def _work_and_tell(pipe: Connection, work: Callable[..., Any], given: tuple[Any, ...], named: dict[str, Any]) -> None:
-    began = time.process_time()
-    result = work(*given, **named)
-    pipe.send((result, time.process_time() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
 
 
 def print_truth_known(options: argparse.Namespace) -> None:
@@ -281,109 +178,6 @@ def print_cost(options: argparse.Namespace) -> None:
     reference = results["pandas corrwith by era"][0]
     for name, (values, cpu, peak) in results.items():
         print(f"{name:28}{cpu:9.2f}{peak:10.0f}{np.max(np.abs(values - reference)):12.1e}")
-
-
-# What it is worth on real data.
-
-
-@dataclass
-class Market:
-    """The era store of a folder in tournament layout, and its purged windows."""
-
-    folder: Path
-    store: Path
-    eras: tuple[str, ...]
-    windows: list[Any]
-    target: str
-
-
-def lay_out(options: argparse.Namespace, out: Path) -> Market:
-    files = [options.market / name for name in ("train.parquet", "validation.parquet")]
-    sets = json.loads((options.market / "features.json").read_text())["feature_sets"]
-    names = set(sets[options.feature_set]) if options.feature_set else {name for each in sets.values() for name in each}
-    features = [name for name in pl.read_parquet_schema(files[0]) if name in names]
-    known = [
-        pl.scan_parquet(file).filter(pl.col(options.target).is_not_null()).select(pl.col("era").unique()).collect()
-        for file in files
-    ]
-    eras = tuple(sorted(pl.concat(known)["era"].to_list()))
-    write_era_store(files, features, [options.target], out / "store", eras=eras)
-    windows = walk_forward(eras, target_horizon(options.target), WindowSettings(folds=options.folds))
-    return Market(options.market, out / "store", eras, windows, options.target)
-
-
-def market_selections(options: argparse.Namespace, market: Market, out: Path) -> dict[str, Path | None]:
-    """Name to the file of the selection; None for all features."""
-    store = EraStore.open(market.store)
-    associations = measure(store, market.target, market.eras, threads=options.threads)
-    files: dict[str, Path | None] = {"all features": None}
-    for method in ("association", "invariant"):
-        told, cpu, peak = in_child(
-            select_features,
-            out=str(out / method),
-            store=str(market.store),
-            windows=[asdict(window) for window in market.windows],
-            resolved_eras=market.eras,
-            target=market.target,
-            overlap_weeks=overlap_weeks(target_horizon(market.target)),
-            selection={"method": method, "most": options.most, "false_discovery_rate": options.rate},
-            plan=Plan(threads=options.threads).as_dict(),
-        )
-        files[method] = out / method / "selection.json"
-        passed = {label: counts.get(CHOSEN, 0) for label, counts in told["outcomes"].items()}
-        print(
-            f"{method}: {cpu:.1f} CPU s, {peak:.0f} MiB; features {told['chosen']}, of which the tests chose {passed}"
-        )
-        content = json.loads((out / method / "selection.json").read_text())
-        for window, each in zip(market.windows, content["windows"], strict=True):
-            places = top_correlated(associations.of(window.train), len(each["features"]))
-            each["features"] = [store.features[place] for place in np.sort(places)]
-        places = top_correlated(associations, len(content["live"]))
-        content["live"] = [store.features[place] for place in np.sort(places)]
-        files[f"  as many by plain correlation ({method})"] = out / f"plain-{method}.json"
-        (out / f"plain-{method}.json").write_text(json.dumps(content))
-    return files
-
-
-def print_market(options: argparse.Namespace) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder)
-        market = lay_out(options, out)
-        store, overlap = EraStore.open(market.store), overlap_weeks(target_horizon(market.target))
-        first, last = market.windows[0].test[0], market.windows[-1].test[-1]
-        print(
-            f"{store.describe()}; judged out of fold on eras {first} to {last}, {market.windows[0].purge_weeks} purged"
-        )
-        files = market_selections(options, market, out)
-        for kind in options.models:
-            scores: dict[str, np.ndarray] = {}
-            print(
-                f"\n{f'{kind}, {options.trees} trees':44}{'CORR':>9}{'95 % each way':>20}{'CPU s':>9}"
-                "   against all features"
-            )
-            for number, (name, file) in enumerate(files.items()):
-                stage = out / f"{kind}-{number}"
-                _, cpu, _ = in_child(
-                    train_model,
-                    out=str(stage),
-                    store=str(market.store),
-                    windows=[asdict(window) for window in market.windows],
-                    resolved_eras=market.windows[0].train[:40],  # the fit for live is not looked at
-                    target=market.target,
-                    model={"kind": kind, "name": kind, "params": {"n_estimators": options.trees}},
-                    seed=7,
-                    plan=Plan(threads=options.threads).as_dict(),
-                    selection=None if file is None else str(file),
-                )
-                oof = read_predictions(stage / "oof.parquet")
-                scores[name] = era_corr(oof.values, store.column(market.target, oof.eras), oof.groups)
-                own = ewc_interval(scores[name], overlap)
-                line = f"{name:44}{own.mean:9.4f}   {own.low:7.4f} to {own.high:7.4f}{cpu:9.1f}"
-                if number:
-                    compared = paired_comparison(scores[name], scores["all features"], overlap)
-                    low, high = compared.interval.low, compared.interval.high
-                    line += f"   {compared.difference:+.4f} ({low:+.4f} to {high:+.4f}), {compared.verdict}"
-                print(line, flush=True)
 
 
 def main() -> None:

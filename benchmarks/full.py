@@ -34,6 +34,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from scipy import stats
 
+from benchmarks.aims import note
 from benchmarks.fullstage import FULL_TARGET, feature_names
 from eraflow.machine.estimate import Estimate, Need, fitting
 from eraflow.machine.failures import StageError
@@ -268,6 +269,13 @@ def show_line(bench: Bench, kind: str, sizes: Sequence[int], whole: float | None
             f"; the planner reckons {full_plan(kind, bench.features, bench.budget_mb, bench.threads)[1].ram_mb:,.0f}"
         )
     seen = "" if whole is None else f"; measured {whole:,.0f} MiB ({whole / expected:.2f} of the line)"
+    if kind in KINDS:
+        note(
+            f"{kind} trained at {FULL_ROWS:,} x {bench.features:,} (line through {len(points)} sizes)",
+            f"{bench.budget_mb:,} MiB, process tree",
+            f"{expected:,.0f} +- {half:,.0f} MiB (95 %)",
+            expected + half <= bench.budget_mb,
+        )
     print(
         f"{kind:<10} {line.slope:6.3f} B/value + {line.intercept:6.0f} MiB, residual error {line.error:5.1f} MiB; "
         f"at {FULL_ROWS:,} x {bench.features:,}: {expected:,.0f} +- {half:,.0f} MiB (95 %) of {bench.budget_mb:,}: "

@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+from benchmarks.measured import cpu_seconds, peak_mib
 
 ROWS_AN_ERA = 5_000
 TARGET = "target_ender_60"
@@ -153,24 +154,11 @@ def child(way: str, path: str, features: str, out: str) -> None:
     function, kind = (base, "") if base else WAYS[way]
     if kind:
         BASES[kind](Path(path), [], Path(out))  # imports are not what is timed
-    cpu, start = _cpu(), time.perf_counter()
+    cpu, start = cpu_seconds(), time.perf_counter()
     function(Path(path), feature_names(int(features)), Path(out))
     wall = time.perf_counter() - start
-    peak = _peak_mib()
-    print(json.dumps({"wall": wall, "cpu": _cpu() - cpu, "peak": peak}))
-
-
-def _peak_mib() -> float:
-    """Peak resident memory since exec. ru_maxrss would start from the memory of the process that forked this one."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        return int(status.read_text().split("VmHWM:")[1].split()[0]) / 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 1024)
-
-
-def _cpu() -> float:
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
+    peak = peak_mib()
+    print(json.dumps({"wall": wall, "cpu": cpu_seconds() - cpu, "peak": peak}))
 
 
 def compare(path: Path, layout: str, rows: int, features: int, rounds: int, out: Path) -> None:
