@@ -10,7 +10,7 @@ import numpy.typing as npt
 import polars as pl
 
 from eraflow.tournament.eraindex import check_unique_ids
-from eraflow.tournament.footer import Footer, MissingColumnError, decoding, read_footer
+from eraflow.tournament.footer import Footer, MissingColumnError, read_footer
 
 CompanionPaths = Path | str | Sequence[Path | str]
 
@@ -55,7 +55,6 @@ def _joined(footers: Sequence[Footer], names: Sequence[str], ids: pl.Series) -> 
 
 
 def _columns_by_id(footer: Footer, names: Sequence[str]) -> pl.DataFrame:
-    key = pl.col(footer.require_id()).cast(pl.String).alias("id")
-    present = [pl.col(name).cast(pl.Float64) for name in names if name in footer.types]
-    with decoding(footer.path):
-        return footer.scan().select(key, *present).collect()
+    key, present = footer.require_id(), [name for name in names if name in footer.types]
+    found = footer.read({key: pl.String, **dict.fromkeys(present, pl.Float64)})
+    return found.select(pl.col(key).alias("id"), *present)

@@ -25,7 +25,7 @@ from eraflow.store.tiles import (
     tile_rows,
 )
 from eraflow.tournament.eraindex import EraIndex, check_one_sequence, check_unique_ids, read_era_index
-from eraflow.tournament.footer import check_feature_types, decoding, read_footer
+from eraflow.tournament.footer import check_feature_types, read_footer
 
 Progress = Callable[[int, int], None]
 ASSEMBLY_BYTES = 16 * 2**20
@@ -249,8 +249,7 @@ def _write_columns(
 
 def _taken(part: Selection, name: str, dtype: Any) -> pl.Series:
     """The chosen rows of one column."""
-    with decoding(part.index.path):
-        whole = part.index.footer.scan().select(pl.col(name).cast(dtype)).collect().to_series()
+    whole = part.index.footer.read({name: dtype}).to_series()
     slices = [whole.slice(start, stop - start) for start, stop in part.ranges]
     return pl.concat(slices) if slices else whole.clear()
 

@@ -14,15 +14,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from eraflow.store.atomic import storage_errors
-from eraflow.store.footerparts import MAGIC, Footer, UnusualFooterError, footer_bytes, walk_footer
 from eraflow.store.parquetrows import ParquetRows, Part
 from eraflow.store.rowsource import EraSequence, Tile
+from eraflow.tournament.footerparts import MAGIC, WalkedFooter, walk_if_large
 
-LARGE_FOOTER = 2 << 20
-"""Bytes of a footer that is still read as a whole: at 58 (no statistics) to 120 a column of a row group, some 18 MiB in
-memory at most."""
-MOST_CHUNKS = 1 << 14
-"""Columns of row groups in a part: 8 MiB of footer in memory."""
 COPY_BYTES = 1 << 20
 
 
@@ -34,10 +29,9 @@ class ParquetParts:
 
     unit = "rows"
 
-    def __init__(self, path: Path, footer: Footer) -> None:
+    def __init__(self, path: Path, footer: WalkedFooter) -> None:
         self.path = path
         self._footer = footer
-        self._spans = _spans(footer)
 
     @property
     def columns(self) -> Collection[str]:
@@ -52,7 +46,7 @@ class ParquetParts:
             yield from ParquetRows(self.path).tiles(features, most_rows=most_rows, skip=skip)
             return
         sequence, first = EraSequence(self.path), 0
-        for start, stop in self._spans:
+        for start, stop in self._footer.spans():
             groups = self._footer.groups[start:stop]
             rows = sum(group.rows for group in groups)
             if first + rows > skip:
@@ -65,17 +59,14 @@ class ParquetParts:
     @contextmanager
     def _file(self, start: int, stop: int, scratch: Path) -> Iterator[BinaryIO]:
         """Some row groups as a file of their own."""
-        groups = self._footer.groups[start:stop]
         begin, end = self._footer.data_span(start, stop)
         with storage_errors(scratch):
             file = tempfile.TemporaryFile(dir=scratch, prefix=".eraflow-part-")  # noqa: SIM115 - closed below
         with file:
             with storage_errors(scratch), self.path.open("rb") as original:
                 file.write(MAGIC)
-                original.seek(groups[0].begin)
-                entries = original.read(groups[-1].end - groups[0].begin)
                 _copy(original, file, begin, end)
-                file.write(self._footer.of(start, stop, entries))
+                file.write(self._footer.part(original, start, stop))
                 file.flush()
                 file.seek(0)
             yield file
@@ -87,19 +78,8 @@ def parquet_source(path: Path) -> ParquetRows | ParquetParts:
     Raises:
         TruncatedFileError: it has no readable footer.
     """
-    if footer_bytes(path) <= LARGE_FOOTER:
-        return ParquetRows(path)
-    try:
-        footer = walk_footer(path)
-    except UnusualFooterError:
-        return ParquetRows(path)  # which can read it all the same, or names what is wrong
-    return ParquetParts(path, footer)
-
-
-def _spans(footer: Footer) -> list[tuple[int, int]]:
-    """First and stop of the row groups of each part."""
-    count = max(1, MOST_CHUNKS // len(footer.names))
-    return [(start, min(start + count, len(footer.groups))) for start in range(0, len(footer.groups), count)]
+    footer = walk_if_large(path)
+    return ParquetRows(path) if footer is None else ParquetParts(path, footer)
 
 
 def _copy(original: BinaryIO, file: BinaryIO, begin: int, end: int) -> None:

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from eraflow.errors import EraflowError
 from eraflow.tournament.eraindex import EraIndex, check_unique_ids, id_hashes
-from eraflow.tournament.footer import DATA_TYPE, ERA, Footer, decoding
+from eraflow.tournament.footer import DATA_TYPE, ERA, Footer
 
 META_MODEL = "numerai_meta_model"
 Hashes = npt.NDArray[np.uint64]
@@ -64,8 +64,7 @@ def covered_eras(
     known = []
     for footer in footers:
         footer.require([name])
-        with decoding(footer.path):
-            values = footer.scan().select(pl.col(name).cast(pl.Float64)).collect().to_series()
+        values = footer.read({name: pl.Float64}).to_series()
         known.append(id_hashes(footer)[np.isfinite(values.fill_null(float("nan")).to_numpy())])
     check_unique_ids(footers)
     ids = np.concatenate(known)

@@ -12,7 +12,7 @@ import polars as pl
 
 from eraflow.errors import EraflowError
 from eraflow.tournament.eras import LIVE_ERA, BadEraError, UnorderedErasError
-from eraflow.tournament.footer import DATA_TYPE, ERA, Footer, decoding
+from eraflow.tournament.footer import DATA_TYPE, ERA, Footer
 
 DATA_TYPES = ("train", "validation", "test", "live")
 
@@ -86,8 +86,7 @@ def read_era_index(footer: Footer) -> EraIndex:
         MissingColumnError, NullEraError, BadEraError, UnorderedErasError, BadDataTypeError, TruncatedFileError.
     """
     footer.require([ERA])
-    with decoding(footer.path):
-        runs = footer.scan().select(pl.col(ERA).cast(pl.String).rle().struct.unnest()).collect()
+    runs = footer.read({ERA: pl.String}).select(pl.col(ERA).rle().struct.unnest())
     eras = runs["value"].to_list()
     offsets = np.concatenate([[0], np.cumsum(runs["len"].to_numpy(), dtype=np.int64)]).astype(np.int64)
     _check_labels(footer, eras, offsets)
@@ -128,8 +127,7 @@ def check_one_sequence(indexes: Sequence[EraIndex]) -> None:
 def id_hashes(footer: Footer) -> npt.NDArray[np.uint64]:
     """A 64-bit hash of each row's id, uint64[rows] in file order; comparable within this process only."""
     name = footer.require_id()
-    with decoding(footer.path):
-        ids = footer.scan().select(pl.col(name).cast(pl.String)).collect().to_series()
+    ids = footer.read({name: pl.String}).to_series()
     if ids.null_count():
         row = int(ids.is_null().arg_max() or 0)
         raise NullIdError(f"{ids.null_count()} rows of {footer.path} have no id, the first is row {row}", _AGAIN)
@@ -157,7 +155,7 @@ def _name_duplicates(
     places: list[pl.DataFrame] = []
     for footer, own in zip(footers, hashes, strict=True):
         name = footer.require_id()
-        ids = footer.scan().select(pl.col(name).cast(pl.String).alias("id")).collect()
+        ids = footer.read({name: pl.String}).select(pl.col(name).alias("id"))
         places.append(ids.filter(np.isin(own, repeated)).with_columns(pl.lit(footer.path.name).alias("file")))
     counts = pl.concat(places).group_by("id").agg(pl.len(), pl.col("file").unique().sort()).filter(pl.col("len") > 1)
     if counts.height:
@@ -189,8 +187,7 @@ def _check_labels(footer: Footer, eras: Sequence[str | None], offsets: npt.NDArr
 def _data_types(footer: Footer, offsets: npt.NDArray[np.int64]) -> tuple[str, ...]:
     if DATA_TYPE not in footer.types:
         return ("",) * (len(offsets) - 1)
-    with decoding(footer.path):
-        runs = footer.scan().select(pl.col(DATA_TYPE).cast(pl.String).rle().struct.unnest()).collect()
+    runs = footer.read({DATA_TYPE: pl.String}).select(pl.col(DATA_TYPE).rle().struct.unnest())
     unknown = set(runs["value"].to_list()) - set(DATA_TYPES)
     if unknown:
         raise BadDataTypeError(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from eraflow.errors import EraflowError
+from eraflow.tournament.footerparts import MAGIC, walk_footer, walk_if_large
 
 ID = "id"
 ERA = "era"
@@ -63,6 +65,7 @@ class Footer:
         group_rows: rows of each row group, in file order.
         types: arrow type of each column.
         id_column: name of the column that holds the id (also when pandas regards it as the index), or None.
+        metadata: what pyarrow makes of it; None for a large footer, of which only parts are held at a time.
     """
 
     path: Path
@@ -70,7 +73,7 @@ class Footer:
     group_rows: tuple[int, ...]
     types: dict[str, pa.DataType]
     id_column: str | None
-    metadata: Any = field(repr=False, compare=False)
+    metadata: Any | None = field(repr=False, compare=False)
 
     @property
     def chunks(self) -> int:
@@ -93,6 +96,19 @@ class Footer:
             )
         return self.id_column
 
+    def read(self, columns: Mapping[str, Any]) -> pl.DataFrame:
+        """Some columns of all rows, each as the polars type given for it.
+
+        Raises:
+            TruncatedFileError: the bytes cannot be decoded.
+        """
+        wanted = [pl.col(name).cast(kind) for name, kind in columns.items()]
+        with decoding(self.path):
+            if self.metadata is not None:
+                return self.scan().select(wanted).collect()
+            parts = (_read_part(self.path, part, list(columns)).select(wanted) for part in metadata_parts(self.path))
+            return pl.concat(parts)
+
     def scan(self) -> pl.LazyFrame:
         """A lazy frame whose parsed footer is kept, so that many small reads do not parse it again each time."""
         with decoding(self.path):
@@ -112,17 +128,38 @@ def read_footer(path: Path | str) -> Footer:
     if not path.is_file():
         raise MissingFileError(f"{path} is not there", "download the data again, or name another folder")
     try:
-        metadata = pq.read_metadata(path)
-        schema = metadata.schema.to_arrow_schema()
-        _check_extent(path, metadata)
+        walked = walk_if_large(path)
+        whole = pq.read_metadata(path) if walked is None else None
+        groups: list[int] = []
+        for metadata in metadata_parts(path) if whole is None else [whole]:
+            schema = metadata.schema.to_arrow_schema()
+            _check_extent(path, metadata)
+            groups += [metadata.row_group(index).num_rows for index in range(metadata.num_row_groups)]
     except (pa.ArrowException, OSError) as error:
         raise TruncatedFileError(
             f"{path} ({path.stat().st_size} bytes) is not a whole parquet file: {_first_line(error)}",
             "delete it and download it again",
         ) from error
-    groups = tuple(metadata.row_group(index).num_rows for index in range(metadata.num_row_groups))
     types = {name: schema.field(position).type for position, name in enumerate(schema.names)}
-    return Footer(path, metadata.num_rows, groups, types, _id_column(schema), metadata)
+    return Footer(path, sum(groups), tuple(groups), types, _id_column(schema), whole)
+
+
+def metadata_parts(path: Path) -> Iterator[Any]:
+    """pyarrow's metadata of some row groups after others, for a footer that is large."""
+    walked = walk_footer(path)
+    with path.open("rb") as file:
+        for first, stop in walked.spans():
+            yield pq.read_metadata(io.BytesIO(MAGIC + walked.part(file, first, stop)))
+
+
+def _read_part(path: Path, part: Any, names: Sequence[str]) -> pl.DataFrame:
+    table = pq.ParquetFile(path, metadata=part).read(columns=list(names), use_threads=False)
+    return pl.DataFrame({name: pl.from_arrow(_plain(table.column(name))) for name in names})
+
+
+def _plain(column: Any) -> Any:
+    """Text that pandas held as categories, as text."""
+    return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
 
 
 @contextmanager
@@ -130,7 +167,7 @@ def decoding(path: Path) -> Iterator[None]:
     """Name every failure to decode `path`: what polars raises there means damaged bytes."""
     try:
         yield
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, pa.ArrowException, OSError) as error:
         raise TruncatedFileError(
             f"{path} cannot be decoded: {_first_line(error)}", "delete it and download it again"
         ) from error
@@ -138,12 +175,18 @@ def decoding(path: Path) -> Iterator[None]:
 
 def footer_extremes(footer: Footer, columns: Sequence[str]) -> Iterator[tuple[str, int, float, float]]:
     """Yield (column, row group, minimum, maximum) where the footer states them."""
-    metadata = footer.metadata
+    first = 0
+    for metadata in [footer.metadata] if footer.metadata is not None else metadata_parts(footer.path):
+        for name, group, low, high in _extremes(metadata, set(columns)):
+            yield name, first + group, low, high
+        first += metadata.num_row_groups
+
+
+def _extremes(metadata: Any, wanted: Collection[str]) -> Iterator[tuple[str, int, float, float]]:
     if metadata.num_row_groups == 0:
         return
-    first = metadata.row_group(0)
-    wanted = set(columns)
-    places = [(i, first.column(i).path_in_schema) for i in range(metadata.num_columns)]
+    row_group = metadata.row_group(0)
+    places = [(i, row_group.column(i).path_in_schema) for i in range(metadata.num_columns)]
     chosen = [(position, name) for position, name in places if name in wanted]
     for group in range(metadata.num_row_groups):
         row_group = metadata.row_group(group)

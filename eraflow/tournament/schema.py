@@ -48,7 +48,6 @@ from eraflow.tournament.footer import (
     Footer,
     MissingColumnError,
     check_feature_types,
-    decoding,
     footer_extremes,
     read_footer,
 )
@@ -291,8 +290,7 @@ def _resolved_in_all(indexes: Sequence[EraIndex], target: str, first_era: int | 
 
 def _resolved(index: EraIndex, target: str, first_era: int | None) -> tuple[str, ...]:
     """Eras that are not test, from `first_era` on, with a known target in at least one row."""
-    with decoding(index.path):
-        column = index.footer.scan().select(pl.col(target).cast(pl.Float64)).collect().to_series()
+    column = index.footer.read({target: pl.Float64}).to_series()
     values = column.fill_null(float("nan")).to_numpy()
     outside = np.flatnonzero((values < 0) | (values > 1))
     if outside.size:

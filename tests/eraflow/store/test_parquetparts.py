@@ -10,6 +10,7 @@ from eraflow.store.atomic import StorageError
 from eraflow.store.parquetparts import ParquetParts, parquet_source
 from eraflow.store.parquetrows import ParquetRows
 from eraflow.store.rowsource import open_rows
+from eraflow.tournament import footerparts
 from eraflow.tournament.eraindex import NullEraError, NullIdError
 from eraflow.tournament.eras import UnorderedErasError
 from eraflow.tournament.footer import BadFeatureValueError, TruncatedFileError
@@ -18,8 +19,8 @@ from tests.prediction_files import FEATURES, rows
 
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch):
-    monkeypatch.setattr(parquetparts, "LARGE_FOOTER", 0)
-    monkeypatch.setattr(parquetparts, "MOST_CHUNKS", 30)
+    monkeypatch.setattr(footerparts, "LARGE_FOOTER", 0)
+    monkeypatch.setattr(footerparts, "MOST_CHUNKS", 30)
 
 
 @pytest.fixture(params=["polars", "pyarrow", "pandas"])

@@ -12,6 +12,8 @@ import pytest
 
 from eraflow.errors import EraflowError
 from eraflow.settings import DataSettings
+from eraflow.store.erastore import write_era_store
+from eraflow.tournament import footerparts
 from eraflow.tournament.catalog import CatalogError, UnknownFeatureSetError, read_catalog
 from eraflow.tournament.coverage import CompanionMismatchError, MissingBenchmarkError, choose_benchmark
 from eraflow.tournament.eraindex import BadDataTypeError, DuplicateIdError, NullEraError, NullIdError
@@ -28,6 +30,7 @@ from eraflow.tournament.footer import (
     MissingColumnError,
     MissingFileError,
     TruncatedFileError,
+    read_footer,
 )
 from eraflow.tournament.schema import (
     BadTargetValueError,
@@ -121,6 +124,42 @@ NAMED = {
     "absent_target": (MissingTargetError, "target_ender_20, .*target_jasper_60"),
     "broken_features_json": (CatalogError, "is not JSON"),
 }
+
+
+@pytest.fixture
+def in_parts(monkeypatch):
+    """Every footer counts as a large one, of which a few row groups are held at a time."""
+    monkeypatch.setattr(footerparts, "LARGE_FOOTER", 0)
+    monkeypatch.setattr(footerparts, "MOST_CHUNKS", 40)
+
+
+@pytest.mark.parametrize("id_as", ["index", "column", "unnamed"])
+@pytest.mark.parametrize("dtype", ["int8", "float32"])
+def test_large_footers_read_in_parts_give_the_same_contract_and_store(tmp_path, request, id_as, dtype):
+    files = write_tournament(
+        tmp_path, train_eras=16, validation_eras=16, id_as=id_as, feature_dtype=dtype, row_groups="era"
+    )
+    text = pd.read_parquet(files.path("validation"))
+    text["era"] = text["era"].astype("category")  # pandas' categories are dictionaries in Arrow
+    write_parquet(text, files.path("validation"), row_groups="era")
+    sources = [files.path("train"), files.path("validation")]
+    whole = contract_of(files)
+    columns = [whole.target]
+    write_era_store(sources, whole.features, columns, tmp_path / "whole", eras=whole.resolved_eras)
+    request.getfixturevalue("in_parts")
+    parts = contract_of(files)
+    assert (parts, parts.as_dict()) == (whole, whole.as_dict())
+    assert read_footer(sources[0]).metadata is None  # it was read in parts indeed
+    write_era_store(sources, whole.features, columns, tmp_path / "parts", eras=whole.resolved_eras)
+    for file in sorted((tmp_path / "whole").iterdir()):
+        if file.suffix == ".npy":
+            assert file.read_bytes() == (tmp_path / "parts" / file.name).read_bytes(), file.name
+
+
+@pytest.mark.parametrize("damage", sorted(set(DAMAGES) - {"value_7_hidden"}))
+def test_damage_is_named_where_footers_are_read_in_parts(tmp_path, in_parts, damage):
+    with pytest.raises(NAMED[damage][0], match=NAMED[damage][1]):
+        contract_of(write_tournament(tmp_path, damage=damage, row_groups="era"))
 
 
 @pytest.mark.parametrize("damage", sorted(set(DAMAGES) - {"value_7_hidden"}))

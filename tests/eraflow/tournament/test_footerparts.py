@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eraflow.store import footerparts
-from eraflow.store.footerparts import UnusualFooterError, footer_bytes, walk_footer
+from eraflow.tournament import footerparts
+from eraflow.tournament.footerparts import UnusualFooterError, footer_bytes, walk_footer
 
 WAYS = {
     "polars": lambda frame, path, rows: frame.write_parquet(path, row_group_size=rows),
@@ -34,8 +34,8 @@ def frame_of(rows=100, features=20):
 def part_of(path, footer, first, stop):
     """Some row groups as a file in memory, the others' bytes being nothing."""
     whole, (begin, end) = path.read_bytes(), footer.data_span(first, stop)
-    entries = whole[footer.groups[first].begin : footer.groups[stop - 1].end]
-    return io.BytesIO(b"PAR1" + bytes(begin - 4) + whole[begin:end] + footer.of(first, stop, entries))
+    own = footer.part(io.BytesIO(whole), first, stop)
+    return io.BytesIO(b"PAR1" + bytes(begin - 4) + whole[begin:end] + own)
 
 
 @pytest.mark.parametrize("way", WAYS)
