@@ -21,7 +21,17 @@ from tasks.artifacts import artifact_key, shown
 from tasks.run import Run
 
 SHOWN = 30
-COLUMNS = ("feature", "outcome", "order", "mean", "statistic", "q_value", "stability", "environment_p")
+COLUMNS = {
+    "feature": "feature",
+    "outcome": "outcome",
+    "order": "order",
+    "mean": "association",
+    "statistic": "statistic",
+    "q_value": "q",
+    "stability": "same sign",
+    "environment_p": "p of equal blocks",
+}
+"""Columns of the table of a window, and what they are called on the page."""
 
 
 def show_selection(record: StageRecord) -> None:
@@ -33,11 +43,13 @@ def show_selection(record: StageRecord) -> None:
     ]
     live = pl.read_parquet(record.path / f"window-{LIVE}.parquet")
     best = live.filter(pl.col("chosen")).sort(pl.col("statistic").abs(), descending=True).head(SHOWN)
-    rows = [list(row) for row in best.select(COLUMNS).iter_rows()]
+    filled = [name for name in COLUMNS if not best[name].dtype.is_float() or best[name].is_finite().any()]
+    rows = [list(row) for row in best.select(filled).iter_rows()]
+    strongest = markdown_table([COLUMNS[name] for name in filled], rows)
     text = (
         f"{record.metrics['in_all']} of {record.metrics['features']} features are chosen in every window.\n\n"
         f"{markdown_table(['window', 'features', *outcomes], counted)}\n\n"
-        f"The strongest of those chosen for live, on all resolved eras:\n\n{markdown_table(list(COLUMNS), rows)}"
+        f"The strongest of those chosen for live, on all resolved eras:\n\n{strongest}"
     )
     shown(lambda: create_markdown_artifact(text, key="selection", description="Selected features"))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from prefect.artifacts import create_markdown_artifact
@@ -26,18 +26,17 @@ def show_neutralisation(worth: Mapping[str, Any] | None) -> None:
 
 
 def neutralisation_text(worth: Mapping[str, Any]) -> str:
-    """Markdown: a row a proportion; under it what the comparisons are and are not."""
+    """Markdown: a table a metric, so that it fits the page; under them what the comparisons are and are not."""
     if "left_out" in worth:
         return f"The worth of neutralising was not judged: {worth['left_out']}."
     proportions = worth["proportions"]
     names = [name for name in METRICS if any(row.get(name, {}).get("eras") for row in proportions)]
-    rows = [[_proportion(row, worth["chosen"]), *(_cell(row, name) for name in names)] for row in proportions]
-    table = markdown_table(["neutralised", *(METRICS[name] for name in names)], rows)
+    tables = "\n\n".join(_table(name, proportions, worth["chosen"]) for name in names)
     explained = max(row["explained_eras"] for row in proportions)
     gone = f" In {explained} eras the {worth['features']} features explain the blend completely." if explained else ""
     return (
-        f"{table}\n\nThe blend, out of fold, with a share of what {worth['features']} features explain of it taken out "
-        f"era by era. Beside each figure: the difference to 0 % on the same eras, its interval (each bound holds with "
+        f"{tables}\n\nThe blend, out of fold, with a share of what {worth['features']} features explain of it taken "
+        f"out era by era. Beside each figure: the difference to 0 % on the same eras, its bounds (each holds with "
         f"{worth['confidence']:.0%}) and what may be said about it; for the exposure, better is smaller.{gone} Each "
         f"comparison stands alone: of equal blends {2 * (1 - worth['confidence']):.0%} are called better or worse by "
         "chance. Choosing a proportion by this table uses the judged eras."
@@ -48,14 +47,21 @@ def _proportion(row: Mapping[str, Any], chosen: float) -> str:
     return f"{row['proportion']:.0%}" + (" (chosen)" if row["proportion"] == chosen else "")
 
 
-def _cell(row: Mapping[str, Any], name: str) -> str:
+def _table(name: str, proportions: Sequence[Mapping[str, Any]], chosen: float) -> str:
+    eras = max(row[name].get("eras") or 0 for row in proportions)
+    rows = [[_proportion(row, chosen), *_cells(row, name)] for row in proportions]
+    head = ["neutralised", METRICS[name], "difference", "bounds", "verdict"]
+    return f"**{METRICS[name]}**, {eras} eras\n\n{markdown_table(head, rows)}"
+
+
+def _cells(row: Mapping[str, Any], name: str) -> list[str]:
     metric, digits = row[name], 2 if name in ("sharpe", "max_exposure") else 4
     if metric.get("mean") is None:
-        return "-"
+        return ["-", "", "", ""]
     figure = f"{metric['mean']:.{digits}f}"
     if row["proportion"] == 0:
-        return f"{figure} ({metric['eras']} eras)"
+        return [figure, "", "", ""]
     if metric["low"] is None or metric["high"] is None:
-        return f"{figure} (too few eras to compare)"
+        return [figure, "", "", "too few eras to compare"]
     low, high = (f"{metric[bound]:+.{digits}f}" for bound in ("low", "high"))
-    return f"{figure} ({metric['difference']:+.{digits}f}, {low} to {high}: {metric['verdict']})"
+    return [figure, f"{metric['difference']:+.{digits}f}", f"{low} to {high}", metric["verdict"]]

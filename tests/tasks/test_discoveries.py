@@ -73,6 +73,7 @@ def test_the_selection_is_shown_with_reasons_and_its_drift_is_remembered(store, 
     assert "feature_000" in text
     assert "association not significant" in text
     assert "| live |" in text
+    assert "p of equal blocks" in text
     key = "drift-association-target-ender-20"
     assert "data:image/png;base64," in artifacts[key][1]
     assert "| 0027-0052 |" in artifacts[key][1]
@@ -80,6 +81,17 @@ def test_the_selection_is_shown_with_reasons_and_its_drift_is_remembered(store, 
     assert list(history) == [run.settings.data.version]
     assert history["v5.3"].strongest(2).features in (("feature_000", "feature_001"), ("feature_001", "feature_000"))
     assert json.loads(Path(selection_path(made)).read_text())["method"] == "invariant"
+
+
+def test_a_column_that_says_nothing_is_not_shown(store, artifacts, tmp_path):
+    metrics = select_features(
+        out=str(tmp_path / "select"), store=str(store.path), windows=WINDOWS, resolved_eras=labels(120), target=TARGET,
+        overlap_weeks=5, selection={"method": "association", "least": 2}, plan=Plan(threads=1).as_dict(),
+    )  # fmt: skip
+    discoveries.show_selection(record(tmp_path / "select", metrics))
+    assert "same sign" in artifacts["selection"][1]
+    assert "nan" not in artifacts["selection"][1]
+    assert "p of equal blocks" not in artifacts["selection"][1]
 
 
 class Linear:

@@ -23,10 +23,11 @@ def table(**over):
 
 def test_every_figure_has_its_difference_interval_and_verdict():
     text = neutralisation_text(table())
-    assert "| neutralised | CORR | Sharpe |" in text
-    assert "| 0% | 0.0300 (30 eras) | 0.80 (30 eras) |" in text
-    assert "| 50% (chosen) | 0.0200 (-0.0100, -0.0150 to -0.0050: worse) |" in text
-    assert "0.90 (+0.10, -0.10 to +0.30: not distinguishable)" in text
+    assert "**CORR**, 30 eras\n\n| neutralised | CORR | difference | bounds | verdict |" in text
+    assert "| 0% | 0.0300 |  |  |  |" in text
+    assert "| 50% (chosen) | 0.0200 | -0.0100 | -0.0150 to -0.0050 | worse |" in text
+    assert "**Sharpe**, 30 eras" in text
+    assert "| 0.90 | +0.10 | -0.10 to +0.30 | not distinguishable |" in text
     assert "12 features" in text
     assert "of equal blends 10% are called better or worse by chance" in text
     assert "uses the judged eras" in text
@@ -36,7 +37,7 @@ def test_too_few_eras_and_explained_ones_are_said():
     text = neutralisation_text(
         table(corr=metric(0.02, -0.01, None, None), sharpe={"mean": None, "eras": 0}, explained_eras=3)
     )
-    assert "0.0200 (too few eras to compare)" in text
+    assert "| 0.0200 |  |  | too few eras to compare |" in text
     assert "In 3 eras the 12 features explain the blend completely" in text
 
 
