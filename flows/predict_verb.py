@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 from eraflow.errors import SettingsError
 from eraflow.machine.isolate import Outcome, run_isolated
 from eraflow.machine.progress import Progress, readable_seconds
+from eraflow.store.scratch import scratch_folder
 from flows.cli import print_record
 
 LITTLE_MB = 2_048
@@ -33,9 +33,9 @@ LITTLE = {
 def predict(arguments: argparse.Namespace) -> int:
     """Predict every row of the file and write the output."""
     data, out, began = _data(arguments), Path(arguments.out), time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="eraflow-predict-") as scratch:
-        folder, source = _predictor(arguments, Path(scratch))
-        outcome = _run(arguments, folder, data, out, Path(scratch))
+    with scratch_folder("eraflow-predict-") as scratch:
+        folder, source = _predictor(arguments, scratch)
+        outcome = _run(arguments, folder, data, out, scratch)
     record = _record(outcome, out, source, time.monotonic() - began)
     if arguments.json:
         print_record(record)

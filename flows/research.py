@@ -28,7 +28,7 @@ DEFAULTS = RunSettings()
 )
 def research(settings: RunSettings = DEFAULTS) -> dict[str, Any]:
     """Fetch, lay out, search; returns the run's record. What is found serves the models whose `tuned` is set."""
-    with open_run(settings, "research") as run, open_tournament(run) as tournament:
+    with open_run(settings, "research") as run, open_tournament(run, sends=False) as tournament:
         round_now = research_round(run, tournament)
         data = refresh(run, tournament, round_now)
         features = build_features(run, data)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import tempfile
 from pathlib import Path
 from typing import Any
 
+from eraflow.errors import SettingsError
 from eraflow.settings import DataSettings
-from eraflow.store.atomic import storage_errors
+from eraflow.store.scratch import scratch_folder
 from eraflow.tournament.scorefile import FileScores, score_file
 from flows.cli import print_record
 from flows.confidence import confidence_of
@@ -21,12 +21,13 @@ def score(arguments: argparse.Namespace) -> int:
         target=arguments.target, alias_horizon=arguments.alias_horizon, benchmark=arguments.benchmark, feature_set="all"
     )
     confidence = confidence_of(arguments)
-    with storage_errors(arguments.scratch or tempfile.gettempdir()):
-        place = tempfile.TemporaryDirectory(prefix="eraflow-score-", dir=arguments.scratch)
-    with place as scratch:
-        found = score_file(
-            Path(arguments.predictions), Path(arguments.data), data, Path(scratch), confidence=confidence
-        )
+    predictions, folder = Path(arguments.predictions), Path(arguments.data)
+    if not predictions.is_file():
+        raise SettingsError(f"there is no file {predictions}", "name the file of predictions")
+    if not folder.is_dir():
+        raise SettingsError(f"--data: there is no folder {folder}", "name a folder in tournament layout")
+    with scratch_folder("eraflow-score-", Path(arguments.scratch) if arguments.scratch else None) as scratch:
+        found = score_file(predictions, folder, data, scratch, confidence=confidence)
     if arguments.json:
         print_record({"predictions": arguments.predictions, **found.as_dict()})
     else:

@@ -6,6 +6,7 @@ trusted (bytes and their CRC) and what it is made from. Leftovers of other work 
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import time
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from eraflow.errors import EraflowError
-from eraflow.store.atomic import storage_errors, write_json
+from eraflow.store.atomic import TEMPORARY, storage_errors, write_json
 from eraflow.store.digest import value_sha256
 
 try:
@@ -55,6 +56,7 @@ class GrowingFile:
         self._file: IO[bytes] = _opened(self.part)
         try:
             self._lock(out)
+            _sweep(out)
             self._continue_or_begin(head)
         except BaseException:
             self._file.close()
@@ -145,6 +147,12 @@ class GrowingFile:
 def _opened(part: Path) -> IO[bytes]:
     """The part for reading and writing; a new one where there is none. Nothing is cut off before it is locked."""
     return os.fdopen(os.open(part, os.O_RDWR | os.O_CREAT, 0o666), "r+b")
+
+
+def _sweep(out: Path) -> None:
+    """Remove what a killed attempt left of the output's last step; call it with the lock held."""
+    for path in out.parent.glob(f".{glob.escape(out.name)}.*{TEMPORARY}"):
+        path.unlink(missing_ok=True)
 
 
 def _is_at(file: IO[bytes], path: Path) -> bool:

@@ -21,13 +21,20 @@ from tasks.run import Run
 
 
 @contextmanager
-def open_tournament(run: Run) -> Iterator[Tournament]:
-    """A client for the place that the settings name. A sandbox started here ends with the block."""
+def open_tournament(run: Run, *, sends: bool = True) -> Iterator[Tournament]:
+    """A client for the place that the settings name. A sandbox started here ends with the block.
+
+    Args:
+        run: the settings and the folder.
+        sends: whether submissions are to be remembered; a sandbox for a run that sends nothing has a state of its own,
+            so that several such runs can work in one home.
+    """
     source = run.settings.source
     if source.kind == "sandbox":
         _no_proxy_for_loopback()
     if source.kind == "sandbox" and source.url is None:
         folder, state = _sandbox_folders(run.settings)
+        state = state if sends else run.path / "sandbox"
         with sandbox(folder, state, version=run.settings.data.version) as address:
             get_run_logger().info("sandbox serves %s at %s", folder, address.url)
             yield _client(run, Endpoint(address.url, address.public_id, address.secret_key))

@@ -27,6 +27,8 @@ TAIL = 8
 """Bytes behind the footer: its length and the magic."""
 BYTE, VARINTS, DOUBLE, BINARY, LISTS, MAP, STRUCT = 3, (4, 5, 6), 7, 8, (9, 10), 11, 12
 """Types of the compact protocol; 1 and 2 are true and false and have no value of their own."""
+MOST_BITS, MOST_DEPTH = 70, 16
+"""Of a number, in sevens, and of structs and lists in each other; a footer has five levels."""
 SCHEMA, ROWS, GROUPS = 2, 3, 4
 """Fields of FileMetaData."""
 ELEMENT_NAME, ELEMENT_CHILDREN = 4, 5
@@ -40,11 +42,19 @@ class UnusualFooterError(ValueError):
 
 @dataclass(frozen=True)
 class GroupEntry:
-    """A row group: where its entry lies in the footer, where its data begin in the file, and its rows."""
+    """A row group.
+
+    Attributes:
+        begin, end: where its entry lies in the footer.
+        data: where the data of its first column begin in the file.
+        last: the highest place known at which the data of a column begin: of the last column at least.
+        rows: of it.
+    """
 
     begin: int
     end: int
     data: int
+    last: int
     rows: int
 
 
@@ -144,9 +154,11 @@ def _walk(view: mmap.mmap, start: int, end: int) -> WalkedFooter:
             groups, list_end = list(_groups(view, at, count, names, end)), at.place
         else:
             at.skip(kind)
-    starts = [group.data for group in groups]
-    if not names or at.place != end or sum(group.rows for group in groups) != rows or starts != sorted(set(starts)):
+    if not names or at.place != end or sum(group.rows for group in groups) != rows:
         raise UnusualFooterError("the entries of the row groups do not add up")
+    behind = [group.data for group in groups[1:]] + [start]
+    if any(not group.data <= group.last < stop for group, stop in zip(groups, behind, strict=True)):
+        raise UnusualFooterError("the data of the row groups do not lie one behind the other")
     return WalkedFooter(
         names=tuple(name.decode() for name in names), rows=rows, groups=groups, start=start,
         before=view[start:rows_begin], between=view[rows_end:list_begin], after=view[list_end:end],
@@ -156,20 +168,23 @@ def _walk(view: mmap.mmap, start: int, end: int) -> WalkedFooter:
 def _groups(view: mmap.mmap, at: _Cursor, count: int, names: Sequence[bytes], end: int) -> Iterator[GroupEntry]:
     """The entries; pages of the mapped file behind the cursor are given back to the system."""
     last = bytes([(META_PATH - 2) << 4 | LISTS[0], 1 << 4 | BINARY]) + _varint(len(names[-1])) + names[-1]
-    for _ in range(count):
-        begin, data, rows = at.place, 0, 0
+    for number in range(count):
+        begin, data, rows = at.place, [0], 0
         for field, kind in at.fields():
             if field == GROUP_COLUMNS:
                 if at.list_head()[0] != len(names):
                     raise UnusualFooterError("a row group without some of the columns")
-                data = at.chunk()
-                if len(names) > 1:
-                    at.jump_into_chunk(last, end)
+                # All columns of the first group are looked at: no writer changes their order from group to group.
+                data = [at.chunk() for _ in (names if number == 0 else names[:1])]
+                if data[0] != min(data):
+                    raise UnusualFooterError("the data of the columns do not lie in their order")
+                if len(data) < len(names):
+                    data.append(at.jump_into_chunk(last, end))
             elif field == GROUP_ROWS:
                 rows = at.signed()
             else:
                 at.skip(kind)
-        yield GroupEntry(begin, at.place, data, rows)
+        yield GroupEntry(begin, at.place, data[0], max(data), rows)
         _forget(view, begin, at.place)
 
 
@@ -211,13 +226,13 @@ class _Cursor:
         return value
 
     def varint(self) -> int:
-        value = shift = 0
-        while True:
+        value = 0
+        for shift in range(0, MOST_BITS, 7):
             byte = self.byte()
             value |= (byte & 0x7F) << shift
             if byte < 0x80:
                 return value
-            shift += 7
+        raise UnusualFooterError("a number of more than 64 bits")
 
     def signed(self) -> int:
         """A zigzag number."""
@@ -247,8 +262,10 @@ class _Cursor:
             last = last + (head >> 4) if head >> 4 else self.signed()
             yield last, head & 0x0F
 
-    def skip(self, kind: int) -> None:
-        """Go to the end of a value."""
+    def skip(self, kind: int, depth: int = 0) -> None:
+        """Go to the end of a value, which lies so deep in what is skipped."""
+        if depth > MOST_DEPTH:
+            raise UnusualFooterError("deeper than parquet goes")
         if kind == BYTE:
             self.place += 1
         elif kind in VARINTS:
@@ -261,10 +278,10 @@ class _Cursor:
         elif kind in LISTS:
             count, inner = self.list_head()
             for _ in range(count):
-                self.skip(BYTE if inner <= 2 else inner)  # a truth value in a list is a byte
+                self.skip(BYTE if inner <= 2 else inner, depth + 1)  # a truth value in a list is a byte
         elif kind == STRUCT:
             for _, inner in self.fields():
-                self.skip(inner)
+                self.skip(inner, depth + 1)
         elif kind == MAP or kind > STRUCT:
             raise UnusualFooterError("a type that parquet does not use")
 
@@ -272,29 +289,34 @@ class _Cursor:
         """Go to the end of a ColumnChunk; returns where its data begin."""
         first = 0
         for field, kind in self.fields():
-            if field != CHUNK_META:
+            if field == CHUNK_META:
+                first = self._first_page(0)
+            else:
                 self.skip(kind)
-                continue
-            pages = []
-            for inner, inner_kind in self.fields():
-                if inner in (META_DATA_PAGE, META_DICTIONARY_PAGE):
-                    pages.append(self.signed())
-                else:
-                    self.skip(inner_kind)
-            first = min((page for page in pages if page > 0), default=0)
         if not first:
             raise UnusualFooterError("a column without pages")
         return first
 
-    def jump_into_chunk(self, column: bytes, end: int) -> None:
-        """Go to the end of the chunk whose path is written as `column`, over all before it."""
+    def jump_into_chunk(self, column: bytes, end: int) -> int:
+        """Go to the end of the chunk whose path is written as `column`, over all before it; see `chunk`."""
         found = self.data.find(column, self.place, end)
         if found < 0:
             raise UnusualFooterError("a row group without the last column")
         self.place = found + len(column)
-        for last in (META_PATH, CHUNK_META):  # the rest of its ColumnMetaData, then of its ColumnChunk
-            for _, kind in self.fields(last):
+        first = self._first_page(META_PATH)
+        for _, kind in self.fields(CHUNK_META):
+            self.skip(kind)
+        return first
+
+    def _first_page(self, last: int) -> int:
+        """The first byte of the pages that a ColumnMetaData tells of from behind its field `last`; goes to its end."""
+        pages = []
+        for field, kind in self.fields(last):
+            if field in (META_DATA_PAGE, META_DICTIONARY_PAGE):
+                pages.append(self.signed())
+            else:
                 self.skip(kind)
+        return min((page for page in pages if page > 0), default=0)
 
 
 def _varint(value: int) -> bytes:

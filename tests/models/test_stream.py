@@ -236,6 +236,17 @@ def interrupted(data, out, after, **over):
         predict_stream(Sums(before_era=stop, **over), data, out, PLAN)
 
 
+def test_what_a_kill_left_of_the_last_step_is_removed_and_nothing_else(frame, expected, tmp_path):
+    data, out = write(frame, tmp_path, "parquet"), tmp_path / "out.parquet"
+    killed, another = tmp_path / ".out.parquet.1a2b3c4d.tmp", tmp_path / ".out.csv.1a2b3c4d.tmp"
+    for path in (killed, another):
+        path.write_bytes(b"PAR1")
+    predict_stream(Sums(), data, out, PLAN)
+    assert out.read_bytes() == expected["parquet"]
+    assert not killed.exists()
+    assert another.exists()
+
+
 def test_it_goes_on_from_any_era_and_more_than_once(frame, expected, tmp_path, at_every_era):
     for end in ("parquet", "csv"):
         for after in range(6):
@@ -317,12 +328,19 @@ print(next(int(line.split()[1]) for line in open("/proc/self/status") if line.st
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the kernel's memory figures")
-@pytest.mark.parametrize("group", [10**9, 3_000], ids=["one group", "an era a group"])
-def test_the_peak_does_not_grow_with_the_number_of_eras(tmp_path, group):
-    an_era = 3_000  # 1.4 MiB of features: 24 more eras would be 34 MiB
+@pytest.mark.parametrize(
+    ("group", "an_era", "counts"),
+    [
+        (10**9, 3_000, (8, 32)),  # 1.4 MiB of features an era: 24 more eras would be 34 MiB
+        (3_000, 3_000, (8, 32)),
+        (20, 20, (60, 500)),  # the footer of 440 more row groups would be 100 MiB
+    ],
+    ids=["one group", "an era a group", "very many groups"],
+)
+def test_the_peak_does_not_grow_with_the_number_of_eras(tmp_path, group, an_era, counts):
     era = {f"f{number}": np.random.default_rng(number).integers(0, 5, an_era, dtype=np.int8) for number in range(500)}
     peaks = []
-    for eras in (8, 32):
+    for eras in counts:
         ids = [f"n{number}" for number in range(eras * an_era)]
         labels = np.repeat([f"{number:04d}" for number in range(eras)], an_era)
         columns = {name: np.tile(values, eras) for name, values in era.items()}
@@ -333,7 +351,7 @@ def test_the_peak_does_not_grow_with_the_number_of_eras(tmp_path, group):
         env = {**os.environ, "POLARS_MAX_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
         done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True, env=env)
         peaks.append(float(done.stdout))
-    print(f"peak {peaks[0]:.0f} MiB at 8 eras, {peaks[1]:.0f} MiB at 32")
+    print(f"peak {peaks[0]:.0f} MiB at {counts[0]} eras, {peaks[1]:.0f} MiB at {counts[1]}")
     assert peaks[1] - peaks[0] < 15
 
 

@@ -103,3 +103,59 @@ def test_numbers_are_written_as_they_are_read(tmp_path):
         assert cursor.list_head() == (number, footerparts.STRUCT)
     with pytest.raises(UnusualFooterError, match="longer than the file"):
         footerparts._Cursor(footerparts._list_head(1 << 50), 0).skip(9)
+
+
+def test_endless_nesting_and_endless_numbers_are_refused():
+    for content in (b"\x19" * 4096, b"\x1c" * 4096, b"\x99" * 4096):
+        for kind in (9, 12):
+            with pytest.raises((UnusualFooterError, IndexError)):
+                footerparts._Cursor(content, 0).skip(kind)
+    with pytest.raises(UnusualFooterError, match="64 bits"):
+        footerparts._Cursor(b"\xff" * (1 << 20), 0).varint()
+
+
+def structs(content, cursor):
+    """The bytes of each struct of a list."""
+    found = []
+    for _ in range(cursor.list_head()[0]):
+        begin = cursor.place
+        cursor.skip(footerparts.STRUCT)
+        found.append(content[begin : cursor.place])
+    return found
+
+
+def reordered(content, lists, order):
+    """A struct in which the lists of the given fields are replaced by what `order` makes of their structs."""
+    cursor, made, last, begin = footerparts._Cursor(content, 0), b"", 0, 0
+    for field, kind in cursor.fields():
+        made += content[begin : cursor.place]
+        begin = cursor.place
+        if field in lists:
+            changed = order(field, structs(content, cursor))
+            made += footerparts._list_head(len(changed)) + b"".join(changed)
+        else:
+            cursor.skip(kind)
+            made += content[begin : cursor.place]
+        begin, last = cursor.place, field
+    assert last
+    return made + b"\0"
+
+
+def test_columns_whose_data_lie_in_another_order_are_left_to_others(tmp_path):
+    frame, path = frame_of(60, 6), tmp_path / "data.parquet"
+    pq.write_table(frame.to_arrow(), path, row_group_size=8, store_schema=False)
+    whole, size = path.read_bytes(), footer_bytes(path)
+
+    def columns(_field, chunks):
+        return chunks[::-1]
+
+    def order(field, entries):
+        if field == footerparts.SCHEMA:
+            return [entries[0], *entries[:0:-1]]
+        return [reordered(entry, {footerparts.GROUP_COLUMNS}, columns) for entry in entries]
+
+    footer = reordered(whole[-8 - size : -8], {footerparts.SCHEMA, footerparts.GROUPS}, order)
+    path.write_bytes(whole[: -8 - size] + footer + len(footer).to_bytes(4, "little") + b"PAR1")
+    assert pl.read_parquet(path).select(frame.columns).equals(frame)  # a good file it is
+    with pytest.raises(UnusualFooterError, match="order"):
+        walk_footer(path)
