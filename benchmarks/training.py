@@ -33,6 +33,8 @@ from benchmarks.datasets import EXAMPLE, Peak, held_mib, imports, write_data
 from eraflow.machine.launch import environment
 
 THREADS = 2
+SAME = 1e-12
+"""Predictions that differ by less are the same: only the order of additions in a histogram is another."""
 WAYS = ("notebook spinning", "notebook", "notebook row-wise", "product")
 
 
@@ -165,7 +167,7 @@ def main() -> None:
         less, worst = compare(f"{size}, {given.trees} trees, {THREADS} threads", WAYS, folder, given.trees)
         found = f"{less:.2f} times, max difference {worst:.1e}"
         aim = "1.3 times less CPU, same predictions"
-        note(f"training LightGBM, {size}, {given.trees} trees", aim, found, less >= 1.3 and worst == 0)
+        note(f"training LightGBM, {size}, {given.trees} trees", aim, found, less >= 1.3 and worst <= SAME)
         fewer = max(given.trees // 10, 1)
         with rivals(given.rivals):
             ways = ("notebook spinning", "notebook", "product")
