@@ -213,7 +213,7 @@ class ParquetRows:
             raise MissingColumnError(
                 f"{self.path} has no column `{ERA}`", "use files of one data version, or download it again"
             )
-        wrong = [name for name in features if not (self._types[name].is_integer() or self._types[name].is_float())]
+        wrong = [name for name in features if not _is_code_type(self._types[name])]
         if wrong:
             more = f" (and {len(wrong) - 1} more)" if wrong[1:] else ""
             raise FeatureTypeError(
@@ -241,6 +241,11 @@ class ParquetRows:
             labels = self._frame.select(pl.col(ERA).cast(pl.String)).slice(start, LABEL_ROWS).collect()
         runs = labels.select(pl.col(ERA).rle().struct.unnest())
         return list(zip(runs["value"].to_list(), runs["len"].to_list(), strict=True))
+
+
+def _is_code_type(kind: pl.DataType) -> bool:
+    """Whether a feature may have this type; one that is missing throughout may have none."""
+    return kind.is_integer() or kind.is_float() or kind == pl.Null
 
 
 def _pieces(start: int, stop: int, most_rows: int) -> Iterator[tuple[int, int]]:

@@ -130,8 +130,8 @@ def first_bad(codes: npt.NDArray[np.int8]) -> tuple[int, int] | None:
 def _as_code(dtype: pl.DataType, name: str) -> pl.Expr:
     """int8 codes with 2 for null and NaN; what is not a code becomes one that the check refuses (-1 or 5)."""
     column = pl.col(name)
-    if dtype == pl.Int8:
-        return column.fill_null(MISSING_CODE)
+    if dtype in (pl.Int8, pl.Null):  # a column that is missing throughout may have no type
+        return column.cast(pl.Int8).fill_null(MISSING_CODE)
     if dtype.is_float():
         column = column.fill_nan(None)
         column = pl.when(column.is_null() | (column == column.floor())).then(column).otherwise(HIGHEST_CODE + 1)
@@ -179,4 +179,4 @@ def _tile_end(edges: npt.NDArray[np.int64], start: int, stop: int, rows: int) ->
 
 
 def _bytes_of(kind: pa.DataType) -> int:
-    return max(1, int(kind.bit_width) // 8)
+    return 1 if pa.types.is_null(kind) else max(1, int(kind.bit_width) // 8)

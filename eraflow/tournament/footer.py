@@ -197,7 +197,7 @@ def _extremes(metadata: Any, wanted: Collection[str]) -> Iterator[tuple[str, int
 
 
 def check_feature_types(footer: Footer, features: Sequence[str]) -> None:
-    """Raise FeatureTypeError unless each feature is a whole number or a float."""
+    """Raise FeatureTypeError unless each feature is a whole number, a float, or missing throughout."""
     wrong = [name for name in features if not _is_number(footer.types[name])]
     if wrong:
         raise FeatureTypeError(
@@ -236,7 +236,7 @@ def _listed(names: Sequence[str], limit: int = 8) -> str:
 
 
 def _is_number(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_null(kind))
 
 
 def _is_text(kind: pa.DataType) -> bool:

@@ -10,6 +10,7 @@ import pytest
 
 from eraflow.store import csvrows, parquetrows
 from eraflow.store.atomic import StorageError
+from eraflow.store.erastore import write_era_store
 from eraflow.store.rowsource import UnknownFormError, file_identity, open_rows
 from eraflow.store.spool import Spool
 from eraflow.tournament.eraindex import NullEraError, NullIdError
@@ -20,6 +21,8 @@ from eraflow.tournament.footer import (
     MissingColumnError,
     MissingFileError,
     TruncatedFileError,
+    check_feature_types,
+    read_footer,
 )
 from tests.prediction_files import FEATURES, FORMS, rows, write
 
@@ -259,3 +262,19 @@ def test_a_row_group_of_many_eras_is_not_decoded_for_each_of_them(tmp_path, monk
     many = rows(eras=40, an_era=30)
     assert read(write(many, tmp_path, form), scratch=tmp_path)[1]["id"] == many["id"].to_list()
     assert len(made) == spools
+
+
+@pytest.mark.parametrize("writer", ["polars", "pyarrow"])
+def test_a_feature_without_a_single_value_is_missing_throughout_whatever_its_type(frame, tmp_path, writer):
+    path, name = tmp_path / "data.parquet", FEATURES[2]
+    for kind in (pl.Null, pl.Float32, pl.Int8):
+        missing = frame.with_columns(pl.lit(None, kind).alias(name))
+        if writer == "polars":
+            missing.write_parquet(path, row_group_size=40)
+        else:
+            pq.write_table(missing.to_arrow(), path, row_group_size=40)
+        codes = read(path)[1]["codes"]
+        assert set(codes[:, 2].tolist()) == {2}
+        check_feature_types(read_footer(path), FEATURES)
+        store = write_era_store([path], FEATURES, [], tmp_path / f"store-{kind}")
+        np.testing.assert_array_equal(store.matrix(store.eras), codes)
