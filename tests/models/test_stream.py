@@ -333,7 +333,7 @@ print(next(int(line.split()[1]) for line in open("/proc/self/status") if line.st
     [
         (10**9, 3_000, (8, 32)),  # 1.4 MiB of features an era: 24 more eras would be 34 MiB
         (3_000, 3_000, (8, 32)),
-        (20, 20, (60, 500)),  # the footer of 440 more row groups would be 100 MiB
+        (20, 20, (60, 300)),  # the footer of 240 more row groups would be 60 MiB
     ],
     ids=["one group", "an era a group", "very many groups"],
 )
