@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from eraflow.errors import EraflowError
-from eraflow.tournament.footerparts import MAGIC, walk_footer, walk_if_large
+from eraflow.tournament.footerparts import MAGIC, WalkedFooter, walk_if_large
 
 ID = "id"
 ERA = "era"
@@ -66,6 +66,7 @@ class Footer:
         types: arrow type of each column.
         id_column: name of the column that holds the id (also when pandas regards it as the index), or None.
         metadata: what pyarrow makes of it; None for a large footer, of which only parts are held at a time.
+        walked: where the row groups of a large footer lie; None for another.
     """
 
     path: Path
@@ -74,6 +75,7 @@ class Footer:
     types: dict[str, pa.DataType]
     id_column: str | None
     metadata: Any | None = field(repr=False, compare=False)
+    walked: WalkedFooter | None = field(default=None, repr=False, compare=False)
 
     @property
     def chunks(self) -> int:
@@ -106,8 +108,14 @@ class Footer:
         with decoding(self.path):
             if self.metadata is not None:
                 return self.scan().select(wanted).collect()
-            parts = (_read_part(self.path, part, list(columns)).select(wanted) for part in metadata_parts(self.path))
-            return pl.concat(parts)
+            return pl.concat(_read_part(self.path, part, list(columns)).select(wanted) for part in self.parts())
+
+    def parts(self) -> Iterator[Any]:
+        """pyarrow's metadata of the row groups: of all together, or of some after others where the footer is large."""
+        if self.walked is None:
+            yield self.metadata
+        else:
+            yield from metadata_parts(self.path, self.walked)
 
     def scan(self) -> pl.LazyFrame:
         """A lazy frame whose parsed footer is kept, so that many small reads do not parse it again each time."""
@@ -131,7 +139,8 @@ def read_footer(path: Path | str) -> Footer:
         walked = walk_if_large(path)
         whole = pq.read_metadata(path) if walked is None else None
         groups: list[int] = []
-        for metadata in metadata_parts(path) if whole is None else [whole]:
+        parts: Iterable[Any] = [whole] if walked is None else metadata_parts(path, walked)
+        for metadata in parts:
             schema = metadata.schema.to_arrow_schema()
             _check_extent(path, metadata)
             groups += [metadata.row_group(index).num_rows for index in range(metadata.num_row_groups)]
@@ -141,12 +150,11 @@ def read_footer(path: Path | str) -> Footer:
             "delete it and download it again",
         ) from error
     types = {name: schema.field(position).type for position, name in enumerate(schema.names)}
-    return Footer(path, sum(groups), tuple(groups), types, _id_column(schema), whole)
+    return Footer(path, sum(groups), tuple(groups), types, _id_column(schema), whole, walked)
 
 
-def metadata_parts(path: Path) -> Iterator[Any]:
-    """pyarrow's metadata of some row groups after others, for a footer that is large."""
-    walked = walk_footer(path)
+def metadata_parts(path: Path, walked: WalkedFooter) -> Iterator[Any]:
+    """pyarrow's metadata of some row groups after others."""
     with path.open("rb") as file:
         for first, stop in walked.spans():
             yield pq.read_metadata(io.BytesIO(MAGIC + walked.part(file, first, stop)))
@@ -176,7 +184,7 @@ def decoding(path: Path) -> Iterator[None]:
 def footer_extremes(footer: Footer, columns: Sequence[str]) -> Iterator[tuple[str, int, float, float]]:
     """Yield (column, row group, minimum, maximum) where the footer states them."""
     first = 0
-    for metadata in [footer.metadata] if footer.metadata is not None else metadata_parts(footer.path):
+    for metadata in footer.parts():
         for name, group, low, high in _extremes(metadata, set(columns)):
             yield name, first + group, low, high
         first += metadata.num_row_groups
