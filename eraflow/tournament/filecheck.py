@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from eraflow.tournament.api_errors import DownloadCorruptError
+from eraflow.tournament.footer import metadata_parts
+from eraflow.tournament.footerparts import walk_if_large
 
 _MAGIC = b"PAR1"
 _TAIL_BYTES = 8  # length of the footer (4 bytes, little endian) and the magic
@@ -27,9 +30,13 @@ def verify_parquet(path: Path) -> None:
     """
     footer_bytes = _footer_bytes(path)
     try:
-        with pq.ParquetFile(path) as file:
-            _check_row_groups(path, file.metadata, path.stat().st_size - _TAIL_BYTES - footer_bytes)
-            _decode_edges(path, file)
+        walked, first = walk_if_large(path), 0
+        parts: Iterable[Any] = [None] if walked is None else metadata_parts(path, walked)
+        for part in parts:
+            with pq.ParquetFile(path, metadata=part) as file:
+                _check_row_groups(path, file.metadata, path.stat().st_size - _TAIL_BYTES - footer_bytes, first)
+                _decode_edges(path, file, first)
+                first += file.metadata.num_row_groups
     except (pa.ArrowException, OSError) as error:
         raise DownloadCorruptError(f"{path.name}: parquet cannot be read: {_first_line(error)}", _REMEDY) from error
 
@@ -50,7 +57,8 @@ def _footer_bytes(path: Path) -> int:
     return footer
 
 
-def _check_row_groups(path: Path, metadata: pq.FileMetaData, end_of_data: int) -> None:
+def _check_row_groups(path: Path, metadata: pq.FileMetaData, end_of_data: int, first: int) -> None:
+    """Of the file's row groups from `first` on."""
     rows = 0
     for number in range(metadata.num_row_groups):
         group = metadata.row_group(number)
@@ -62,20 +70,24 @@ def _check_row_groups(path: Path, metadata: pq.FileMetaData, end_of_data: int) -
                 start = min(start, chunk.dictionary_page_offset)
             if start < len(_MAGIC) or start + chunk.total_compressed_size > end_of_data:
                 raise DownloadCorruptError(
-                    f"{path.name}: row group {number} column {chunk.path_in_schema} lies outside the file", _REMEDY
+                    f"{path.name}: row group {first + number} column {chunk.path_in_schema} lies outside the file",
+                    _REMEDY,
                 )
     if rows != metadata.num_rows:
         raise DownloadCorruptError(f"{path.name}: {rows} rows in its groups, {metadata.num_rows} announced", _REMEDY)
 
 
-def _decode_edges(path: Path, file: pq.ParquetFile) -> None:
+def _decode_edges(path: Path, file: pq.ParquetFile, first: int) -> None:
+    """Of the file's row groups from `first` on."""
     names = file.schema_arrow.names
     edges = sorted({names[0], names[-1]}) if names else []
     for number in range(file.metadata.num_row_groups):
         read = file.read_row_group(number, columns=edges, use_threads=False)
         expected = file.metadata.row_group(number).num_rows
         if read.num_rows != expected:
-            raise DownloadCorruptError(f"{path.name}: row group {number}: {read.num_rows} of {expected} rows", _REMEDY)
+            raise DownloadCorruptError(
+                f"{path.name}: row group {first + number}: {read.num_rows} of {expected} rows", _REMEDY
+            )
 
 
 def verify_json(path: Path) -> None:
