@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import multiprocessing
-import resource
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
+
+from benchmarks.measured import peak_mib
 
 
 def in_child(work: Callable[..., Any], *given: Any, **named: Any) -> tuple[Any, float, float]:
@@ -28,4 +29,4 @@ def in_child(work: Callable[..., Any], *given: Any, **named: Any) -> tuple[Any, 
 def _work_and_tell(pipe: Connection, work: Callable[..., Any], given: tuple[Any, ...], named: dict[str, Any]) -> None:
     began = time.process_time()
     result = work(*given, **named)
-    pipe.send((result, time.process_time() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
+    pipe.send((result, time.process_time() - began, peak_mib()))
