@@ -6,7 +6,6 @@ makes the next such folder removes those whose owner is dead.
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 import time
@@ -16,11 +15,7 @@ from pathlib import Path
 
 from eraflow.errors import EraflowError, SettingsError
 from eraflow.store.atomic import storage_errors
-
-try:
-    import fcntl
-except ImportError:  # pragma: no cover - Windows has no fcntl; there nothing is swept
-    fcntl = None  # type: ignore[assignment]
+from eraflow.store.ownerlock import CAN_TELL, own, owner_is_dead
 
 LOCK = ".lock"
 YOUNG_SECONDS = 60.0
@@ -49,8 +44,7 @@ def scratch_folder(prefix: str, parent: Path | None = None) -> Iterator[Path]:
         folder = Path(tempfile.mkdtemp(prefix=prefix, dir=place))
         lock = (folder / LOCK).open("w")
     with lock:
-        if fcntl is not None:
-            fcntl.flock(lock.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        own(lock)
         told = False
         try:
             yield folder
@@ -71,21 +65,15 @@ def sweep(prefix: str, parent: Path) -> list[Path]:
 
 
 def _is_dead(folder: Path) -> bool:
-    if fcntl is None or folder.is_symlink():
+    if not CAN_TELL or folder.is_symlink():
         return False
     try:
-        descriptor = os.open(folder / LOCK, os.O_RDWR)
+        (folder / LOCK).stat()
     except FileNotFoundError:
         return _age(folder) > YOUNG_SECONDS
     except OSError:  # somebody else's
         return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    finally:
-        os.close(descriptor)
-    return True
+    return owner_is_dead(folder / LOCK)
 
 
 def _age(folder: Path) -> float:

@@ -8,7 +8,6 @@ is found here by its age.
 
 from __future__ import annotations
 
-import os
 import socket
 import uuid
 from copy import copy
@@ -23,11 +22,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from eraflow.store.atomic import storage_errors
-
-try:
-    import fcntl
-except ImportError:  # pragma: no cover - Windows has no fcntl; there only the heartbeat tells
-    fcntl = None  # type: ignore[assignment]
+from eraflow.store.ownerlock import CAN_TELL, own, owner_is_dead
 
 OWNER, FOUND = "owner", "found"
 """Attributes of a trial: whose it is, and what it showed."""
@@ -50,8 +45,7 @@ class Worker:
             folder.mkdir(parents=True, exist_ok=True)
             self._path = folder / f"{uuid.uuid4().hex}.lock"
             self._handle = self._path.open("w")
-        if fcntl is not None:
-            fcntl.flock(self._handle.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        own(self._handle)
 
     @property
     def mark(self) -> dict[str, str]:
@@ -61,7 +55,7 @@ class Worker:
     def is_alone(self) -> bool:
         """Whether no other process that shares these locks is alive; False where that cannot be known."""
         others = (path for path in self._path.parent.glob("*.lock") if path != self._path)
-        return fcntl is not None and all(is_dead({**self.mark, "lock": str(path)}) for path in others)
+        return CAN_TELL and all(is_dead({**self.mark, "lock": str(path)}) for path in others)
 
     def close(self) -> None:
         """Take the lock away."""
@@ -71,19 +65,10 @@ class Worker:
 
 def is_dead(mark: Any) -> bool:
     """Whether the process that wrote `mark` is known to be dead; False where it cannot be known from here."""
-    if fcntl is None or not isinstance(mark, dict) or mark.get("host") != socket.gethostname():
+    if not isinstance(mark, dict) or mark.get("host") != socket.gethostname():
         return False
-    try:
-        descriptor = os.open(mark["lock"], os.O_RDWR)
-    except OSError:  # another container's folder, or taken away by its owner, who was alive then
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    finally:
-        os.close(descriptor)
-    return True
+    # No file: another container's folder, or taken away by its owner, who was alive then.
+    return owner_is_dead(mark["lock"])
 
 
 def bury_dead(study: Study, patience_seconds: float, worker: Worker | None = None) -> int:

@@ -1,0 +1,38 @@
+"""Whether the owner of a lock file is alive: the kernel drops a lock with the process that holds it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import IO
+
+try:
+    import fcntl
+except ImportError:  # pragma: no cover - Windows has no fcntl; there nobody is known to be dead
+    fcntl = None  # type: ignore[assignment]
+
+CAN_TELL = fcntl is not None
+"""Whether locks tell anything on this system."""
+
+
+def own(file: IO[str]) -> None:
+    """Hold the lock of an open file, which nobody else has, until it is closed or this process ends."""
+    if fcntl is not None:
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def owner_is_dead(path: Path | str) -> bool:
+    """Whether nobody holds the lock; False where that cannot be known: no such file, another user's, no locks here."""
+    if fcntl is None:
+        return False
+    try:
+        descriptor = os.open(path, os.O_RDWR)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
