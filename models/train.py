@@ -102,17 +102,8 @@ def train_model(
         _check_window(window, target)
     widths = [_width(trainer, position) for position in range(len(windows) + 1)]
     shares = np.cumsum([0, *(len(window["train"]) for window in windows), len(resolved_eras)])
-    folds, seconds, plans, reused = [], [], [], 0
-    for position, window in enumerate(windows):
-        label = f"{model['name']} fold {position + 1} of {len(windows)}"
-        progress = _share_of(shares, position, label)
-        kept = _kept_fold(trainer, position, window)
-        fold, took, how = kept or _make_fold(trainer, position, window, progress)
-        folds.append(fold)
-        seconds.append(took)
-        plans.append(how)
-        reused += kept is not None
-        progress(1, 1, "")
+    made = [_fold(trainer, windows, shares, position) for position in range(len(windows))]
+    folds, seconds, plans, reused = (list(each) for each in zip(*made, strict=True))
     oof = join(folds)
     oof.write(trainer.out / OOF)
     began = time.monotonic()
@@ -121,7 +112,7 @@ def train_model(
     shutil.rmtree(trainer.out / CHECKPOINTS, ignore_errors=True)  # they are no part of what the stage made
     return {
         "folds": len(windows),
-        "folds_reused": reused,
+        "folds_reused": sum(reused),
         "fold_seconds": seconds,
         "fold_plans": plans,
         "final_plan": learning_plan(trainer.plan),
@@ -141,6 +132,17 @@ def train_model(
 def _width(trainer: Trainer, position: int) -> int:
     columns = trainer.columns(position)
     return len(trainer.store.features) if columns is None else len(columns)
+
+
+def _fold(
+    trainer: Trainer, windows: Sequence[Mapping[str, Any]], shares: npt.NDArray[np.int64], position: int
+) -> tuple[Predictions, float, str, bool]:
+    """A fold, kept or made: its predictions, its seconds, how it was made, and whether an earlier attempt made it."""
+    progress = _share_of(shares, position, f"{trainer.model['name']} fold {position + 1} of {len(windows)}")
+    kept = _kept_fold(trainer, position, windows[position])
+    fold, seconds, how = kept or _make_fold(trainer, position, windows[position], progress)
+    progress(1, 1, "")
+    return fold, seconds, how, kept is not None
 
 
 def _make_fold(
