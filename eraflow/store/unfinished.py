@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from eraflow.store.atomic import write_json, write_text
+from eraflow.store.conclusion import conclusion
 from eraflow.store.digest import value_sha256
 
 RUN_FILE = "run.json"
 SETTINGS = "settings.json"
 ELSEWHERE = ".elsewhere"
 MAX_AGE_DAYS = 6.0  # an older run was for a round that is over; a new one is started instead
-# An outcome that nothing is left to be done for. A killed run has none.
-CONCLUDED = frozenset({"submitted", "ready", "held", "searched"})
 # What may be changed between a run and its continuation: where it lies, and how patiently and roomily it works.
 HOW_IT_RUNS = frozenset({"run_dir", "home", "machine", "round", "alert", "tracking"})
 
@@ -74,8 +73,7 @@ def newest_unfinished(home: Path, flow: str, settings: Mapping[str, Any]) -> Pat
 
 def is_unfinished(run_dir: Path) -> bool:
     """Whether a run was begun in this folder and has not come to a conclusion."""
-    begun = (run_dir / SETTINGS).exists()
-    return begun and (_json(run_dir / "record.json") or {}).get("outcome") not in CONCLUDED
+    return (run_dir / SETTINGS).exists() and conclusion(run_dir) is None
 
 
 def what_decides(settings: Mapping[str, Any]) -> dict[str, Any]:
