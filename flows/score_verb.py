@@ -18,7 +18,7 @@ from flows.summary import figure, interval
 def score(arguments: argparse.Namespace) -> int:
     """Print a line for each metric, or one JSON record."""
     data = DataSettings(
-        target=arguments.target, alias_horizon=arguments.alias_horizon, benchmark=arguments.benchmark, feature_set="all"
+        target=arguments.target, alias_horizon=arguments.alias_horizon, benchmark=arguments.benchmark, features="all"
     )
     confidence = confidence_of(arguments)
     predictions, folder = Path(arguments.predictions), Path(arguments.data)

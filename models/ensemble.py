@@ -239,7 +239,7 @@ def _neutralisation(asked: Mapping[str, Any], features: Sequence[str]) -> dict[s
         raise SettingsError(
             f"cannot neutralise {proportion:g} of the blend to {len(names)} features that are not all among the "
             f"ensemble's {len(features)}, in their order",
-            "choose a proportion above 0 and a set within data.feature_set",
+            "choose a proportion above 0 and a set within data.features",
         )
     return {"proportion": proportion, "features": names}
 

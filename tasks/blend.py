@@ -11,6 +11,7 @@ from prefect import task
 from eraflow.attempt import Work
 from eraflow.errors import SettingsError
 from eraflow.machine.estimate import Need
+from eraflow.settings.features import in_short
 from eraflow.store.stage import StageRecord
 from eraflow.tournament.catalog import UnknownFeatureSetError, read_catalog
 from tasks.features import Features
@@ -53,8 +54,8 @@ def chosen_neutralisation(run: Run, data: Data) -> Neutralisation:
     if absent:
         raise SettingsError(
             f"blend.neutralise_features={asked.neutralise_features} has {len(absent)} features, such as {absent[0]}, "
-            f"that are not among the {len(used)} of data.feature_set={run.settings.data.feature_set}",
-            "name a set within data.feature_set, or leave it empty for all features of the run",
+            f"that are not among the {len(used)} of data.features={in_short(run.settings.data.features)}",
+            "name a set within data.features, or leave it empty for all features of the run",
         )
     return Neutralisation(asked.neutralise, tuple(name for name in used if name in wanted))
 

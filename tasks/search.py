@@ -37,7 +37,7 @@ def key_of(run: Run, model: ModelSettings) -> str:
     return search_key(
         version=data.version,
         target=model.target or data.target,
-        feature_set=data.feature_set,
+        features=data.features,
         learn=model.learn,
         source=source_key(run.settings),
     )

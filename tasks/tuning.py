@@ -12,6 +12,7 @@ from prefect import get_run_logger
 
 from eraflow.errors import EraflowError, SettingsError
 from eraflow.settings import ModelSettings
+from eraflow.settings.features import in_short
 from tasks.features import Features
 from tasks.run import Run
 
@@ -75,7 +76,7 @@ def _tuned(run: Run, model: ModelSettings) -> ModelSettings:
         target = model.target or run.settings.data.target
         raise NotSearchedYetError(
             f"{model.name} is to start from searched parameters, but no search for {model.kind} on {target} "
-            f"({run.settings.data.feature_set} features, data {run.settings.data.version}) is kept in "
+            f"(features {in_short(run.settings.data.features)}, data {run.settings.data.version}) is kept in "
             f"{run.settings.home_path / 'search'}",
             "run `eraflow search` with the same settings first, or set search.before_training=true",
         )

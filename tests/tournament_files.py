@@ -50,7 +50,7 @@ class TournamentFiles:
     frames: dict[str, pd.DataFrame] = field(repr=False)
 
     def settings(self, **values: Any) -> DataSettings:
-        return DataSettings(**{"target": "target_ender_60", "feature_set": "all", **values})
+        return DataSettings(**{"target": "target_ender_60", "features": "all", **values})
 
     def path(self, name: str) -> Path:
         return self.folder / f"{name}.parquet"

@@ -222,7 +222,7 @@ def stage_error(kind: FailureKind, problem: str, remedy: str, **details: Any) ->
 
 def memory_remedy(memory_mb: float | None) -> str:
     """What to change when a stage needs more memory than its budget (MiB; None when there was none)."""
-    leaner = "choose data.feature_set=small or raise data.era_stride for a leaner stage"
+    leaner = "choose data.features=small or raise data.era_stride for a leaner stage"
     if memory_mb is None:
         return f"free some memory on this computer, or set machine.memory_mb to what it really has; or {leaner}"
     wanted = int(-(-memory_mb * 1.5 // 100) * 100)

@@ -11,7 +11,7 @@ PROFILES: dict[str, dict[str, Any]] = {
     # A complete week on generated data in a few minutes on two cores.
     "sandbox": {
         "source": {"kind": "sandbox"},
-        "data": {"target": "target_ender_20", "feature_set": "all"},
+        "data": {"target": "target_ender_20", "features": "all"},
         "windows": {"folds": 3},
         "models": [
             {"kind": "lightgbm", "params": {"n_estimators": 200, "learning_rate": 0.05}},
@@ -26,7 +26,7 @@ PROFILES: dict[str, dict[str, Any]] = {
     "laptop": {},
     # More memory and cores: all features, more windows.
     "workstation": {
-        "data": {"feature_set": "all"},
+        "data": {"features": "all"},
         "windows": {"folds": 8},
         "machine": {"memory_mb": 48_000},
     },

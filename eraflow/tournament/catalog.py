@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import difflib
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from eraflow.errors import EraflowError
+from eraflow.settings.features import in_short, signed, terms
 from eraflow.tournament.footer import MissingFileError
 
 
@@ -24,6 +27,13 @@ class UnknownFeatureSetError(EraflowError):
     exit_code = 2
 
 
+class NoFeaturesError(EraflowError):
+    """The features that are asked for are none at all."""
+
+    code = "no_features"
+    exit_code = 2
+
+
 @dataclass(frozen=True)
 class Catalog:
     """What features.json defines.
@@ -36,14 +46,50 @@ class Catalog:
     sets: dict[str, tuple[str, ...]]
     targets: tuple[str, ...]
 
-    def features(self, set_name: str) -> tuple[str, ...]:
-        """The features of a set, in the order of the file; UnknownFeatureSetError lists the sets there are."""
-        if set_name not in self.sets:
-            raise UnknownFeatureSetError(
-                f"features.json has no set {set_name!r}; it has {', '.join(self.sets)}",
-                "set data.feature_set to one of these",
+    def features(self, asked: str | Sequence[str]) -> tuple[str, ...]:
+        """The features that the setting `data.features` asks for, each once.
+
+        A set is in the order of the file; what is added to it follows in the order in which it is named.
+
+        Raises:
+            UnknownFeatureSetError: a name is neither a set nor a feature; the text lists the sets and what is near.
+            NoFeaturesError: nothing is left, or the statement begins by taking something away.
+        """
+        if isinstance(asked, str) and asked in self.sets:
+            return self._whole(asked, self.sets[asked])
+        stated, known = terms(asked), self.known
+        chosen: dict[str, None] = {}
+        for place, term in enumerate(stated):
+            adds, name = (True, term) if term in self.sets or term in known else signed(term)
+            if place == 0 and not adds:
+                raise NoFeaturesError(
+                    f"data.features={in_short(asked)} begins by taking {name[:80]} away, but from nothing",
+                    f"begin with a set, for example {next(iter(self.sets))}{term[:80]}",
+                )
+            names = self._named(name, known)
+            chosen = {**chosen, **dict.fromkeys(names)} if adds else _without(chosen, names)
+        return self._whole(asked, tuple(chosen))
+
+    def _named(self, name: str, known: frozenset[str]) -> Sequence[str]:
+        if name in self.sets:
+            return self.sets[name]
+        if name in known:
+            return [name]
+        near = difflib.get_close_matches(name, [*self.sets, *known], n=1, cutoff=0.7) if len(name) < 200 else []
+        raise UnknownFeatureSetError(
+            f"features.json has no set and no feature {name[:80]!r}"
+            + (f", did you mean {near[0]}?" if near else "")
+            + f" Its sets are {', '.join(list(self.sets)[:30])}",
+            "set data.features to one of these, to names of features, or to a file with names (./mine.txt)",
+        )
+
+    @staticmethod
+    def _whole(asked: str | Sequence[str], found: tuple[str, ...]) -> tuple[str, ...]:
+        if not found:
+            raise NoFeaturesError(
+                f"data.features={in_short(asked)} leaves no feature to learn from", "choose a set that has features"
             )
-        return self.sets[set_name]
+        return found
 
     @property
     def known(self) -> frozenset[str]:
@@ -82,3 +128,8 @@ def _names(path: Path, what: str, names: Any) -> tuple[str, ...]:
     if repeated:
         raise CatalogError(f"{path}: {what} names {repeated[0]} twice", "delete it and download it again")
     return tuple(names)
+
+
+def _without(chosen: Mapping[str, None], names: Sequence[str]) -> dict[str, None]:
+    dropped = set(names)
+    return {name: None for name in chosen if name not in dropped}

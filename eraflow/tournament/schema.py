@@ -159,7 +159,7 @@ def _horizon(data: DataSettings, auxiliary: Sequence[str]) -> int:
 def _checked_files(folder: DataFiles, data: DataSettings, auxiliary: Sequence[str], residual: bool) -> _Checked:
     """All that can be said before the targets are read."""
     catalog = read_catalog(folder.features_json)
-    features = catalog.features(data.feature_set)
+    features = catalog.features(data.features)
     footers = _read_footers(folder)
     _check_columns(footers.data, features, catalog, (data.target, *auxiliary))
     benchmarks = benchmark_columns(footers.benchmarks)

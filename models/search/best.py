@@ -73,17 +73,17 @@ class Confirmed:
     by_era: FloatArray
 
 
-def search_key(*, version: str, target: str, feature_set: str, learn: str, source: str = "") -> str:
+def search_key(*, version: str, target: str, features: str | list[str], learn: str, source: str = "") -> str:
     """The name under which results for this data are kept: a digest of what a member learns from.
 
     Args:
         version: of the data.
         target: what is learnt.
-        feature_set: of features.json.
+        features: the setting `data.features`; a set keeps the key that it has always had.
         learn: target or residual.
         source: where the data come from, so that what was found on generated data is not used on Numerai's.
     """
-    parts = {"version": version, "target": target, "feature_set": feature_set, "learn": learn, "source": source}
+    parts = {"version": version, "target": target, "feature_set": features, "learn": learn, "source": source}
     return value_sha256(parts)[:16]
 
 

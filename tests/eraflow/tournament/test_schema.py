@@ -55,7 +55,7 @@ def rewrite(files: TournamentFiles, name: str, change) -> None:
 
 def test_a_whole_folder(tmp_path):
     files = write_tournament(tmp_path)
-    contract = contract_of(files, feature_set="small")
+    contract = contract_of(files, features="small")
     assert contract.features == files.features[:2]
     assert (contract.horizon_days, contract.purge_weeks) == (60, 16)
     assert contract.train_eras == tuple(f"{era:04d}" for era in range(1, 31))
@@ -275,7 +275,7 @@ def test_wrong_columns_are_named(tmp_path, change, error):
 
 def test_unknown_feature_set_lists_those_there_are(tmp_path):
     with pytest.raises(UnknownFeatureSetError, match="small, medium, all"):
-        contract_of(write_tournament(tmp_path), feature_set="large")
+        contract_of(write_tournament(tmp_path), features="large")
 
 
 @pytest.mark.parametrize(
@@ -318,7 +318,7 @@ def test_bytes_missing_in_the_middle_are_noticed(tmp_path):
 @pytest.mark.skipif(not MARKET.is_dir(), reason="the real equities lie beside the repository in some places only")
 @pytest.mark.parametrize(("target", "resolved"), [("target_a_20", 875), ("target_b_60", 867)])
 def test_real_equities(target, resolved):
-    contract = check_contract(DataFiles.in_folder(MARKET), DataSettings(target=target, feature_set="all"))
+    contract = check_contract(DataFiles.in_folder(MARKET), DataSettings(target=target, features="all"))
     assert len(contract.resolved_eras) == resolved
     assert len(contract.features) == 188
     assert contract.benchmark == "v52_lgbm_" + target.removeprefix("target_").replace("_", "")

@@ -33,7 +33,7 @@ def test_scores_equal_numerai_tools_whatever_the_order_of_rows(folder, frame, tm
     path = tmp_path / f"mine.{suffix}"
     mine = frame.select("id", "prediction").sample(fraction=1.0, shuffle=True, seed=1)
     mine.write_parquet(path) if suffix == "parquet" else mine.write_csv(path)
-    scores = score_file(path, folder, DataSettings(target=TARGET, feature_set="all"), tmp_path / "scratch").scores
+    scores = score_file(path, folder, DataSettings(target=TARGET, features="all"), tmp_path / "scratch").scores
     meta = pl.read_parquet(folder / "meta_model.parquet").to_pandas().set_index("id")["numerai_meta_model"]
     eras, values = scores.per_era["corr"]
     assert len(eras) == 45
@@ -53,7 +53,7 @@ def test_scores_equal_numerai_tools_whatever_the_order_of_rows(folder, frame, tm
 def test_only_the_eras_that_are_covered_are_scored(folder, frame, tmp_path):
     some = frame["era"].unique(maintain_order=True)[3:9]
     frame.filter(pl.col("era").is_in(some.to_list())).select("id", "prediction").write_csv(tmp_path / "mine.csv")
-    found = score_file(tmp_path / "mine.csv", folder, DataSettings(target=TARGET, feature_set="all"), tmp_path / "s")
+    found = score_file(tmp_path / "mine.csv", folder, DataSettings(target=TARGET, features="all"), tmp_path / "s")
     assert list(found.scores.per_era["corr"].eras) == some.to_list()
     assert (found.unknown_ids, found.missing_rows) == (0, 0)
 
@@ -63,7 +63,7 @@ def test_what_does_not_fit_is_counted(folder, frame, tmp_path):
     rows = frame.filter(pl.col("era") == era).select("id", "prediction")
     strangers = pl.DataFrame({"id": ["nobody", "noone"], "prediction": [0.1, 0.2]})
     pl.concat([rows.head(50), strangers]).write_csv(tmp_path / "mine.csv")
-    found = score_file(tmp_path / "mine.csv", folder, DataSettings(target=TARGET, feature_set="all"), tmp_path / "s")
+    found = score_file(tmp_path / "mine.csv", folder, DataSettings(target=TARGET, features="all"), tmp_path / "s")
     assert (found.rows, found.unknown_ids, found.missing_rows) == (50, 2, rows.height - 50)
     assert found.as_dict()["unknown_ids"] == 2
 
@@ -82,7 +82,7 @@ def test_files_that_cannot_be_scored_are_named(folder, tmp_path, content, named)
     path = tmp_path / "bad.csv"
     path.write_text(content)
     with pytest.raises(PredictionFileError, match="prediction_file") as caught:
-        score_file(path, folder, DataSettings(target=TARGET, feature_set="all"), tmp_path / "scratch")
+        score_file(path, folder, DataSettings(target=TARGET, features="all"), tmp_path / "scratch")
     assert named in str(caught.value)
 
 

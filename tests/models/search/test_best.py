@@ -24,7 +24,7 @@ from tests.models.planted import TARGET, plant
 from tests.models.search.searches import arguments, eras_of, report_of
 
 WINDOW = Window(3, ("0001",), tuple(f"{number:04d}" for number in range(20, 60)), 8)
-KEY = {"version": "v5.3", "target": "target_ender_60", "feature_set": "medium", "learn": "target"}
+KEY = {"version": "v5.3", "target": "target_ender_60", "features": "medium", "learn": "target"}
 
 
 def confirmed(*means):
