@@ -18,6 +18,10 @@ from eraflow.settings.profiles import PROFILES
 from eraflow.store.weekrecord import error_values
 from flows.confidence import add_confidence
 
+HOME_HELP = (
+    "folder for data, runs, MLflow and Prefect (default: ERAFLOW_HOME, the .eraflow of a checkout one stands in, or "
+    "this user's folder for the data of programs)"
+)
 EPILOG = (
     "exit codes: 0 done; 1 failed, with a named error; 2 wrong usage or settings; 3 the gate blocked, nothing was sent"
 )
@@ -101,7 +105,7 @@ def _settings_arguments(verb: argparse.ArgumentParser) -> None:
         help="go on with the newest unfinished run of these settings, or with the one in --run-dir, whose settings are "
         "taken when no others are named; where there is nothing to resume a new run is started",
     )
-    verb.add_argument("--home", metavar="DIR", help="folder for data, runs, MLflow and Prefect (default .eraflow)")
+    verb.add_argument("--home", metavar="DIR", help=HOME_HELP)
     verb.add_argument("--dry-run", action="store_true", help="stop before anything is sent")
     _json_argument(verb)
 
@@ -185,7 +189,7 @@ def _predict(verbs: Any) -> None:
         default="auto",
         help="read the next rows while predicting; auto measures whether it pays (default)",
     )
-    verb.add_argument("--home", metavar="DIR", default=".eraflow", help="where the champion is registered")
+    verb.add_argument("--home", metavar="DIR", help="where the champion is registered")
     _json_argument(verb)
     verb.set_defaults(verb=_call("flows.predict_verb", "predict"))
 
@@ -235,7 +239,7 @@ def _sandbox(verbs: Any) -> None:
     serve.add_argument("--data", metavar="DIR", help="a folder in tournament layout (default: data is generated)")
     serve.add_argument("--port", type=int, default=8765, help="port on 127.0.0.1 (default 8765; 0 chooses a free one)")
     serve.add_argument("--version", default="v5.3", help="data version under which the files are listed")
-    serve.add_argument("--home", metavar="DIR", default=".eraflow", help="where generated data and state are kept")
+    serve.add_argument("--home", metavar="DIR", help="where generated data and state are kept")
     serve.add_argument(
         "--set",
         metavar="KEY=VALUE",
@@ -260,7 +264,7 @@ def _doctor(verbs: Any) -> None:
         description="Look at everything a week depends on and say what to do. The alert block that the deployments "
         "name, or the one given here, gets a test message. Exit code 1 when something would stop a week.",
     )
-    verb.add_argument("--home", metavar="DIR", default=".eraflow", help="home folder to check")
+    verb.add_argument("--home", metavar="DIR", help="home folder to check")
     verb.add_argument("--alert", metavar="BLOCK", help="notification block (type/name) to send a test message through")
     verb.add_argument("--online", action="store_true", help="also ask the API with the Numerai keys")
     verb.add_argument("--api", metavar="URL", help="address of a sandbox instead of Numerai")
@@ -283,14 +287,14 @@ def _resume(verbs: Any) -> None:
     verb.add_argument("--max-runs", metavar="N", type=int, default=3, help="leave runs started N times (default 3)")
     verb.add_argument("--max-age-days", metavar="DAYS", type=float, default=6, help="leave older runs (default 6)")
     verb.add_argument("--wait", metavar="SECONDS", type=float, default=0, help="wait for a server that still starts")
-    verb.add_argument("--home", metavar="DIR", default=".eraflow", help="home folder; it holds the lock")
+    verb.add_argument("--home", metavar="DIR", help="home folder; it holds the lock")
     _json_argument(verb)
     verb.set_defaults(verb=_call("flows.resume_verb", "resume"))
 
 
 def _ui(verbs: Any) -> None:
     verb = verbs.add_parser("ui", help="open the Prefect UI (or MLflow) on the runs of this home")
-    verb.add_argument("--home", metavar="DIR", default=".eraflow", help="home folder")
+    verb.add_argument("--home", metavar="DIR", help="home folder")
     verb.add_argument("--mlflow", action="store_true", help="MLflow instead of Prefect")
     verb.add_argument("--port", type=int, help="port on 127.0.0.1 (default 4200, MLflow 5000)")
     verb.set_defaults(verb=_call("flows.ui", "ui"))

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
+from eraflow.home import home_folder
 from eraflow.settings import SourceSettings
 from flows.cli import print_record
 from flows.environment import prepare
@@ -18,7 +19,7 @@ from flows.examine_tournament import examine_tournament
 
 def doctor(arguments: argparse.Namespace) -> int:
     """Print every check; exit code 1 when one failed."""
-    home = Path(arguments.home).expanduser().resolve()
+    home = home_folder(arguments.home)
     checks: list[Check] = []
     for check in examine(home, arguments):
         checks.append(check)

@@ -6,6 +6,7 @@ import os
 import tomllib
 from pathlib import Path
 
+from eraflow.home import make_home, user_folder
 from eraflow.store.atomic import storage_errors
 
 QUIET = {
@@ -25,6 +26,7 @@ def prepare(home: Path) -> str:
     A Prefect server that the user has named (`PREFECT_API_URL`, or a profile) is used. Otherwise Prefect's own folder
     lies in the home folder (or in `PREFECT_HOME`), so that runs from the terminal can be looked at with `eraflow ui`.
     """
+    make_home(home)
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     if os.environ.get("PREFECT_API_URL"):
@@ -39,9 +41,12 @@ def prepare(home: Path) -> str:
 
 def _profile_names_a_server() -> bool:
     """Whether the active profile of the user's own Prefect folder names a server; others are somebody's plans."""
-    profiles = Path(os.environ.get("PREFECT_HOME", Path.home() / ".prefect")) / "profiles.toml"
+    user = user_folder()
+    folder = os.environ.get("PREFECT_HOME") or (user and user / ".prefect")
+    if not folder:
+        return False
     try:
-        values = tomllib.loads(profiles.read_text(encoding="utf-8"))
+        values = tomllib.loads((Path(folder) / "profiles.toml").read_text(encoding="utf-8"))
     except (OSError, ValueError):  # none, or one that Prefect itself cannot read
         return False
     active = os.environ.get("PREFECT_PROFILE") or values.get("active")

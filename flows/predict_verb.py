@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from eraflow.errors import SettingsError
+from eraflow.home import home_folder
 from eraflow.machine.isolate import Outcome, run_isolated
 from eraflow.machine.progress import Progress, readable_seconds
 from eraflow.store.scratch import scratch_folder
@@ -151,7 +152,7 @@ def _predictor(arguments: argparse.Namespace, scratch: Path) -> tuple[Path, str]
         return folder, str(folder)
     found = run_isolated(  # MLflow takes more memory than the prediction: it is not to stay
         "flows.predict_verb:fetch_champion",
-        {"home": arguments.home, "destination": str(scratch / "champion")},
+        {"home": str(home_folder(arguments.home)), "destination": str(scratch / "champion")},
         memory_mb=None,
         timeout_s=None,
         log=lambda line: print(line, file=sys.stderr),

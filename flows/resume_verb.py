@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from eraflow.home import home_folder
 from eraflow.store.rundir import RunLockedError, locked
 from flows.cli import print_record
 from flows.environment import prepare
@@ -26,7 +27,7 @@ def resume(arguments: argparse.Namespace) -> int:
     Raises:
         PrefectUnreachableError: no server is named, or it does not answer.
     """
-    home = Path(arguments.home).expanduser().resolve()
+    home = home_folder(arguments.home)
     prepare(home)
     try:
         with locked(home / LOCK_FOLDER):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from eraflow.errors import SettingsError
+from eraflow.home import make_home
 from eraflow.settings import RunSettings
 from eraflow.settings.override import settings_from
 from eraflow.tournament.sandbox.faults import Faults
@@ -21,7 +22,8 @@ def serve(arguments: argparse.Namespace) -> int:
         SettingsError: a fault that there is not, or no whole number for it.
     """
     faults = _faults(arguments.fault)
-    settings: RunSettings = settings_from("sandbox", {"home": arguments.home}, arguments.set)
+    settings: RunSettings = settings_from("sandbox", {"home": arguments.home or ""}, arguments.set)
+    make_home(settings.home_path)
     home = settings.home_path / "sandbox" / "served"
     if arguments.data:
         folder = Path(arguments.data).expanduser().resolve()

@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 from eraflow.errors import EraflowError, SettingsError
 from eraflow.settings import RunSettings
 from eraflow.settings.override import settings_from
-from eraflow.store.atomic import storage_errors, write_text
+from eraflow.store.atomic import write_text
 from eraflow.store.rundir import locked, new_run_dir
 from eraflow.store.weekrecord import error_values, week_record
 from flows.cli import print_record
@@ -64,9 +64,7 @@ def start(flow_name: str, arguments: argparse.Namespace, telling: Telling = WEEK
     """Run a flow in this process and tell what came of it; returns the exit code."""
     settings = chosen_settings(flow_name, arguments)
     run_dir = Path(str(settings.run_dir))
-    with storage_errors(settings.home_path):
-        settings.home_path.mkdir(parents=True, exist_ok=True)
-        server = prepare(settings.home_path)
+    server = prepare(settings.home_path)
     _check_early(settings, run_dir)
     print(f"run folder {run_dir}", file=sys.stderr, flush=True)
     signal.signal(signal.SIGTERM, _terminated)
@@ -137,7 +135,7 @@ def chosen_settings(flow_name: str, arguments: argparse.Namespace) -> RunSetting
         given["home"] = arguments.home
     if arguments.dry_run:
         given["submit"] = {"dry_run": True}
-    settings = settings_from(arguments.profile or DEFAULT_PROFILE, given, arguments.set)
+    settings = settings_from(arguments.profile or DEFAULT_PROFILE, given, arguments.set).at_home()
     chosen = arguments.run_dir or settings.run_dir
     if arguments.resume:
         nothing_asked = not (arguments.profile or arguments.set or given.keys() - {"home"})

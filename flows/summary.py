@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from eraflow.home import home_option
 from eraflow.settings import RunSettings
 
 OUTCOMES = {
@@ -115,7 +116,7 @@ def _stages(stages: dict[str, Any]) -> str:
 
 
 def _places(record: dict[str, Any], settings: RunSettings, server: str) -> str:
-    home = "" if settings.home == ".eraflow" else f" --home {settings.home}"
+    home = home_option(settings.home_path)
     prefect = f"Prefect UI    {server}" if server else f"Prefect UI    eraflow ui{home}"
     return "\n".join([f"run folder    {record['run_dir']}", prefect, f"MLflow        eraflow ui --mlflow{home}"])
 

@@ -8,10 +8,10 @@ import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 from typing import NoReturn
 
 from eraflow.errors import SettingsError
+from eraflow.home import home_folder
 from flows.environment import prepare
 
 PREFECT_PORT, MLFLOW_PORT = 4200, 5000
@@ -20,7 +20,7 @@ END_SECONDS = 5.0
 
 def ui(arguments: argparse.Namespace) -> int:
     """Serve in the foreground until Ctrl-C; returns the server's exit code."""
-    home = Path(arguments.home).expanduser().resolve()
+    home = home_folder(arguments.home)
     prepare(home)
     if arguments.port is not None and not 0 < arguments.port < 65536:
         raise SettingsError(f"--port is {arguments.port}", "use a port from 1 to 65535")

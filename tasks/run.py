@@ -15,6 +15,7 @@ from prefect.client.schemas.objects import StateType
 from prefect.runtime import flow_run
 from prefect.states import Crashed
 
+from eraflow.home import make_home
 from eraflow.settings import RunSettings
 from eraflow.store.atomic import remove_leftovers, write_text
 from eraflow.store.rundir import locked, new_run_dir
@@ -42,6 +43,8 @@ def open_run(settings: RunSettings, label: str) -> Iterator[Run]:
         StorageError: when it cannot be written.
     """
     show_plain_errors()
+    settings = settings.at_home()
+    make_home(settings.home_path)
     flow_run_id = flow_run.get_id()
     path = _folder(settings, label, flow_run_id)
     with locked(path):

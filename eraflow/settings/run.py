@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, JsonValue, field_validator, model_validator
 
+from eraflow.home import home_folder
 from eraflow.settings.features import with_files_read
 from eraflow.settings.gate import GateSettings
 from eraflow.settings.profiles import ProfileName, profile_values
@@ -274,7 +275,11 @@ class RunSettings(Section):
     """
 
     profile: ProfileName = Field("laptop", description="Fills in every field that is left empty.")
-    home: str = Field(".eraflow", description="Folder for data, runs, MLflow and Prefect.")
+    home: str = Field(
+        "",
+        description="Folder for data, runs, MLflow and Prefect. Empty: this user's (ERAFLOW_HOME, the .eraflow of a "
+        "checkout one stands in, or the folder for data of programs, ~/.local/share/eraflow).",
+    )
     run_dir: str | None = Field(None, description="Folder of this run. Empty: a new one under home/runs.")
     seed: int = Field(7, ge=0, lt=2**31, description="Everything random starts here.")
     source: SourceSettings = SourceSettings()
@@ -340,7 +345,11 @@ class RunSettings(Section):
     @property
     def home_path(self) -> Path:
         """The home folder, absolute."""
-        return Path(self.home).expanduser().resolve()
+        return home_folder(self.home)
+
+    def at_home(self) -> RunSettings:
+        """The same settings with the home folder written out, so that they mean the same wherever they are read."""
+        return self.model_copy(update={"home": str(self.home_path)})
 
 
 def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
