@@ -17,21 +17,27 @@ from eraflow.errors import EraflowError
 from eraflow.settings.profiles import PROFILES
 from eraflow.store.weekrecord import error_values
 from flows.confidence import add_confidence
+from flows.entry import EXIT_INTERRUPTED
+from flows.outputs import finish_outputs, open_outputs
 
 HOME_HELP = (
     "folder for data, runs, MLflow and Prefect (default: ERAFLOW_HOME, the .eraflow of a checkout one stands in, or "
     "this user's folder for the data of programs)"
 )
 EPILOG = (
-    "exit codes: 0 done; 1 failed, with a named error; 2 wrong usage or settings; 3 the gate blocked, nothing was sent"
+    "exit codes: 0 done; 1 failed, with a named error; 2 wrong usage or settings; 3 the gate blocked, nothing was "
+    "sent; 130 interrupted by Ctrl-C, 143 by SIGTERM: the same command with --resume goes on"
 )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse the command line, run the verb, and turn a named error into one line and an exit code."""
+    open_outputs()
     arguments = parser().parse_args(argv)
     try:
-        return int(arguments.verb(arguments))
+        code = int(arguments.verb(arguments))
+        finish_outputs()
+        return code
     except EraflowError as error:
         print(f"eraflow: {error}", file=sys.stderr)
         if getattr(arguments, "json", False):
@@ -39,7 +45,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return error.exit_code
     except KeyboardInterrupt:
         print("eraflow: interrupted", file=sys.stderr)
-        return 130
+        if getattr(arguments, "json", False):
+            print_record({"outcome": "failed", "error": error_values(KeyboardInterrupt())})
+        return EXIT_INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the last line of --json must be a record, whatever happened
         traceback.print_exc()
         if getattr(arguments, "json", False):
@@ -310,4 +318,6 @@ def _call(module: str, function: str) -> Any:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    from flows.entry import main as entry
+
+    sys.exit(entry())

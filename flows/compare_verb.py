@@ -42,4 +42,5 @@ def _text(table: ComparisonTable) -> str:
         lines.append(line)
     if table.left_out:
         lines.append(f"without a {table.metric.upper()}: {', '.join(table.left_out)}")
+    lines += [f"left out: {reason}" for reason in table.unfinished.values()]
     return "\n".join(lines)

@@ -14,6 +14,8 @@ from flows.cli import print_record
 from flows.confidence import confidence_of
 from flows.summary import figure, interval
 
+ERAS_SHOWN = 6
+
 
 def score(arguments: argparse.Namespace) -> int:
     """Print a line for each metric, or one JSON record."""
@@ -33,7 +35,19 @@ def score(arguments: argparse.Namespace) -> int:
     else:
         print(_table({name: summary.as_dict() for name, summary in found.scores.summary.items()}))
         print(_coverage(found))
+        for line in unscored(found):
+            print(line)
     return 0
+
+
+def unscored(found: FileScores) -> list[str]:
+    """What has no figure, and why; the record says the same (`unscored_eras`, `absent`)."""
+    lines = []
+    if eras := found.scores.unscored_eras:
+        shown = ", ".join(eras[:ERAS_SHOWN]) + (", ..." if len(eras) > ERAS_SHOWN else "")
+        these = "1 era is not scored, its" if len(eras) == 1 else f"{len(eras)} eras are not scored, their"
+        lines.append(f"{these} predictions are constant or missing: {shown}")
+    return lines + [f"no {metric}: {reason}" for metric, reason in found.absent.items()]
 
 
 def _coverage(found: FileScores) -> str:

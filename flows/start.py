@@ -22,13 +22,13 @@ from eraflow.store.atomic import write_text
 from eraflow.store.rundir import locked, new_run_dir
 from eraflow.store.weekrecord import error_values, week_record
 from flows.cli import print_record
+from flows.entry import EXIT_INTERRUPTED
 from flows.environment import prepare
 from flows.resumption import in_folder, resumed
 from flows.runserver import PrefectUnreachableError, run_server
 
 DEFAULT_PROFILE = "laptop"
 EXIT_HELD = 3
-EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
 
 

@@ -87,6 +87,12 @@ def record_or_loss(state: Any) -> StageRecord | Exception:
     return lost
 
 
+def progress_line(name: str, progress: Progress) -> str:
+    """A line of the log. What the percentage is of is said: of the stage, while the label may count a fit's trees."""
+    left = f", {in_words(progress.seconds_left)} left" if progress.seconds_left is not None else ""
+    return f"{name} {progress.fraction:.0%} of the stage{left}: {progress.label}"
+
+
 class ProgressShown:
     """A progress bar in the Prefect UI and a log line, at most one each five seconds."""
 
@@ -102,8 +108,7 @@ class ProgressShown:
             return
         self.last = time.monotonic()
         percent = 100.0 * progress.done / max(progress.total, 1)
-        left = f", {in_words(progress.seconds_left)} left" if progress.seconds_left is not None else ""
-        self.log(f"{self.name} {progress.label} {percent:.0f} %{left}")
+        self.log(progress_line(self.name, progress))
         self._show(percent)
 
     def _show(self, percent: float) -> None:

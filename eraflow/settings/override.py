@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import ValidationError
 
 from eraflow.errors import SettingsError
 from eraflow.settings.profiles import PROFILES, profile_values
-from eraflow.settings.run import ModelSettings, RunSettings, default_name, merge
+from eraflow.settings.run import ModelKind, ModelSettings, RunSettings, default_name, merge
 
 MARKS: dict[str, dict[str, Any]] = {"residual": {"learn": "residual"}, "tuned": {"tuned": True}}
 """What may follow a model on the command line after a colon."""
@@ -126,7 +126,8 @@ def _known_model(node: dict[str, Any], name: str) -> Any:
         return ModelSettings(**{"kind": name}).model_dump()
     except ValidationError as error:
         raise SettingsError(
-            f"there is no model {name!r}", "choose from lightgbm, xgboost, catboost, or give models as a JSON list"
+            f"there is no model {name!r}",
+            f"choose from {', '.join(get_args(ModelKind))}, or give models as a JSON list",
         ) from error
 
 

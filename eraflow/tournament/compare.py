@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,7 @@ class ComparisonTable:
         eras: the common eras, oldest first.
         rows: a row a model, the reference first, then by mean.
         left_out: models that have no such metric, such as the benchmark no BMC.
+        unfinished: runs that were left out -> why.
     """
 
     metric: str
@@ -55,6 +56,7 @@ class ComparisonTable:
     eras: tuple[str, ...]
     rows: tuple[Compared, ...]
     left_out: tuple[str, ...] = ()
+    unfinished: Mapping[str, str] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -65,6 +67,7 @@ class ComparisonTable:
             "eras": {"count": len(self.eras), "first": self.eras[0], "last": self.eras[-1]},
             "models": [row.as_dict() for row in self.rows],
             "left_out": list(self.left_out),
+            "unfinished": dict(self.unfinished),
         }
 
 
@@ -79,19 +82,20 @@ def compare_runs(
     """Compare models of the runs with one of them.
 
     Args:
-        folders: run folders that have a backtest.
+        folders: run folders. Those without a finished backtest, as a pattern such as `runs/*` may name them, are left
+            out, unless none is left.
         against: the reference, by its name in the table; None: the blend of the first run.
         only: these models and the reference alone; None: all. Without one that covers few eras more are in common.
         metric: corr, mmc, bmc or fnc.
         confidence: one-sided, of each bound and comparison. Many comparisons at once find a false one more often.
 
     Raises:
-        SettingsError: a folder without a readable backtest or named twice, an unknown model or metric, other targets,
-            or no common eras.
+        SettingsError: no folder with a readable backtest, one that is not there or is named twice, an unknown model or
+            metric, other targets, or no common eras.
     """
     if metric not in METRICS:
         raise SettingsError(f"there is no metric {metric!r}", f"use one of {', '.join(METRICS)}")
-    found = _models(folders)
+    found, unfinished = _models(folders)
     reference = against if against is not None else _usual(found)
     unknown = [name for name in (reference, *(only or ())) if name not in found]
     if unknown:
@@ -122,6 +126,7 @@ def compare_runs(
         tuple(eras),
         _rows(series, reference, eras, overlap, confidence),
         tuple(name for name in found if name not in series),
+        unfinished,
     )
 
 
@@ -145,11 +150,24 @@ def _usual(found: Mapping[str, ModelScores]) -> str:
     return next((name for name in found if name.split("/")[-1] == BLEND), next(iter(found)))
 
 
-def _models(folders: Sequence[Path]) -> dict[str, ModelScores]:
+def _models(folders: Sequence[Path]) -> tuple[dict[str, ModelScores], dict[str, str]]:
+    """The models of all finished runs by name, and why the other runs were left out."""
+    finished: dict[Path, dict[str, ModelScores]] = {}
+    refused: dict[Path, SettingsError] = {}
+    for folder in folders:
+        if not folder.exists():
+            raise SettingsError(f"there is no folder {folder}", "name folders of runs")
+        try:
+            finished[folder] = _scores(folder)
+        except SettingsError as error:
+            refused[folder] = error
+    if refused and not finished:
+        raise next(iter(refused.values()))
+    kept = [folder for folder in folders if folder in finished]
     found: dict[str, ModelScores] = {}
-    for folder, prefix in zip(folders, _prefixes(folders), strict=True):
-        found.update({f"{prefix}{name}": model for name, model in _scores(folder).items()})
-    return found
+    for folder, prefix in zip(kept, _prefixes(kept), strict=True):
+        found.update({f"{prefix}{name}": model for name, model in finished[folder].items()})
+    return found, {str(folder): error.problem for folder, error in refused.items()}
 
 
 def _scores(folder: Path) -> dict[str, ModelScores]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import lzma
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,17 +37,19 @@ class FileScores:
         rows: predictions that were scored.
         unknown_ids: predictions of the file that were left out: their id is in no resolved era of the folder.
         missing_rows: rows of the scored eras for which the file has no prediction.
+        absent: metric that has no figure -> why.
     """
 
     scores: ModelScores
     rows: int
     unknown_ids: int
     missing_rows: int
+    absent: Mapping[str, str] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
         counts = {"rows": self.rows, "unknown_ids": self.unknown_ids, "missing_rows": self.missing_rows}
-        return {**counts, **self.scores.as_dict()}
+        return {**counts, "absent": dict(self.absent), **self.scores.as_dict()}
 
 
 def score_file(
@@ -90,7 +93,23 @@ def score_file(
         confidence=confidence,
     )
     known = given.filter(pl.col("prediction").is_finite()).height
-    return FileScores(scores, rows=used, unknown_ids=known - used, missing_rows=store.n_rows - used)
+    absent = absent_metrics(scores, contract.benchmark, META_MODEL if META_MODEL in store.columns else None)
+    return FileScores(scores, rows=used, unknown_ids=known - used, missing_rows=store.n_rows - used, absent=absent)
+
+
+def absent_metrics(scores: ModelScores, benchmark: str | None, meta_model: str | None) -> dict[str, str]:
+    """Why a metric has no figure, for each that has none."""
+    others = {
+        "bmc": ("the benchmark model", benchmark),
+        "benchmark_corr": ("the benchmark model", benchmark),
+        "mmc": ("the meta model", meta_model),
+    }
+    absent = {}
+    for metric, (what, name) in others.items():
+        if metric not in scores.summary:
+            there = f"{what} {name} covers none of these eras" if name else f"the folder holds no {what[4:]}"
+            absent[metric] = there
+    return absent
 
 
 def fnc_features(catalog: Catalog, features: tuple[str, ...]) -> list[str]:

@@ -110,3 +110,25 @@ def test_a_model_without_the_metric_is_told(tmp_path, noise, capsys):
     write_json(run / "backtest" / "scores.json", scores)
     assert main(["compare", str(run), "--metric", "bmc"]) == 0
     assert "without a BMC: benchmark" in capsys.readouterr().out
+
+
+def test_unfinished_and_damaged_runs_of_a_pattern_are_left_out_and_named(tmp_path, noise, capsys):
+    good = backtested(tmp_path / "good", {"blend": noise, "one": noise + 0.01})
+    (tmp_path / "begun" / "features").mkdir(parents=True)
+    damaged = backtested(tmp_path / "damaged", {"blend": noise})
+    (damaged / "backtest" / "scores.json").write_text('{"blend": 3}')
+    (tmp_path / "notes.txt").write_text("mine")
+    everything = sorted(tmp_path.iterdir())
+    table = compare_runs(everything)
+    assert [row.model for row in table.rows] == ["blend", "one"]  # one run is left: its name says nothing
+    assert set(table.unfinished) == {str(tmp_path / name) for name in ("begun", "damaged", "notes.txt")}
+    assert main(["compare", *map(str, everything)]) == 0
+    assert "left out: " in capsys.readouterr().out
+    assert main(["compare", *map(str, everything), "--json"]) == 0
+    assert (
+        "no run with a finished backtest" in json.loads(capsys.readouterr().out)["unfinished"][str(tmp_path / "begun")]
+    )
+    with pytest.raises(SettingsError, match="no run with a finished backtest"):
+        compare_runs([path for path in everything if path != good and path != damaged])
+    with pytest.raises(SettingsError, match="there is no folder"):
+        compare_runs([good, tmp_path / "typo"])

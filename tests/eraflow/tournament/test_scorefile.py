@@ -1,6 +1,7 @@
 """A user's own file of predictions, scored as Numerai would."""
 
 import gzip
+import json
 import lzma
 
 import numpy as np
@@ -11,6 +12,7 @@ from numerai_tools.scoring import correlation_contribution, numerai_corr
 from eraflow.settings import DataSettings, SandboxSettings
 from eraflow.tournament.sandbox.generate import generate
 from eraflow.tournament.scorefile import PredictionFileError, read_predictions, score_file
+from flows.cli import main
 
 TARGET = "target_ender_20"
 
@@ -111,3 +113,24 @@ def test_a_packed_file_that_is_cut_short_is_named(tmp_path, pack):
     (tmp_path / "mine.csv.gz").write_bytes(packed[: len(packed) // 2])
     with pytest.raises(PredictionFileError, match="cannot be read"):
         read_predictions(tmp_path / "mine.csv.gz")
+
+
+def test_eras_without_a_score_and_metrics_without_a_figure_are_told_in_text_and_record(folder, frame, tmp_path, capsys):
+    eras = frame["era"].unique(maintain_order=True)[3:8].to_list()
+    flat = pl.when(pl.col("era") == eras[1]).then(0.5).otherwise(pl.col("prediction"))
+    rows = frame.filter(pl.col("era").is_in(eras)).select("id", flat.alias("prediction"))
+    rows.write_csv(tmp_path / "mine.csv")
+    bare = tmp_path / "bare"  # without benchmark and meta model
+    bare.mkdir()
+    for name in ("features.json", "train.parquet", "validation.parquet", "live.parquet"):
+        (bare / name).symlink_to(folder / name)
+    for place, absent in ((folder, set()), (bare, {"bmc", "benchmark_corr", "mmc"})):
+        arguments = ["score", str(tmp_path / "mine.csv"), "--data", str(place), "--target", TARGET]
+        assert main([*arguments, "--json"]) == 0
+        record = json.loads(capsys.readouterr().out)
+        assert record["unscored_eras"] == [eras[1]]
+        assert set(record["absent"]) - {"mmc"} == absent - {"mmc"}
+        assert main(arguments) == 0
+        text = capsys.readouterr().out
+        assert f"1 era is not scored, its predictions are constant or missing: {eras[1]}" in text
+        assert all(f"no {metric}: {reason}" in text for metric, reason in record["absent"].items())
