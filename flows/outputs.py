@@ -30,7 +30,7 @@ class Patient(io.FileIO):
     The file descriptor itself is turned to the null device, so that child processes and loggers are spared too.
     """
 
-    def write(self, content: Any) -> int | None:
+    def write(self, content: Any, /) -> int:
         """Write, or pretend to."""
         try:
             return super().write(content)
