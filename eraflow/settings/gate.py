@@ -59,7 +59,12 @@ class GateSettings(Section):
         description="Block when CORR is worse than the champion's on their common eras at this one-sided confidence.",
     )
     min_models: int = Field(1, ge=1, description="How many models must have been trained for a blend to be judged.")
-    verdict_max_age_days: float = Field(6, gt=0, description="A verdict older than this cannot be submitted on.")
+    verdict_max_age_days: float = Field(
+        6, gt=0, le=36_500, description="A verdict older than this cannot be submitted on."
+    )
     champion_max_age_days: float = Field(
-        60, gt=0, description="The same for the champion's own verdict when it is carried over to a later round."
+        60,
+        gt=0,
+        le=36_500,
+        description="The same for the champion's own verdict when it is carried over to a later round.",
     )

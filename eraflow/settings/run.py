@@ -19,6 +19,8 @@ from eraflow.settings.section import Section
 from eraflow.settings.selection import SelectionSettings
 
 ModelKind = Literal["lightgbm", "xgboost", "catboost", "mlp"]
+# Above these the system's clocks and counters overflow, some of them in native code.
+DAY_SECONDS, YEAR_MINUTES, PETABYTE_MB = 86_400, 525_600, 2**30
 
 
 class SourceSettings(Section):
@@ -36,8 +38,8 @@ class SourceSettings(Section):
         description="Prefect Secret block with PUBLIC_ID and SECRET_KEY, used when NUMERAI_PUBLIC_ID and "
         "NUMERAI_SECRET_KEY are not in the environment.",
     )
-    call_seconds: float = Field(30, gt=0, description="Deadline of one API call.")
-    transfer_seconds: float = Field(3600, gt=0, description="Deadline of one download or upload.")
+    call_seconds: float = Field(30, gt=0, le=DAY_SECONDS, description="Deadline of one API call.")
+    transfer_seconds: float = Field(3600, gt=0, le=7 * DAY_SECONDS, description="Deadline of one download or upload.")
     attempts: int = Field(5, ge=1, le=20, description="Attempts of a call that fails for a passing reason.")
 
     @model_validator(mode="after")
@@ -197,36 +199,48 @@ class MachineSettings(Section):
     memory_mb: int | None = Field(
         12_000,
         ge=300,
+        le=PETABYTE_MB,
         description="Memory of all stages of this home together, their process trees included. Never more than what "
         "is free. MiB.",
     )
     vram_mb: int | None = Field(
-        None, ge=500, description="GPU memory of a stage. Empty: what the GPU has free when it starts. MiB."
+        None,
+        ge=500,
+        le=PETABYTE_MB,
+        description="GPU memory of a stage. Empty: what the GPU has free when it starts. MiB.",
     )
     disk_floor_mb: int | None = Field(
         None,
         ge=0,
+        le=PETABYTE_MB,
         description="A stage ends when its disk has less than this free; 0 switches it off. "
         "Empty: 512, on a small disk a twentieth of it. MiB.",
     )
-    wait_minutes: float = Field(60, ge=0, description="How long a stage waits for memory that other stages hold.")
-    threads: int | None = Field(None, ge=1, description="Threads of a stage. Empty: all cores this process may use.")
+    wait_minutes: float = Field(
+        60, ge=0, le=YEAR_MINUTES, description="How long a stage waits for memory that other stages hold."
+    )
+    threads: int | None = Field(
+        None, ge=1, le=4096, description="Threads of a stage. Empty: all cores this process may use."
+    )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where models are trained.")
     cache_mb: int = Field(
         20_000,
         ge=0,
+        le=PETABYTE_MB,
         description="Disk space for binned training data that is kept between fits and runs; never more than a quarter "
         "of what is free. 0: nothing is kept. MiB.",
     )
-    stage_minutes: float = Field(600, gt=0, description="A stage that runs longer is ended and named.")
+    stage_minutes: float = Field(600, gt=0, le=YEAR_MINUTES, description="A stage that runs longer is ended and named.")
     attempts: int = Field(12, ge=1, le=20, description="Attempts of a stage, each with another plan.")
 
 
 class RoundSettings(Section):
     """Waiting for the round to open. Opening times drift, so it is polled."""
 
-    wait_minutes: float = Field(360, ge=0, description="Give up when no round is open after this time.")
-    poll_seconds: float = Field(60, gt=0, description="Time between two looks.")
+    wait_minutes: float = Field(
+        360, ge=0, le=YEAR_MINUTES, description="Give up when no round is open after this time."
+    )
+    poll_seconds: float = Field(60, gt=0, le=DAY_SECONDS, description="Time between two looks.")
 
 
 class SubmitSettings(Section):
@@ -234,7 +248,9 @@ class SubmitSettings(Section):
 
     model: str | None = Field(None, description="Numerai model slot. Empty: the only one of the account.")
     dry_run: bool = Field(False, description="Stop before anything is sent.")
-    confirm_minutes: float = Field(10, gt=0, description="How long to wait for Numerai to accept the upload.")
+    confirm_minutes: float = Field(
+        10, gt=0, le=YEAR_MINUTES, description="How long to wait for Numerai to accept the upload."
+    )
 
 
 class AlertSettings(Section):
@@ -304,9 +320,8 @@ class RunSettings(Section):
     @model_validator(mode="before")
     @classmethod
     def _fill_from_profile(cls, values: Any) -> Any:
-        if not isinstance(values, dict):
-            return values
-        return merge(profile_values(values.get("profile", "laptop")), values)
+        profile = values.get("profile", "laptop") if isinstance(values, dict) else None
+        return merge(profile_values(profile), values) if isinstance(profile, str) else values
 
     @field_validator("models")
     @classmethod

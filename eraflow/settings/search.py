@@ -48,7 +48,7 @@ class SearchSettings(Section):
     )
     prune: bool = Field(True, description="Stop a trial early when it falls behind.")
     patience_minutes: float = Field(
-        5, gt=0, description="A trial whose process gave no sign for so long is done again."
+        5, gt=0, le=525_600, description="A trial whose process gave no sign for so long is done again."
     )
 
     @field_validator("storage")

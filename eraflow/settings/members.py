@@ -1,0 +1,95 @@
+"""Models as the command line names them: `lightgbm`, `lightgbm@target_b_20:residual`, `xgboost:tuned`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from typing import Any, get_args
+
+from pydantic import ValidationError
+
+from eraflow.errors import SettingsError
+from eraflow.settings.run import ModelKind, ModelSettings, default_name
+from eraflow.settings.writable import shown
+
+MARKS: dict[str, dict[str, Any]] = {"residual": {"learn": "residual"}, "tuned": {"tuned": True}}
+"""What may follow a model on the command line after a colon."""
+KINDS: tuple[str, ...] = get_args(ModelKind)
+
+
+def chosen_models(known: Sequence[Any], texts: Sequence[str]) -> list[dict[str, Any]]:
+    """The models that such texts stand for; one that is known by its name or kind keeps its own settings.
+
+    Raises:
+        SettingsError: no such kind or mark, or no name after the @.
+    """
+    return _told_apart([_member(known, text) for text in texts])
+
+
+def keep_names(models: Any) -> None:
+    """A model that is addressed by its name keeps it, whatever is changed of it."""
+    for model in models:
+        if not model.get("name"):
+            model["name"] = default_name(model)
+
+
+def position_of(models: Sequence[Mapping[str, Any]], part: str, key: str) -> int:
+    """The position of the model that a part of a key names, or counts.
+
+    Raises:
+        SettingsError: there is none.
+    """
+    names = [_name(model) for model in models]
+    if part in names:
+        return names.index(part)
+    if part.isascii() and part.isdigit() and len(part) < 10 and int(part) < len(models):
+        return int(part)
+    raise SettingsError(
+        f"{key}: there is no model {shown(part)!r}",
+        f"choose one of {', '.join(map(shown, names))}, or name it in models=",
+    )
+
+
+def _member(known: Sequence[Any], text: str) -> dict[str, Any]:
+    """The model that `KIND[@TARGET][:residual][:tuned]` stands for; its name tells what is particular about it."""
+    whole, *marks = text.split(":")
+    kind, at, target = whole.partition("@")
+    unknown = [mark for mark in marks if mark not in MARKS]
+    if unknown or (at and not target):
+        raise SettingsError(
+            f"cannot read the model {shown(text)!r}"
+            + (f": there is no {shown(unknown[0])!r}" if unknown else ": @ names no target"),
+            f"write KIND, KIND@TARGET, or either followed by {' or '.join(':' + mark for mark in MARKS)}",
+        )
+    model = _known_model(known, kind)
+    if at or marks:
+        if model.get("name") in (None, "", default_name(model)):
+            model.pop("name", None)  # the new one is named after what it learns
+        for change in ({"target": target} if at else {}, *(MARKS[mark] for mark in marks)):
+            model.update(change)
+    return model
+
+
+def _told_apart(models: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A tuned model beside the same one untuned is called so: `lightgbm` and `lightgbm-tuned`."""
+    names = [_name(model) for model in models]
+    for model, name in zip(models, names, strict=True):
+        if model.get("tuned") and names.count(name) > 1:
+            model["name"] = f"{name}-tuned"
+    return models
+
+
+def _known_model(known: Sequence[Any], name: str) -> dict[str, Any]:
+    for model in known:
+        if name in (_name(model), model.get("kind")):
+            return dict(deepcopy(model))
+    try:
+        return ModelSettings(**{"kind": name}).model_dump(mode="json")
+    except ValidationError as error:
+        raise SettingsError(
+            f"there is no model {shown(name)!r}", f"choose from {', '.join(KINDS)}, or give models as a JSON list"
+        ) from error
+
+
+def _name(model: Mapping[str, Any]) -> str:
+    return str(model.get("name") or default_name(model))
