@@ -20,8 +20,27 @@ ALLOCATION_TEXTS = (
     "failed to allocate",
     "could not allocate",
     "memory allocation still failed",
+    "memory allocation of",  # Rust's last words before it aborts
+    "malloc of size",  # arrow's
+    "realloc of size",
+    "not enough memory",
     "cublas_status_alloc_failed",
     "cudaerrormemoryallocation",
+)
+# The same shortage, met when a thread, a process or a mapping is asked for: Python's threading, libgomp, rayon (of
+# polars), C++ and glibc.
+SHORTAGE_TEXTS = (
+    "can't start new thread",
+    "resource temporarily unavailable",
+    "thread creation failed",
+    "pthread_create failed",
+    "threadpoolbuilderror",
+    "failed to spawn thread",
+    "failed to create thread",
+    "could not create thread",
+    "mmap failed",
+    "failed to mmap",
+    "map failed",
 )
 # Words that say whose memory it was: the same allocation texts come from the CPU and from the GPU.
 GPU_WORDS = ("cuda", "cublas", "cudnn", "gpu", "vram", "hip out of memory")
@@ -44,6 +63,7 @@ GPU_LOST_TEXTS = (
 DISK_FULL_TEXTS = ("no space left on device", "disk quota exceeded", "database or disk is full")
 NAN_TEXTS = ("returned nan values", "loss is nan")
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_SHORT = frozenset({errno.ENOMEM, errno.EAGAIN})
 _MEMORY_NAMES = frozenset({"MemoryError", "OutOfMemoryError"})
 _NAN_NAMES = frozenset({"FloatingPointError"})
 
@@ -171,7 +191,7 @@ def classify(error: BaseException) -> FailureKind:
     Goes by its own `kind`, by the names of its classes and by its text, then by what caused it.
     """
     seen: set[int] = set()
-    named = False  # below an error of our own only the errno of a full disk counts, no text
+    named = False  # below an error of our own only what the system or Python tells counts, no text
     current: BaseException | None = error
     while current is not None and id(current) not in seen:
         seen.add(id(current))
@@ -189,9 +209,11 @@ def _kind_of(error: BaseException, *, texts: bool) -> FailureKind | None:
         return kind if kind in FAILURE_KINDS else None
     if isinstance(error, OSError) and error.errno in _FULL:
         return "disk_full"
-    if not texts:
-        return None
+    if isinstance(error, OSError) and error.errno in _SHORT:
+        return "oom"
     names = {parent.__name__ for parent in type(error).__mro__}
+    if not texts:
+        return "oom" if names & _MEMORY_NAMES else None
     if names & _NAN_NAMES:
         return "nan"
     return kind_of_text(str(error)) or ("oom" if names & _MEMORY_NAMES else None)
@@ -206,6 +228,8 @@ def kind_of_text(text: str) -> FailureKind | None:
         return "disk_full"
     if any(part in lower for part in ALLOCATION_TEXTS):
         return "vram" if _names_gpu(lower) else "oom"
+    if any(part in lower for part in SHORTAGE_TEXTS):
+        return "oom"
     return "nan" if any(part in lower for part in NAN_TEXTS) else None
 
 

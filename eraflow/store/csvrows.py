@@ -7,6 +7,7 @@ missing ones, and the last line of a file that is cut short for a row of codes 2
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
+from eraflow.readable import cut
 from eraflow.store.packed import Packed
 from eraflow.store.rowsource import EraSequence, Tile, check_ids
 from eraflow.store.tiles import as_codes, bad_value, first_bad
@@ -45,8 +47,8 @@ class CsvRows:
             raise self._damaged(f"its first line is no text: {error}") from error
         self._names = [name or UNNAMED_INDEX for name in names]  # pandas leaves the name of an unnamed index empty
         if len(set(self._names)) != len(self._names):
-            twice = sorted({name for name in self._names if self._names.count(name) > 1})
-            raise MissingColumnError(f"{path} names column {twice[0]!r} twice", "write the file again")
+            twice = min(name for name, times in Counter(self._names).items() if times > 1)
+            raise MissingColumnError(f"{path} names column {cut(twice, 80)!r} twice", "write the file again")
         self._type = pa.int8()  # of the features; codes written as 2.0 need the next
 
     @property

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import gzip
 import lzma
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
+from eraflow.readable import reading
 from eraflow.store.rowsource import GZIP, XZ
 from eraflow.tournament.footer import TruncatedFileError
+
+MOST_LINE_BYTES = 16 << 20
+"""Of a line of values; one of 5,000 features has some 25,000. A packed file of a few megabytes can hold one of any
+length."""
 
 
 class Packed:
@@ -48,6 +52,7 @@ class Packed:
             cut = new.rfind(b"\n") + 1
             if cut == 0:
                 rest += new
+                self._check_line(rest)
                 continue
             whole = rest + new[:cut]
             text = len(whole.rstrip(b"\r\n"))
@@ -55,9 +60,17 @@ class Packed:
             if end:
                 yield whole[:end]
             rest = whole[end:] + new[cut:]
+            self._check_line(rest)
         if rest.strip(b"\r\n"):
             raise self._cut_short(
                 f"its last line has no end: {rest[-40:]!r}", "; if it is whole, put a line end behind its last line"
+            )
+
+    def _check_line(self, rest: bytes) -> None:
+        if len(rest) > MOST_LINE_BYTES:
+            raise TruncatedFileError(
+                f"{self._path} ({self.size} bytes) has a line, or empty lines, of more than {MOST_LINE_BYTES:,} bytes",
+                "write the file again, with a line for each row",
             )
 
     def first_line(self, most: int) -> bytes:
@@ -97,7 +110,7 @@ def _unpacked(file: IO[bytes]) -> IO[bytes]:
 
 @contextmanager
 def _unpacking(path: Path) -> Iterator[None]:
-    try:
+    with reading(
+        path, lambda reason: TruncatedFileError(f"{path} cannot be unpacked: {reason}", "delete it and download it again")
+    ):
         yield
-    except (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError) as error:
-        raise TruncatedFileError(f"{path} cannot be unpacked: {error}", "delete it and download it again") from error

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import difflib
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from eraflow.errors import EraflowError
+from eraflow.readable import cut, reading, require_file
 from eraflow.settings.features import in_short, signed, terms
-from eraflow.tournament.footer import MissingFileError
+
+MOST_BYTES = 64 << 20
+"""Of features.json; Numerai's has some three megabytes."""
+_AGAIN = "delete it and download it again"
 
 
 class CatalogError(EraflowError):
@@ -79,7 +84,7 @@ class Catalog:
         raise UnknownFeatureSetError(
             f"features.json has no set and no feature {name[:80]!r}"
             + (f", did you mean {near[0]}?" if near else "")
-            + f" Its sets are {', '.join(list(self.sets)[:30])}",
+            + f" Its sets are {', '.join(cut(each, 80) for each in list(self.sets)[:30])}",
             "set data.features to one of these, to names of features, or to a file with names (./mine.txt)",
         )
 
@@ -105,28 +110,26 @@ def read_catalog(path: Path | str) -> Catalog:
         CatalogError: it is not JSON, has no feature sets, or a set is not a list of different names.
     """
     path = Path(path)
-    if not path.is_file():
-        raise MissingFileError(f"{path} is not there", "download the data again, or name another folder")
-    try:
+    if require_file(path).st_size > MOST_BYTES:
+        raise CatalogError(f"{path} has {path.stat().st_size:,} bytes; at most {MOST_BYTES:,} are read", _AGAIN)
+    with reading(path, lambda reason: CatalogError(f"{path} is not JSON ({reason})", _AGAIN)):
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CatalogError(f"{path} is not JSON ({error})", "delete it and download it again") from error
     sets = content.get("feature_sets") if isinstance(content, dict) else None
     if not isinstance(sets, dict) or not sets:
-        raise CatalogError(f"{path} has no `feature_sets`", "delete it and download it again")
+        raise CatalogError(f"{path} has no `feature_sets`", _AGAIN)
     targets = content.get("targets") or []
     return Catalog(
-        {name: _names(path, f"feature set {name}", names) for name, names in sets.items()},
+        {name: _names(path, f"feature set {cut(name, 80)}", names) for name, names in sets.items()},
         _names(path, "targets", targets),
     )
 
 
 def _names(path: Path, what: str, names: Any) -> tuple[str, ...]:
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise CatalogError(f"{path}: {what} is not a list of names", "delete it and download it again")
-    repeated = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
+        raise CatalogError(f"{path}: {what} is not a list of names", _AGAIN)
+    repeated = [name for name, times in Counter(names).items() if times > 1] if len(set(names)) < len(names) else []
     if repeated:
-        raise CatalogError(f"{path}: {what} names {repeated[0]} twice", "delete it and download it again")
+        raise CatalogError(f"{path}: {what} names {cut(min(repeated), 80)} twice", _AGAIN)
     return tuple(names)
 
 

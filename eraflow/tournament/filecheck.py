@@ -11,12 +11,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from eraflow.tournament.api_errors import DownloadCorruptError
+from eraflow.readable import reading, require_file
 from eraflow.tournament.footer import metadata_parts
 from eraflow.tournament.footerparts import walk_if_large
 
 _MAGIC = b"PAR1"
 _TAIL_BYTES = 8  # length of the footer (4 bytes, little endian) and the magic
 _REMEDY = "delete it and fetch it anew"
+MOST_BYTES = 64 << 20
+"""Of a JSON file."""
 
 
 def verify_parquet(path: Path) -> None:
@@ -96,10 +99,10 @@ def verify_json(path: Path) -> None:
     Raises:
         DownloadCorruptError: naming the file and the place of the fault.
     """
-    try:
+    if path.stat().st_size > MOST_BYTES:
+        raise DownloadCorruptError(f"{path.name}: JSON of {path.stat().st_size:,} bytes", _REMEDY)
+    with reading(path, lambda reason: DownloadCorruptError(f"{path.name}: not JSON: {reason}", _REMEDY)):
         value = json.loads(path.read_bytes().decode("utf-8"))
-    except ValueError as error:
-        raise DownloadCorruptError(f"{path.name}: not JSON: {_first_line(error)}", _REMEDY) from error
     if not isinstance(value, dict | list) or not value:
         raise DownloadCorruptError(f"{path.name}: JSON without content", _REMEDY)
 

@@ -15,20 +15,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from eraflow.errors import EraflowError
+from eraflow.readable import MissingFileError as MissingFileError
+from eraflow.readable import cut, reading, require_file
 from eraflow.tournament.footerparts import MAGIC, WalkedFooter, walk_if_large
 
+_AGAIN = "delete it and download it again"
 ID = "id"
 ERA = "era"
 DATA_TYPE = "data_type"
 UNNAMED_INDEX = "__index_level_0__"
 HIGHEST_CODE = 4
 """Features are five equal bins, 0 to 4."""
-
-
-class MissingFileError(EraflowError):
-    """A file that the work needs is not there."""
-
-    code = "missing_file"
 
 
 class TruncatedFileError(EraflowError):
@@ -130,12 +127,16 @@ def read_footer(path: Path | str) -> Footer:
 
     Raises:
         MissingFileError: the file is not there.
+        UnreadableFileError, StageOutOfMemory: the system does not let us read it.
         TruncatedFileError: it has no readable footer, or the footer points beyond the end of the file.
     """
     path = Path(path)
-    if not path.is_file():
-        raise MissingFileError(f"{path} is not there", "download the data again, or name another folder")
-    try:
+    size = require_file(path).st_size
+
+    def damaged(reason: str) -> TruncatedFileError:
+        return TruncatedFileError(f"{path} ({size} bytes) is not a whole parquet file: {reason}", _AGAIN)
+
+    with reading(path, damaged):
         walked = walk_if_large(path)
         whole = pq.read_metadata(path) if walked is None else None
         groups: list[int] = []
@@ -144,13 +145,9 @@ def read_footer(path: Path | str) -> Footer:
             schema = metadata.schema.to_arrow_schema()
             _check_extent(path, metadata)
             groups += [metadata.row_group(index).num_rows for index in range(metadata.num_row_groups)]
-    except (pa.ArrowException, OSError) as error:
-        raise TruncatedFileError(
-            f"{path} ({path.stat().st_size} bytes) is not a whole parquet file: {_first_line(error)}",
-            "delete it and download it again",
-        ) from error
+        id_column = _id_column(schema)
     types = {name: schema.field(position).type for position, name in enumerate(schema.names)}
-    return Footer(path, sum(groups), tuple(groups), types, _id_column(schema), whole, walked)
+    return Footer(path, sum(groups), tuple(groups), types, id_column, whole, walked)
 
 
 def metadata_parts(path: Path, walked: WalkedFooter) -> Iterator[Any]:
@@ -172,13 +169,11 @@ def _plain(column: Any) -> Any:
 
 @contextmanager
 def decoding(path: Path) -> Iterator[None]:
-    """Name every failure to decode `path`: what polars raises there means damaged bytes."""
-    try:
+    """Name every failure to decode `path`: what polars and arrow raise there means damaged bytes, unless the system or
+    a lack of memory is behind it.
+    """
+    with reading(path, lambda reason: TruncatedFileError(f"{path} cannot be decoded: {reason}", _AGAIN)):
         yield
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, pa.ArrowException, OSError) as error:
-        raise TruncatedFileError(
-            f"{path} cannot be decoded: {_first_line(error)}", "delete it and download it again"
-        ) from error
 
 
 def footer_extremes(footer: Footer, columns: Sequence[str]) -> Iterator[tuple[str, int, float, float]]:
@@ -209,7 +204,7 @@ def check_feature_types(footer: Footer, features: Sequence[str]) -> None:
     wrong = [name for name in features if not _is_number(footer.types[name])]
     if wrong:
         raise FeatureTypeError(
-            f"{footer.path}: feature {wrong[0]} has type {footer.types[wrong[0]]}"
+            f"{footer.path}: feature {cut(wrong[0], 80)} has type {footer.types[wrong[0]]}"
             + (f" (and {len(wrong) - 1} more)" if wrong[1:] else ""),
             "features are int8, or whole numbers as floats; download the file again",
         )
@@ -227,20 +222,25 @@ def _check_extent(path: Path, metadata: Any) -> None:
 def _id_column(schema: pa.Schema) -> str | None:
     if ID in schema.names:
         return ID
-    pandas = json.loads((schema.metadata or {}).get(b"pandas", b"{}"))
-    index = [name for name in pandas.get("index_columns", []) if isinstance(name, str) and name in schema.names]
+    index = [name for name in _index_columns(schema) if isinstance(name, str) and name in schema.names]
     # A pandas index without a name is taken for the ids only when it holds text: row numbers are no ids.
     unnamed = index == [UNNAMED_INDEX] and _is_text(schema.field(UNNAMED_INDEX).type)
     return UNNAMED_INDEX if unnamed else None
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+def _index_columns(schema: pa.Schema) -> list[Any]:
+    """What pandas noted of its index; nothing where the note is none of its own."""
+    try:
+        note = json.loads((schema.metadata or {}).get(b"pandas", b"{}"))
+    except (ValueError, RecursionError):
+        return []
+    columns = note.get("index_columns") if isinstance(note, dict) else None
+    return columns if isinstance(columns, list) else []
 
 
 def _listed(names: Sequence[str], limit: int = 8) -> str:
     more = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return ", ".join(names[:limit]) + more
+    return ", ".join(cut(name, 80) for name in names[:limit]) + more
 
 
 def _is_number(kind: pa.DataType) -> bool:

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from eraflow.errors import EraflowError
+
 MAGIC = b"PAR1"
 LARGE_FOOTER = 2 << 20
 """Bytes of a footer that is still read as a whole: at 58 (no statistics) to 120 for a column of a row group, that is 18
@@ -27,6 +29,15 @@ TAIL = 8
 """Bytes behind the footer: its length and the magic."""
 BYTE, VARINTS, DOUBLE, BINARY, LISTS, MAP, STRUCT = 3, (4, 5, 6), 7, 8, (9, 10), 11, 12
 """Types of the compact protocol; 1 and 2 are true and false and have no value of their own."""
+SMALL_FOOTER = 128 << 10
+"""Bytes of a footer that cannot hold so much that somebody should count it first."""
+LARGEST_WHOLE = 64 << 20
+"""Bytes of a footer that may be read as a whole because it is laid out in an unusual way."""
+MOST_COLUMNS, MOST_GROUPS = 50_000, 50_000
+"""Of a file. Numerai's widest data have some 3,600 columns and 1,300 eras; readers take a kilobyte and more for each
+row group, also where it holds nothing."""
+MOST_STEPS = 8_000_000
+"""Values that are passed one by one; a file with three thousand columns in a thousand row groups takes 300,000."""
 MOST_BITS, MOST_DEPTH = 70, 16
 """Of a number, in sevens, and of structs and lists in each other; a footer has five levels."""
 SCHEMA, ROWS, GROUPS = 2, 3, 4
@@ -38,6 +49,12 @@ CHUNK_META, META_PATH, META_DATA_PAGE, META_DICTIONARY_PAGE = 3, 3, 9, 11
 
 class UnusualFooterError(ValueError):
     """The footer is not laid out as expected; a reader of whole footers must do."""
+
+
+class OversizedFooterError(EraflowError):
+    """The footer of a parquet file describes more than can be read in reasonable time and memory."""
+
+    code = "oversized_footer"
 
 
 @dataclass(frozen=True)
@@ -115,13 +132,53 @@ def walk_if_large(path: Path) -> WalkedFooter | None:
     """The row groups' entries of a large footer; None where a reader of whole footers is to be used.
 
     That one can read what is unusual all the same, or names what is wrong with it.
+
+    Raises:
+        OversizedFooterError: it has more columns or row groups than any data, or is unusual and too large to be read as
+            a whole.
     """
-    if footer_bytes(path) <= LARGE_FOOTER:
+    size = footer_bytes(path)
+    if size > SMALL_FOOTER:
+        check_counts(path)
+    if size <= LARGE_FOOTER:
         return None
     try:
         return walk_footer(path)
-    except UnusualFooterError:
+    except UnusualFooterError as error:
+        if size > LARGEST_WHOLE:
+            raise OversizedFooterError(
+                f"{path} has a footer of {size:,} bytes that is laid out in an unusual way ({error})", _REWRITE
+            ) from None
         return None
+
+
+_REWRITE = "write the file again with pyarrow or polars and row groups of an era or more, or download it again"
+
+
+def check_counts(path: Path) -> None:
+    """Refuse a footer of senselessly many columns or row groups before any reader makes something of each.
+
+    Raises:
+        OversizedFooterError: there are more than 50,000 of either.
+    """
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
+        at = _Cursor(view, len(view) - TAIL - footer_bytes(path))
+        try:
+            for field, kind in at.fields():
+                if field in (SCHEMA, GROUPS) and kind in LISTS:
+                    count = _Cursor(view, at.place).list_head()[0]
+                    _check_count(path, count, field)
+                    if field == GROUPS:
+                        return
+                at.skip(kind)
+        except (IndexError, UnusualFooterError):
+            return  # damaged, or unusual: for the reader to name
+
+
+def _check_count(path: Path, count: int, field: int) -> None:
+    what, most = ("row groups", MOST_GROUPS) if field == GROUPS else ("columns", MOST_COLUMNS)
+    if count > most:
+        raise OversizedFooterError(f"{path} has {count:,} {what}; at most {most:,} are read", _REWRITE)
 
 
 def walk_footer(path: Path) -> WalkedFooter:
@@ -219,6 +276,7 @@ class _Cursor:
     def __init__(self, data: mmap.mmap | bytes, place: int) -> None:
         self.data = data
         self.place = place
+        self.steps = 0
 
     def byte(self) -> int:
         value = self.data[self.place]
@@ -264,8 +322,9 @@ class _Cursor:
 
     def skip(self, kind: int, depth: int = 0) -> None:
         """Go to the end of a value, which lies so deep in what is skipped."""
-        if depth > MOST_DEPTH:
-            raise UnusualFooterError("deeper than parquet goes")
+        self.steps += 1
+        if depth > MOST_DEPTH or self.steps > MOST_STEPS:
+            raise UnusualFooterError("deeper or longer than parquet goes")
         if kind == BYTE:
             self.place += 1
         elif kind in VARINTS:
