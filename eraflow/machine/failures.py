@@ -191,7 +191,7 @@ def classify(error: BaseException) -> FailureKind:
     Goes by its own `kind`, by the names of its classes and by its text, then by what caused it.
     """
     seen: set[int] = set()
-    named = False  # below an error of our own only what the system or Python tells counts, no text
+    named = False  # below an error of our own only what the system tells counts, no text
     current: BaseException | None = error
     while current is not None and id(current) not in seen:
         seen.add(id(current))
@@ -211,9 +211,9 @@ def _kind_of(error: BaseException, *, texts: bool) -> FailureKind | None:
         return "disk_full"
     if isinstance(error, OSError) and error.errno in _SHORT:
         return "oom"
-    names = {parent.__name__ for parent in type(error).__mro__}
     if not texts:
-        return "oom" if names & _MEMORY_NAMES else None
+        return None
+    names = {parent.__name__ for parent in type(error).__mro__}
     if names & _NAN_NAMES:
         return "nan"
     return kind_of_text(str(error)) or ("oom" if names & _MEMORY_NAMES else None)

@@ -111,6 +111,7 @@ def _unpacked(file: IO[bytes]) -> IO[bytes]:
 @contextmanager
 def _unpacking(path: Path) -> Iterator[None]:
     with reading(
-        path, lambda reason: TruncatedFileError(f"{path} cannot be unpacked: {reason}", "delete it and download it again")
+        path,
+        lambda reason: TruncatedFileError(f"{path} cannot be unpacked: {reason}", "delete it and download it again"),
     ):
         yield

@@ -12,13 +12,15 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from pathlib import Path
+from types import MappingProxyType
 
 from eraflow.tournament import rounds, submission_state, transfer, upload
 from eraflow.tournament.api_errors import NoSuchModelError
+from eraflow.tournament.checksums import Labels
 from eraflow.tournament.clock import ServerClock
 from eraflow.tournament.patience import LEAST_BYTES_PER_SECOND, Patience
 from eraflow.tournament.rounds import Round
@@ -72,6 +74,7 @@ class Tournament:
         self._wire = Wire(endpoint, patience)
         self._warn = warn or log
         self._now = ServerClock(self._wire, now, self._warn)
+        self._labels = Labels()  # what the files so far showed of the file server's labels
         self._paid: dict[int, dict[str, float]] = {}  # round -> its multipliers when it was last read
 
     def __repr__(self) -> str:
@@ -106,10 +109,19 @@ class Tournament:
         return transfer.list_files(self._wire, version)
 
     def download(
-        self, name: str, destination: Path, verify: Callable[[Path], None], progress: Progress | None = None
+        self,
+        name: str,
+        destination: Path,
+        verify: Callable[[Path], object],
+        progress: Progress | None = None,
+        *,
+        sealed: bool = True,
+        spoilt: Mapping[str, str] = MappingProxyType({}),
     ) -> Receipt:
         """Fetch a file to the path `destination`, checked and with a receipt; see `transfer.download`."""
-        return transfer.download(self._wire, name, destination, verify, progress)
+        return transfer.download(
+            self._wire, name, destination, verify, progress, sealed=sealed, labels=self._labels, spoilt=spoilt
+        )
 
     def models(self) -> dict[str, str]:
         """The account's models: name -> id."""

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
+import polars as pl
 import pyarrow.parquet as pq
 
+from eraflow.readable import cut, reading
+from eraflow.store.tiles import as_codes, first_bad
 from eraflow.tournament.api_errors import DownloadCorruptError
-from eraflow.readable import reading, require_file
 from eraflow.tournament.footer import metadata_parts
 from eraflow.tournament.footerparts import walk_if_large
 
@@ -20,28 +21,47 @@ _TAIL_BYTES = 8  # length of the footer (4 bytes, little endian) and the magic
 _REMEDY = "delete it and fetch it anew"
 MOST_BYTES = 64 << 20
 """Of a JSON file."""
+DECODED_VALUES = 4 << 20
+"""Decoded at once; the pages of a column of a row group are decompressed together, however large they are."""
 
 
-def verify_parquet(path: Path) -> None:
-    """Check that a parquet file is whole: magic at both ends, a readable footer, every row group inside the file.
-
-    The first and the last column of each row group are decoded as well: two files spliced together have a good footer
-    over foreign pages.
+def check_ends(path: Path) -> None:
+    """Check that a file begins and ends like parquet; nothing is parsed, what lies between is for `verify_parquet`.
 
     Raises:
         DownloadCorruptError: naming the file and what is wrong with it.
     """
+    _footer_bytes(path)
+
+
+def verify_parquet(path: Path, codes: Collection[str] = ()) -> int:
+    """Check that a parquet file is whole: its ends, its footer, every row group inside the file, and every page.
+
+    Each page of each column is decoded once, some columns of a row group at a time; checksums of pages are compared
+    where the writer left them. pyarrow parses foreign bytes in native code, which may abort: not to be called in a
+    process that has to live on.
+
+    Args:
+        path: the file.
+        codes: columns of whole numbers from 0 to 4, where they are there.
+
+    Returns:
+        The number of rows.
+
+    Raises:
+        DownloadCorruptError: naming the file and what is wrong with it.
+        StageOutOfMemory, UnreadableFileError: its bytes are not to blame.
+    """
     footer_bytes = _footer_bytes(path)
-    try:
-        walked, first = walk_if_large(path), 0
+    with reading(path, lambda reason: DownloadCorruptError(f"{path.name}: parquet cannot be read: {reason}", _REMEDY)):
+        walked, first, rows = walk_if_large(path), 0, 0
         parts: Iterable[Any] = [None] if walked is None else metadata_parts(path, walked)
         for part in parts:
-            with pq.ParquetFile(path, metadata=part) as file:
+            with pq.ParquetFile(path, metadata=part, page_checksum_verification=True) as file:
                 _check_row_groups(path, file.metadata, path.stat().st_size - _TAIL_BYTES - footer_bytes, first)
-                _decode_edges(path, file, first)
-                first += file.metadata.num_row_groups
-    except (pa.ArrowException, OSError) as error:
-        raise DownloadCorruptError(f"{path.name}: parquet cannot be read: {_first_line(error)}", _REMEDY) from error
+                _decode(path, file, first, frozenset(codes))
+                first, rows = first + file.metadata.num_row_groups, rows + file.metadata.num_rows
+    return rows
 
 
 def _footer_bytes(path: Path) -> int:
@@ -80,17 +100,36 @@ def _check_row_groups(path: Path, metadata: pq.FileMetaData, end_of_data: int, f
         raise DownloadCorruptError(f"{path.name}: {rows} rows in its groups, {metadata.num_rows} announced", _REMEDY)
 
 
-def _decode_edges(path: Path, file: pq.ParquetFile, first: int) -> None:
+def _decode(path: Path, file: pq.ParquetFile, first: int, codes: Collection[str]) -> None:
     """Of the file's row groups from `first` on."""
-    names = file.schema_arrow.names
-    edges = sorted({names[0], names[-1]}) if names else []
+    names = list(dict.fromkeys(file.schema_arrow.names))
     for number in range(file.metadata.num_row_groups):
-        read = file.read_row_group(number, columns=edges, use_threads=False)
         expected = file.metadata.row_group(number).num_rows
-        if read.num_rows != expected:
-            raise DownloadCorruptError(
-                f"{path.name}: row group {first + number}: {read.num_rows} of {expected} rows", _REMEDY
-            )
+        width = max(1, DECODED_VALUES // max(expected, 1))
+        for column in range(0, len(names), width):
+            read = file.read_row_group(number, columns=names[column : column + width], use_threads=False)
+            if read.num_rows != expected:
+                raise DownloadCorruptError(
+                    f"{path.name}: row group {first + number}: {read.num_rows} of {expected} rows", _REMEDY
+                )
+            _check_codes(path, first + number, read, codes)
+
+
+def _check_codes(path: Path, group: int, read: Any, codes: Collection[str]) -> None:
+    there = [name for name in read.column_names if name in codes]
+    if not there:
+        return
+    frame = pl.from_arrow(read.select(there))
+    if not isinstance(frame, pl.DataFrame) or not all(kind.is_numeric() or kind == pl.Null for kind in frame.dtypes):
+        return  # the contract names types that are none of a feature
+    wrong = first_bad(as_codes(frame)[0])
+    if wrong is not None:
+        name = there[wrong[1]]
+        raise DownloadCorruptError(
+            f"{path.name}: {cut(name, 80)} is {frame[name][wrong[0]]} in row {wrong[0]} of row group {group}; features "
+            "are 0 to 4",
+            _REMEDY,
+        )
 
 
 def verify_json(path: Path) -> None:
@@ -117,11 +156,7 @@ def verify_some(path: Path) -> None:
         raise DownloadCorruptError(f"{path.name}: an empty file", _REMEDY)
 
 
-def verifier(name: str) -> Callable[[Path], None]:
+def verifier(name: str) -> Callable[[Path], object]:
     """The check that fits a file of this name: parquet, JSON, or at least not empty."""
-    by_suffix = {".parquet": verify_parquet, ".json": verify_json}
+    by_suffix: dict[str, Callable[[Path], object]] = {".parquet": verify_parquet, ".json": verify_json}
     return by_suffix.get(Path(name).suffix.lower(), verify_some)
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().split("\n")[0][:200]

@@ -21,6 +21,7 @@ from eraflow.tournament.api_errors import (
     ServerDownError,
     ServerFaultError,
 )
+from eraflow.tournament.checksums import Promise, promises
 from eraflow.tournament.faults import PASSING_STATUS, SKEW_REMEDY, is_skewed, reason, retry_after
 from eraflow.tournament.patience import Patience, within
 
@@ -37,6 +38,7 @@ class Offer:
         length: bytes of the whole file, None when the server does not say.
         etag, last_modified: what the server calls this content, None when it does not say.
         start: the byte at which the body begins.
+        promises: checksums of the whole content that the server states.
     """
 
     response: requests.Response
@@ -44,6 +46,7 @@ class Offer:
     etag: str | None
     last_modified: str | None
     start: int = 0
+    promises: tuple[Promise, ...] = ()
 
     @property
     def can_resume(self) -> bool:
@@ -63,7 +66,13 @@ def open_whole(name: str, url: str, patience: Patience, until: float) -> Offer:
     """
     response = _get(name, url, {}, patience, until)
     length = response.headers.get("Content-Length", "")
-    return Offer(response, int(length) if length.isdigit() else None, *_labels(response))
+    whole = response.status_code == 200
+    return Offer(
+        response,
+        int(length) if length.isdigit() else None,
+        *_labels(response),
+        promises=promises(response.headers) if whole else (),
+    )
 
 
 def open_rest(name: str, url: str, have: int, of: Offer, patience: Patience, until: float) -> Offer | None:
@@ -78,7 +87,7 @@ def open_rest(name: str, url: str, have: int, of: Offer, patience: Patience, unt
     wanted = (have, (of.length or 0) - 1, of.length)
     etag, last_modified = _labels(response)
     if response.status_code == 206 and found and tuple(map(int, found.groups())) == wanted and etag == of.etag:
-        return Offer(response, of.length, etag, last_modified, start=have)
+        return Offer(response, of.length, etag, last_modified, start=have, promises=of.promises)
     response.close()
     return None
 

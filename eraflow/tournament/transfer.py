@@ -9,18 +9,20 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NoReturn
 
 from numerapi import NumerAPI
 
+from eraflow.machine.failures import classify
+from eraflow.readable import UnreadableFileError
 from eraflow.store.atomic import StorageError, storage_errors, write_json
-from eraflow.store.digest import file_sha256
 from eraflow.tournament.api_errors import (
     ApiRefusedError,
     DownloadBrokenError,
@@ -28,13 +30,16 @@ from eraflow.tournament.api_errors import (
     NoSuchFileError,
     TournamentError,
 )
-from eraflow.tournament.filecheck import verifier, verify_json, verify_parquet
+from eraflow.tournament.checksums import WHOLE, Labels, Measured, Promise, measure
+from eraflow.tournament.filecheck import check_ends, verifier, verify_json, verify_parquet
 from eraflow.tournament.receipts import (
     Receipt,
+    forget,
     read_json,
     read_receipt,
     receipt_path,
     same_content,
+    seal,
     write_receipt,
 )
 from eraflow.tournament.stream import Offer, check_time, first_bytes, open_rest, open_whole, pieces
@@ -43,9 +48,11 @@ from eraflow.tournament.wire import Wire
 __all__ = [
     "Progress",
     "Receipt",
+    "check_ends",
     "download",
     "list_files",
     "receipt_path",
+    "seal",
     "verifier",
     "verify_json",
     "verify_parquet",
@@ -68,7 +75,15 @@ _AGAIN = "run again; if it stays so, the file on the server is faulty: wait for 
 
 
 def download(
-    wire: Wire, name: str, destination: Path, verify: Callable[[Path], None], progress: Progress | None = None
+    wire: Wire,
+    name: str,
+    destination: Path,
+    verify: Callable[[Path], object],
+    progress: Progress | None = None,
+    *,
+    sealed: bool = True,
+    labels: Labels | None = None,
+    spoilt: Mapping[str, str] = MappingProxyType({}),
 ) -> Receipt:
     """Fetch `name` to the file `destination`, unless the very same content is there already.
 
@@ -78,6 +93,9 @@ def download(
         destination: the file to write; its folder is made.
         verify: raises when the file at a path is faulty; called before the file gets its name.
         progress: called with (bytes done, bytes in all; 0 when not known).
+        sealed: `verify` decodes all of it, so that it gets its receipt; else the caller decodes it and calls `seal`.
+        labels: what other files showed of the server's labels.
+        spoilt: sha256 of contents that were found damaged after they had arrived, and why.
 
     Raises:
         DownloadCorruptError: it arrived damaged every time.
@@ -89,6 +107,8 @@ def download(
         destination.parent.mkdir(parents=True, exist_ok=True)
     until = wire.patience.clock() + wire.patience.transfer_seconds
     fetch = _Fetch(wire, name, destination, verify, progress or _no_progress, until)
+    fetch.sealed, fetch.faulty = sealed, dict(spoilt)
+    fetch.labels = labels or fetch.labels
     with _turn(fetch):
         destination.with_name(f"{destination.name}.temp").unlink(missing_ok=True)  # numerapi would splice onto it
         return _until_here(fetch)
@@ -131,7 +151,7 @@ class _Fetch:
         wire: Wire,
         name: str,
         destination: Path,
-        verify: Callable[[Path], None],
+        verify: Callable[[Path], object],
         progress: Progress,
         until: float,
     ) -> None:
@@ -140,7 +160,9 @@ class _Fetch:
         self._verify, self._progress = verify, progress
         self._partial = destination.with_name(f"{destination.name}.partial")
         self._note = destination.with_name(f"{destination.name}.partial.json")
-        self._faulty: set[str] = set()  # hashes of contents that arrived and did not pass `verify`
+        self.sealed, self.labels = True, Labels()
+        self.faulty: dict[str, str] = {}  # sha256 of contents that arrived and are faulty, and why
+        self._doubted: set[str] = set()  # hashes of contents that a label, which may be no checksum, speaks against
 
     def have(self) -> int:
         """Bytes of an unfinished transfer that are kept for the next attempt."""
@@ -192,15 +214,22 @@ class _Fetch:
             return None
         if not same_content(receipt, offer) or self.destination.stat().st_size != receipt.bytes:
             return None
-        if file_sha256(self.destination) != receipt.sha256:
+        if measure(self.destination, ()).sha256 != receipt.sha256:
             self.patience.log(f"{self.destination} was changed since it was fetched; fetching it anew")
             return None
+        if receipt.checksum is not None:
+            self.labels.prove(receipt.checksum, agrees=True)
+        if receipt.decoded:  # by its sha256 these are the very bytes whose pages were all decoded
+            return replace(receipt, reused=True)
         try:
             self._verify(self.destination)
-        except Exception as error:  # noqa: BLE001  (whatever a check says, the remedy is a fresh copy)
+        except Exception as error:
+            if _innocent(error):
+                raise
             self.patience.log(f"{self.destination} does not pass its check ({error}); fetching it anew")
             return None
-        return replace(receipt, reused=True)
+        kept = seal(receipt) if self.sealed else receipt
+        return replace(kept, reused=True)
 
     def _continued(self, url: str, offer: Offer) -> Offer:
         """The rest of a broken transfer of the same content, or `offer` itself and no remains."""
@@ -267,33 +296,76 @@ class _Fetch:
             if size > offer.length or not offer.can_resume:
                 self._drop()
             raise DownloadBrokenError(f"{self.name} arrived with {size} of {offer.length} bytes", _AGAIN)
-        digest = file_sha256(self._partial)
-        self._check(digest)
+        measured = measure(self._partial, offer.promises)
+        self._check(measured)
         with storage_errors(self.destination):
-            receipt_path(self.destination).unlink(missing_ok=True)  # no receipt may stand beside another content
+            forget(self.destination)  # no receipt may stand beside another content
             os.replace(self._partial, self.destination)
             self._note.unlink(missing_ok=True)
-        receipt = Receipt(self.name, self.destination, size, digest, offer.etag, offer.last_modified)
+        checksum = next((promise.kind for promise in measured.kept), None)
+        receipt = Receipt(
+            self.name, self.destination, size, measured.sha256, offer.etag, offer.last_modified,
+            checksum=checksum, decoded=self.sealed,
+        )  # fmt: skip
         write_receipt(receipt)
         return receipt
 
-    def _check(self, digest: str) -> None:
+    def _check(self, measured: Measured) -> None:
+        objection = self._objection(measured)
+        if objection is not None:
+            told = f"{objection.source} {objection.value[:12]}"
+            sure = objection.certain or self.labels.proved.get(objection.kind, False)
+            self._refuse(f"its bytes are not those that the server speaks of ({told})", measured, sure=sure)
         try:
             self._verify(self._partial)
-        except (StorageError, MemoryError):
-            raise
         except Exception as error:
-            self._drop()
-            problem = f"{self.name} arrived complete, but is faulty: {error}"
-            if digest in self._faulty:  # the same bytes twice: the fault is the server's, a third time will not help
-                raise DownloadCorruptError(f"{problem} (fetched twice, sha256 {digest[:12]})", _AGAIN) from error
-            self._faulty.add(digest)
-            raise DownloadBrokenError(problem, _AGAIN) from error
+            if _innocent(error):
+                raise
+            self._refuse(str(error), measured, cause=error)
+        if measured.sha256 in self.faulty:
+            self._refuse(self.faulty[measured.sha256], measured)
+
+    def _objection(self, measured: Measured) -> Promise | None:
+        """The promise that says that these bytes are not the server's; None where there is none, or none to rely on.
+
+        A label that looks like an MD5 and disagrees may be something else with this server. Then the file is fetched
+        once more: the same bytes again show that it is no checksum.
+        """
+        for promise in measured.kept:
+            self.labels.prove(promise.kind, agrees=True)
+        certain = next((promise for promise in measured.broken if promise.certain), None)
+        if certain is not None or any(promise.certain for promise in measured.kept):
+            return certain
+        for promise in measured.broken:
+            proved = self.labels.proved.get(promise.kind)
+            if proved:
+                return promise
+            if proved is None and promise.kind == WHOLE:
+                if measured.sha256 not in self._doubted:
+                    self._doubted.add(measured.sha256)
+                    return promise
+                self.labels.prove(WHOLE, agrees=False)
+        return None
+
+    def _refuse(self, why: str, measured: Measured, *, cause: Exception | None = None, sure: bool = True) -> NoReturn:
+        """Drop what arrived; the same bytes twice are the server's fault, and a third time will not help."""
+        self._drop()
+        problem = f"{self.name} arrived complete, but is faulty: {why}"
+        if sure and measured.sha256 in self.faulty:
+            raise DownloadCorruptError(f"{problem} (fetched twice, sha256 {measured.sha256[:12]})", _AGAIN) from cause
+        if sure:
+            self.faulty[measured.sha256] = why
+        raise DownloadBrokenError(problem, _AGAIN) from cause
 
     def _drop(self) -> None:
         with storage_errors(self.destination):
             self._partial.unlink(missing_ok=True)
             self._note.unlink(missing_ok=True)
+
+
+def _innocent(error: Exception) -> bool:
+    """Whether a check failed for a reason that says nothing about the bytes."""
+    return isinstance(error, StorageError | UnreadableFileError) or classify(error) in ("oom", "disk_full")
 
 
 def _dataset_url(name: str, api: NumerAPI) -> str | None:
