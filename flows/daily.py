@@ -22,7 +22,7 @@ DEFAULTS = RunSettings()
 
 @flow(
     name="daily",
-    flow_run_name="daily-{settings.profile}",
+    flow_run_name="daily",
     on_failure=[tell_of_trouble],
     on_crashed=[tell_of_trouble],
     persist_result=False,

@@ -21,7 +21,7 @@ DEFAULTS = RunSettings()
 
 @flow(
     name="research",
-    flow_run_name="research-{settings.profile}",
+    flow_run_name="search",
     on_failure=[tell_of_trouble],
     on_crashed=[tell_of_trouble],
     persist_result=False,

@@ -32,7 +32,7 @@ DEFAULTS = RunSettings()
 
 @flow(
     name="weekly",
-    flow_run_name="weekly-{settings.profile}",
+    flow_run_name="weekly",
     on_failure=[tell_of_trouble],
     on_crashed=[tell_of_trouble],
     persist_result=False,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from prefect import get_run_logger, task
 
+from eraflow.store.outcome import note_round
 from eraflow.tournament.client import Round, Tournament
-from tasks.run import Run
+from tasks.endofrun import name_run
+from tasks.run import RUNNING, Run
 from tasks.stage import LIGHT_TASK
 
 
@@ -14,6 +16,8 @@ def wait_for_round(run: Run, tournament: Tournament) -> Round:
     """The open round. Opening times drift, so it is polled until the deadline of the settings."""
     waiting = run.settings.round
     found = tournament.wait_for_round(waiting.wait_minutes * 60, waiting.poll_seconds)
+    note_round(run.path, found.number)
+    name_run(run.path, RUNNING)
     get_run_logger().info(
         "round %s is open until %s; multipliers %s", found.number, found.close_time, found.multipliers
     )

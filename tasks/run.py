@@ -21,7 +21,10 @@ from eraflow.store.atomic import remove_leftovers, write_text
 from eraflow.store.rundir import locked, new_run_dir
 from eraflow.store.unfinished import SETTINGS, earlier_flow_runs, folder_of_flow_run, note_run
 from eraflow.store.weekrecord import forget_last_outcome, write_outcome
+from tasks.endofrun import name_run, show_end
 from tasks.plainerrors import show_plain_errors
+
+RUNNING = "running"
 
 
 @dataclass(frozen=True)
@@ -53,11 +56,14 @@ def open_run(settings: RunSettings, label: str) -> Iterator[Run]:
         forget_last_outcome(path)
         write_text(path / SETTINGS, settings.model_dump_json(indent=2) + "\n")
         note_run(settings.home_path, path, label, flow_run_id)
+        name_run(path, RUNNING)
         try:
             yield Run(settings, path)
         except BaseException as error:
             write_outcome(path, error)
             raise
+        finally:
+            show_end(path)
 
 
 def _folder(settings: RunSettings, label: str, flow_run_id: str | None) -> Path:

@@ -19,7 +19,7 @@ from eraflow.machine.plan import RETRIED_KINDS
 from eraflow.machine.progress import Progress
 from eraflow.store.stage import LEDGER, StageRecord
 from eraflow.store.weekrecord import note_stage
-from tasks.artifacts import artifact_key, show_attempts
+from tasks.artifacts import Place, artifact_key, placed, show_attempts
 from tasks.run import Run
 from tasks.watchpage import show_watch
 
@@ -115,7 +115,8 @@ class ProgressShown:
         try:
             if self.artifact is None:
                 key = artifact_key("progress", self.name)
-                self.artifact = create_progress_artifact(percent, key=key, description=self.name)  # type: ignore[assignment]
+                made = placed(lambda: create_progress_artifact(percent, key=key, description=self.name), Place.DETAIL)
+                self.artifact = made  # type: ignore[assignment]
             else:
                 update_progress_artifact(self.artifact, percent)
         except Exception as error:  # noqa: BLE001 - a progress bar must never cost the stage; the log has the figures

@@ -12,7 +12,7 @@ from eraflow.machine.recorder import read_watch
 from eraflow.machine.training import read_training
 from eraflow.store.charts import memory_chart, training_chart
 from eraflow.store.markdown import markdown_table, png_markdown
-from tasks.artifacts import artifact_key, shown
+from tasks.artifacts import Place, artifact_key, shown
 
 LEAST_SECONDS = 5.0
 """A stage that is over sooner has nothing to show; failures are always shown."""
@@ -33,7 +33,8 @@ def show_watch(stage: str, folder: Path) -> None:
                 watch_page(stage, attempts, read_training(folder)),
                 key=artifact_key("watch", stage),
                 description=f"Memory of {stage}",
-            )
+            ),
+            Place.DETAIL,
         )
 
 

@@ -36,6 +36,7 @@ def cumulative_corr_chart(
     highlight: str | None = None,
     benchmark: str | None = None,
     title: str = "Cumulative CORR, out of fold",
+    metric: str = "CORR",
 ) -> bytes:
     """The running sum of a per-era score for several models; each starts at zero with its own first era.
 
@@ -44,11 +45,12 @@ def cumulative_corr_chart(
         highlight: the blend: drawn in black on top, its drawdown shaded.
         benchmark: drawn dashed in grey.
         title: above the chart.
+        metric: what the scores are.
 
     Returns:
         A PNG picture.
     """
-    figure, axes = new_figure(title, "era", "sum of per-era CORR")
+    figure, axes = new_figure(title, "era", f"sum of per-era {metric}")
     drawn = {name: _running(*curve) for name, curve in curves.items() if len(curve[0])}
     if not drawn:
         say_empty(axes, "no scored eras yet")

@@ -24,8 +24,9 @@ CLOCK = "clock.json"
 STAGES = "stages.txt"
 CHECKS = "checks.json"
 LOST = "lost.json"
+ROUND = "round.json"
 TRAIN, SEARCH, SELECT = "train-", "search-", "select"
-STALE = ("gate/verdict.json", "record.json", TIMES, ERROR, STAGES, LOST)
+STALE = ("gate/verdict.json", "record.json", TIMES, ERROR, STAGES, LOST, ROUND)
 
 
 def forget_last_outcome(run_dir: Path) -> None:
