@@ -41,6 +41,12 @@ class ServerFaultError(TournamentError):
     passing = True
 
 
+class OddAnswerError(ServerFaultError):
+    """The server answered, but not what was expected: a field is missing or of another type. Run again later."""
+
+    code = "odd_answer"
+
+
 class DeadlineError(TournamentError):
     """No answer within the time a setting allows. Raise that setting, or run again later."""
 
@@ -139,6 +145,17 @@ class UploadLostError(UploadRefusedError):
 
     code = "upload_lost"
     passing = True
+
+
+class UploadAlteredError(UploadLostError):
+    """The server holds other predictions than were sent; the next attempt may do better."""
+
+    code = "upload_altered"
+    may_have_arrived = True
+
+
+class AddressRefusedError(UploadRefusedError):
+    """The file server refused the address that it was given for an upload; a fresh one may do better."""
 
 
 class ClockSkewError(TournamentError):

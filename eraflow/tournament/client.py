@@ -19,6 +19,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from eraflow.tournament import rounds, submission_state, transfer, upload
+from eraflow.tournament.answers import Account, ModelRow, question
 from eraflow.tournament.api_errors import NoSuchModelError
 from eraflow.tournament.checksums import Labels
 from eraflow.tournament.clock import ServerClock
@@ -27,6 +28,20 @@ from eraflow.tournament.rounds import Round
 from eraflow.tournament.submission_state import SubmissionState
 from eraflow.tournament.transfer import Progress, Receipt
 from eraflow.tournament.wire import Endpoint, Wire
+
+CLASSIC = 8  # the number of the tournament, as in numerapi
+# The query of numerapi's get_models.
+_MODELS = """
+    query {
+        account {
+            models {
+                id
+                name
+                tournament
+            }
+        }
+    }
+"""
 
 __all__ = ["Endpoint", "Receipt", "Round", "SubmissionState", "Tournament"]
 
@@ -125,8 +140,9 @@ class Tournament:
 
     def models(self) -> dict[str, str]:
         """The account's models: name -> id."""
-        found = self._wire.ask("listing the models", lambda api: dict(api.get_models()), needs_key=True)
-        return {str(name): str(model_id) for name, model_id in found.items()}
+        asked = question(_MODELS, "account", Account, {}, key=True)
+        rows: list[ModelRow | None] = self._wire.ask("listing the models", asked, needs_key=True).models
+        return {row.name: row.id for row in rows if row is not None and row.tournament == CLASSIC}
 
     def model_id(self, name: str | None) -> str:
         """The id of a model; without a name, of the only one.
@@ -146,13 +162,25 @@ class Tournament:
         raise NoSuchModelError(f"{problem}: {len(models)} models, among them {', '.join(shown)}", "set submit.model")
 
     def submissions(self, model_id: str) -> list[SubmissionState]:
-        """All submissions of a model, the newest first."""
-        return submission_state.submissions(self._wire, model_id)
+        """All submissions of a model, the newest first; those that cannot be read are left out."""
+        return submission_state.submissions(self._wire, model_id).states
 
-    def submit(self, csv: Path, model_id: str, round_number: int, confirm_seconds: float) -> SubmissionState:
+    def submit(
+        self, csv: Path, model_id: str, round_number: int, confirm_seconds: float, *, replace: bool = False
+    ) -> SubmissionState:
         """File a CSV for a round and follow it until it is accepted; see `upload.submit`.
 
-        The same CSV for the same round is not sent twice: the state of the first is returned, with `already=True`.
+        What is filed for the round already is not sent again, and other predictions are replaced only when `replace`
+        says so: then the state of what is there is returned, with `already=True`.
         """
         current = self.current_round()
-        return upload.submit(self._wire, Path(csv), model_id, round_number, confirm_seconds, current, self._now())
+        return upload.submit(
+            self._wire,
+            Path(csv),
+            model_id,
+            round_number,
+            confirm_seconds,
+            current,
+            self._now(),
+            replace_other=replace,
+        )

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
-from functools import partial
 
 from eraflow.tournament.api_errors import (
+    ApiRefusedError,
     NotConfirmedError,
+    OddAnswerError,
     RoundClosedError,
     SubmissionRejectedError,
     TournamentError,
     UploadLostError,
 )
-from eraflow.tournament.submission_state import SubmissionState, read_rows, states_of
-from eraflow.tournament.wire import Wire
+from eraflow.tournament.submission_state import SubmissionState, listing
+from eraflow.tournament.wire import NEWER, Wire
 
 _FIRST_LOOK_SECONDS = 0.3
 _LONGEST_LOOK_SECONDS = 15.0
@@ -67,14 +68,17 @@ def _look(wire: Wire, model_id: str, submission_id: str) -> SubmissionState | To
     """
     what = "reading the state of the submission"
     try:
-        rows = wire.ask_once(what, partial(read_rows, model_id), needs_key=True)
+        found = wire.ask_once(what, listing(model_id), needs_key=True)
     except TournamentError as error:
-        if not error.passing:
+        if not (error.passing or isinstance(error, ApiRefusedError)):
             problem = f"submission {submission_id} was sent, but its state can no longer be read: {error.problem}"
             raise NotConfirmedError(problem, error.remedy) from error
         wire.patience.log(f"{what}: {error.problem}; looking again")
         return error
-    return next((state for state in states_of(rows) if state.id == submission_id), None)
+    state = next((state for state in found.states if state.id == submission_id), None)
+    if state is None and found.odd:
+        return OddAnswerError(f"{what}: the answer is not what was expected: {found.odd[0][0]}", NEWER)
+    return state
 
 
 def _not_confirmed(

@@ -3,18 +3,42 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from numerapi import NumerAPI
 
-from eraflow.tournament.api_errors import ApiRefusedError, RoundClosedError, ServerFaultError, TournamentError
-from eraflow.tournament.wire import Wire
+from eraflow.tournament.answers import RoundRow, question
+from eraflow.tournament.api_errors import ApiRefusedError, OddAnswerError, RoundClosedError, TournamentError
+from eraflow.tournament.wire import NEWER, Wire
 
 # What the API says between rounds, in this or similar words: "Current round not open for submissions".
 BETWEEN_ROUNDS = re.compile(r"not open|no (current|open|active) round|between rounds|round (is|has) closed", re.I)
+# The query of numerapi's list_rounds, as far as the answer is used; that one trips over nulls.
+_QUERY = """
+    query($tournament: Int
+          $number: Int
+          $status: RoundStatus) {
+        rounds(tournament: $tournament
+               number: $number
+               status: $status) {
+            number
+            target
+            openTime
+            closeTime
+            closeStakingTime
+            payoutFactor
+            dataDatestamp
+            roundScoreConfigs {
+                name
+                isPayout
+                defaultMultiplier
+            }
+        }
+    }
+"""
 _SAY_AGAIN_SECONDS = 600.0  # a long wait says every ten minutes that it still waits
 
 
@@ -42,64 +66,54 @@ class Round:
     data_datestamp: int | None = None
 
 
-def parse_round(row: Mapping[str, Any], now: datetime) -> Round:
-    """A row of `list_rounds` as a Round.
+def parse_round(row: RoundRow, now: datetime) -> Round:
+    """A round as the API tells it.
 
     Raises:
-        ServerFaultError: the row lacks its number or its opening time.
+        OddAnswerError: it does not tell until when submissions are taken.
     """
-    opens, closes = _utc(row.get("openTime")), _utc(row.get("closeStakingTime") or row.get("closeTime"))
-    if row.get("number") is None or opens is None or closes is None:
-        raise ServerFaultError(
-            f"a round without number, openTime or closeStakingTime: {sorted(k for k, v in row.items() if v is None)}",
-            "run again later; if it stays so, the API may have changed: look for a newer Eraflow",
-        )
-    configs = [config for config in row.get("roundScoreConfigs") or [] if config]
+    closes = row.close_staking_time or row.close_time
+    if closes is None:
+        raise OddAnswerError(f"round {row.number}: neither closeStakingTime nor closeTime is told", NEWER)
+    configs = [config for config in row.score_configs or [] if config]
     return Round(
-        number=int(row["number"]),
-        open_time=opens,
+        number=row.number,
+        open_time=row.open_time,
         close_time=closes,
-        is_open=opens < now < closes,
-        target=row.get("target"),
+        is_open=row.open_time < now < closes,
+        target=row.target,
         multipliers={
-            str(config["name"]): float(config["defaultMultiplier"])
+            config.name: config.default_multiplier
             for config in configs
-            if config.get("isPayout") and config.get("defaultMultiplier") is not None
+            if config.is_payout and config.default_multiplier is not None
         },
-        payout_factor=None if row.get("payoutFactor") is None else float(row["payoutFactor"]),
-        data_datestamp=None if row.get("dataDatestamp") is None else int(row["dataDatestamp"]),
+        payout_factor=row.payout_factor,
+        data_datestamp=row.data_datestamp,
     )
 
 
 def current_round(wire: Wire, now: datetime) -> Round | None:
     """The current round, or None between two rounds."""
     try:
-        row = wire.ask("reading the current round", _current_row)
+        rows = wire.ask("reading the current round", _rounds(number=0))
     except ApiRefusedError as error:
         if BETWEEN_ROUNDS.search(error.problem):
             return None
         raise
-    return None if row is None else parse_round(row, now)
+    return parse_round(rows[0], now) if rows and rows[0] else None
 
 
-def _current_row(api: NumerAPI) -> Mapping[str, Any] | None:
-    try:
-        rows: list[Mapping[str, Any]] = api.list_rounds(number=0)
-    except TypeError:
-        # list_rounds trips over `rounds: [null]`, which is another way of saying "none"; get_current_round does not
-        if api.get_current_round() is None:
-            return None
-        raise
-    return rows[0] if rows else None
+def _rounds(**wanted: Any) -> Callable[[NumerAPI], list[RoundRow | None]]:
+    return question(_QUERY, "rounds", list[RoundRow | None], wanted)
 
 
 def next_opening(wire: Wire, now: datetime) -> str:
     """When the next round opens, as far as the API tells: a clause for people."""
     try:
-        rows = wire.ask_once("reading the upcoming rounds", lambda api: api.list_rounds(status="upcoming"))
+        rows = wire.ask_once("reading the upcoming rounds", _rounds(status="UPCOMING"))
     except TournamentError as error:
         return f"when the next one opens is not known ({error.problem})"
-    openings = [opening for row in rows if row and (opening := _utc(row.get("openTime"))) and opening > now]
+    openings = [row.open_time for row in rows if row and row.open_time > now]
     return f"the next one opens at {_show(min(openings))}" if openings else "the API does not tell when the next opens"
 
 
@@ -136,7 +150,7 @@ def _look(wire: Wire, now: datetime) -> Round | TournamentError:
     try:
         found = current_round(wire, now)
     except TournamentError as error:
-        if not error.passing:
+        if not error.passing or isinstance(error, OddAnswerError):  # asked several times by now
             raise
         return error
     return found if found is not None and found.is_open else closed_error(wire, found, now)
@@ -157,12 +171,6 @@ def closed_error(wire: Wire, found: Round | None, now: datetime) -> RoundClosedE
 
 def _give_up(closed: TournamentError, wait_seconds: float) -> TournamentError:
     return type(closed)(f"{closed.problem} (waited {wait_seconds / 60:.0f} min)", closed.remedy)
-
-
-def _utc(value: Any) -> datetime | None:
-    if not isinstance(value, datetime):
-        return None
-    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 def _show(moment: datetime) -> str:

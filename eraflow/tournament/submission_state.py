@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 
 from numerapi import NumerAPI
-from numerapi.utils import parse_datetime_string
+from pydantic import ValidationError
 
-from eraflow.tournament.wire import Wire
+from eraflow.tournament.answers import SubmissionRow, oddity, question
+from eraflow.tournament.api_errors import OddAnswerError
+from eraflow.tournament.wire import NEWER, Wire
 
 ACCEPTED_STATES = frozenset({"success", "succeeded", "accepted", "complete", "completed"})
 REJECTED_STATES = frozenset({"error", "failed", "failure", "rejected", "invalid"})
@@ -45,7 +46,10 @@ class SubmissionState:
         selected: whether it is the one that counts for its model and round.
         inserted_at: when it was filed (UTC).
         filename: the name it was filed under.
-        already: True when these very predictions were there before, and nothing was sent.
+        already: True when a submission of this round was there before, and nothing was sent.
+        ours: False when that one holds other predictions than those that were to be sent.
+        compared: what was downloaded again and compared with what was sent: `same`, `same values` (other bytes), or why
+            it could not be compared; empty when it was not sent by us.
         multipliers: what the round paid when this was sent: name of each paid score -> multiplier; None when not known.
     """
 
@@ -57,6 +61,8 @@ class SubmissionState:
     inserted_at: datetime | None = None
     filename: str = ""
     already: bool = False
+    ours: bool = True
+    compared: str = ""
     multipliers: dict[str, float] | None = None
 
     def as_dict(self) -> dict[str, Any]:
@@ -67,48 +73,85 @@ class SubmissionState:
     @property
     def accepted(self) -> bool:
         """Validated: it will be scored."""
-        return self.status.lower() in ACCEPTED_STATES
+        return self.status.strip().lower() in ACCEPTED_STATES
 
     @property
     def rejected(self) -> bool:
         """Found faulty: it will not be scored."""
-        return self.status.lower() in REJECTED_STATES
+        return self.status.strip().lower() in REJECTED_STATES
 
 
-def submissions(wire: Wire, model_id: str) -> list[SubmissionState]:
-    """All submissions of a model, the newest first."""
-    rows = wire.ask("reading the submissions", partial(read_rows, model_id), needs_key=True)
-    return states_of(rows)
+@dataclass(frozen=True)
+class Listing:
+    """The submissions of a model.
+
+    Attributes:
+        states: those that could be read, the newest first.
+        odd: what is odd about each of the others, with its round where that can be read.
+    """
+
+    states: list[SubmissionState]
+    odd: list[tuple[str, int | None]]
+
+    def of_round(self, number: int, opened: datetime | None = None) -> list[SubmissionState]:
+        """Those of one round, the newest first. One that no round is told of yet belongs to it by its name or time.
+
+        Raises:
+            OddAnswerError: one of them cannot be read, so nobody can say what was sent.
+        """
+        unreadable = [text for text, of in self.odd if of in (None, number)]
+        if unreadable:
+            raise OddAnswerError(
+                f"reading the submissions: the answer is not what was expected: {unreadable[0]}", NEWER
+            )
+        return [state for state in self.states if _belongs(state, number, opened)]
 
 
-def read_rows(model_id: str, api: NumerAPI) -> list[Mapping[str, Any]]:
-    """The rows of a model's submissions, as the API gives them."""
-    rows = api.raw_query(_SUBMISSIONS, {"modelId": model_id}, authorization=True)["data"]["submissions"]
-    return [row for row in rows or [] if row]
+def _belongs(state: SubmissionState, number: int, opened: datetime | None) -> bool:
+    if state.round_number is not None:
+        return state.round_number == number
+    since = opened is not None and state.inserted_at is not None and state.inserted_at >= opened
+    return since or state.filename.startswith(f"eraflow-{number}-")
 
 
-def states_of(rows: Sequence[Mapping[str, Any]]) -> list[SubmissionState]:
-    """The states in such rows, the newest first."""
-    states = [_state(row) for row in rows]
+def submissions(wire: Wire, model_id: str) -> Listing:
+    """All submissions of a model."""
+    return wire.ask("reading the submissions", listing(model_id), needs_key=True)
+
+
+def listing(model_id: str) -> Callable[[NumerAPI], Listing]:
+    """The question for the submissions of a model. A row that cannot be read does not hide the others."""
+    rows = question(_SUBMISSIONS, "submissions", list[Any] | None, {"modelId": model_id}, key=True)
+    return lambda api: _read(rows(api) or [])
+
+
+def _read(rows: Sequence[Any]) -> Listing:
+    states, odd = [], []
+    for place, row in enumerate(rows):
+        if row is None:
+            continue
+        try:
+            states.append(_state(SubmissionRow.model_validate(row)))
+        except ValidationError as error:
+            odd.append((f"submissions.{place}.{oddity(error)}", _round_of(row)))
     oldest = datetime.min.replace(tzinfo=UTC)
-    return sorted(states, key=lambda state: state.inserted_at or oldest, reverse=True)
+    return Listing(sorted(states, key=lambda state: state.inserted_at or oldest, reverse=True), odd)
 
 
-def _state(row: Mapping[str, Any]) -> SubmissionState:
-    number = (row.get("round") or {}).get("number")
+def _round_of(row: Any) -> int | None:
+    """The round of a row that is odd elsewhere."""
+    told = row.get("round") if isinstance(row, Mapping) else None
+    number = told.get("number") if isinstance(told, Mapping) else None
+    return number if isinstance(number, int) and not isinstance(number, bool) else None
+
+
+def _state(row: SubmissionRow) -> SubmissionState:
     return SubmissionState(
-        id=str(row["id"]),
-        status=str(row.get("status") or "pending"),
-        error=row.get("errorInfo") or None,
-        round_number=None if number is None else int(number),
-        selected=bool(row.get("selected")),
-        inserted_at=_moment(row.get("insertedAt")),
-        filename=str(row.get("filename") or ""),
+        id=row.id,
+        status=row.status or "pending",
+        error=row.error or None,
+        round_number=row.round.number if row.round else None,
+        selected=bool(row.selected),
+        inserted_at=row.inserted_at,
+        filename=row.filename or "",
     )
-
-
-def _moment(text: Any) -> datetime | None:
-    moment: datetime | None = parse_datetime_string(str(text)) if text else None
-    if moment is None:
-        return None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

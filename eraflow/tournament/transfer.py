@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from difflib import get_close_matches
-from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NoReturn
@@ -23,6 +22,7 @@ from numerapi import NumerAPI
 from eraflow.machine.failures import classify
 from eraflow.readable import UnreadableFileError
 from eraflow.store.atomic import StorageError, storage_errors, write_json
+from eraflow.tournament.answers import Address, Text, question
 from eraflow.tournament.api_errors import (
     ApiRefusedError,
     DownloadBrokenError,
@@ -71,6 +71,23 @@ OVERLAP_BYTES = 64 << 10
 _LEAST_KEPT_BYTES = 256
 _GOOD_PIECE_BYTES = 1 << 20
 _LOCK_SECONDS = 0.5
+_FILES = """
+    query ($round: Int
+           $tournament: Int) {
+        listDatasets(round: $round
+                     tournament: $tournament)
+    }
+"""
+# The query of numerapi's download_dataset, whose own transfer skips and splices.
+_DATASET = """
+    query ($filename: String!
+           $round: Int
+           $tournament: Int) {
+        dataset(filename: $filename
+                round: $round
+                tournament: $tournament)
+    }
+"""
 _AGAIN = "run again; if it stays so, the file on the server is faulty: wait for Numerai to repair it"
 
 
@@ -116,8 +133,8 @@ def download(
 
 def list_files(wire: Wire, version: str | None = None) -> list[str]:
     """Names of the data set's files, of one version or of all."""
-    names = wire.ask("listing the files", lambda api: [str(name) for name in api.list_datasets()])
-    return sorted(name for name in names if version is None or name.startswith(f"{version}/"))
+    names = wire.ask("listing the files", question(_FILES, "listDatasets", list[Text | None], {"round": None}))
+    return sorted(name for name in names if name and (version is None or name.startswith(f"{version}/")))
 
 
 def _until_here(fetch: _Fetch) -> Receipt:
@@ -190,7 +207,7 @@ class _Fetch:
     def _signed_url(self) -> str:
         what = f"asking for the address of {self.name}"
         try:
-            url = self.wire.ask_once(what, partial(_dataset_url, self.name))
+            url = self.wire.ask_once(what, _dataset_url(self.name))
         except ApiRefusedError as error:
             raise self._no_such_file(error) from error
         if not url:
@@ -368,19 +385,8 @@ def _innocent(error: Exception) -> bool:
     return isinstance(error, StorageError | UnreadableFileError) or classify(error) in ("oom", "disk_full")
 
 
-def _dataset_url(name: str, api: NumerAPI) -> str | None:
-    # The query of numerapi's download_dataset, whose own transfer skips and splices.
-    query = """
-        query ($filename: String!
-               $round: Int
-               $tournament: Int) {
-            dataset(filename: $filename
-                    round: $round
-                    tournament: $tournament)
-        }
-        """
-    url = api.raw_query(query, {"filename": name, "round": None, "tournament": api.tournament_id})["data"]["dataset"]
-    return None if url is None else str(url)
+def _dataset_url(name: str) -> Callable[[NumerAPI], str | None]:
+    return question(_DATASET, "dataset", Address | None, {"filename": name, "round": None})
 
 
 def _tail(path: Path, count: int) -> bytes:

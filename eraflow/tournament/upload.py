@@ -7,26 +7,30 @@ the same three requests are made one by one.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import requests
+import urllib3
 from numerapi import NumerAPI
 
 from eraflow.store.atomic import StorageError
+from eraflow.tournament.answers import Created, FileAuth, question
 from eraflow.tournament.api_errors import (
     CHECK_NETWORK,
+    AddressRefusedError,
     ApiRefusedError,
     ClockSkewError,
     DeadlineError,
     NotConfirmedError,
+    OddAnswerError,
     RoundClosedError,
     ServerDownError,
     TournamentError,
+    UploadAlteredError,
     UploadFaultError,
     UploadLostError,
     UploadRefusedError,
@@ -34,6 +38,7 @@ from eraflow.tournament.api_errors import (
 from eraflow.tournament.confirm import confirmed
 from eraflow.tournament.faults import PASSING_STATUS, SKEW_REMEDY, is_skewed, reason, retry_after
 from eraflow.tournament.patience import within
+from eraflow.tournament.readback import SAME, compared
 from eraflow.tournament.rounds import BETWEEN_ROUNDS, Round, closed_error
 from eraflow.tournament.submission_state import SubmissionState, submissions
 from eraflow.tournament.wire import Wire
@@ -68,6 +73,8 @@ _CREATE = """
     }
 """
 
+_ADDRESS_REFUSED = frozenset({400, 401, 403})  # what storage services say of a signed address that has expired
+
 
 def submission_name(csv: Path, round_number: int) -> str:
     """The name a CSV is filed under; it tells the round and the content, so that it is recognised later."""
@@ -82,8 +89,13 @@ def submit(
     confirm_seconds: float,
     current: Round | None,
     now: datetime,
+    *,
+    replace_other: bool = False,
 ) -> SubmissionState:
     """File `csv` for a model and wait until the tournament has accepted it.
+
+    What was filed before, by whomever, is read back first: the same predictions are not filed twice, and others are
+    kept unless they are to be replaced. The newest counts until the round closes.
 
     Args:
         wire: the way to the API.
@@ -93,44 +105,108 @@ def submit(
         confirm_seconds: how long to wait for the decision.
         current: the current round, as just read.
         now: when it was read.
+        replace_other: send although other predictions are filed for this round already.
+
+    Returns:
+        The state of what counts now. `already` when it was there before; then `ours` is False when it holds other
+        predictions than `csv`.
 
     Raises:
         RoundClosedError: that round is not open or closed meanwhile (nothing was filed), or the upload was filed
             under another one.
+        OddAnswerError: what was filed before cannot be read; nothing was filed.
         UploadRefusedError: the PUT was not answered with 2xx; nothing was filed.
         UploadLostError: the PUT was answered with 2xx, each time, and nothing arrived.
+        UploadAlteredError: other predictions arrived, each time, and were accepted.
         ClockSkewError: the clocks of this machine and of the file server differ too much; nothing was filed.
         SubmissionRejectedError: the tournament found it faulty.
         NotConfirmedError: no decision in time, or no answer to the registration; the text names the submission.
     """
     content = _read(csv)
     stem = _stem(content, round_number)
-    mine = _newest_is(stem, submissions(wire, model_id), round_number)
-    if mine is not None and not mine.rejected:
-        wire.patience.log(f"these predictions are already filed for round {round_number} as {mine.id}")
-        return replace(confirmed(wire, model_id, mine.id, round_number, confirm_seconds), already=True)
+    opened = current.open_time if current is not None and current.number == round_number else None
+    before = next((s for s in submissions(wire, model_id).of_round(round_number, opened) if not s.rejected), None)
+    if before is not None and stem in before.filename:
+        found = _recognised(wire, before, content, model_id, round_number, confirm_seconds)
+        if found is not None:
+            return found
+    elif before is not None and not replace_other:
+        wire.patience.log(
+            f"another submission is filed for round {round_number} already: {before.id} "
+            f"({before.filename or 'no name'}, {before.status}); it is kept, nothing was sent"
+        )
+        return replace(before, already=True, ours=False)
     if current is None or current.number != round_number or not current.is_open:
         raise _not_this_round(wire, round_number, current, now)
     state = _sent(wire, content, f"{stem}.csv", model_id, round_number, confirm_seconds)
     return replace(state, multipliers=dict(current.multipliers))
 
 
+def _recognised(
+    wire: Wire, before: SubmissionState, content: bytes, model_id: str, round_number: int, confirm_seconds: float
+) -> SubmissionState | None:
+    """These very predictions as they were filed before; None when they arrived altered and must be sent again."""
+    wire.patience.log(f"these predictions are already filed for round {round_number} as {before.id}")
+    state = confirmed(wire, model_id, before.id, round_number, confirm_seconds)
+    try:
+        return replace(state, already=True, compared=_compared(wire, state.id, content))
+    except UploadAlteredError as error:
+        wire.patience.log(f"{error.problem}; sending them again")
+        return None
+
+
 def _sent(
     wire: Wire, content: bytes, filename: str, model_id: str, round_number: int, confirm_seconds: float
 ) -> SubmissionState:
-    """Upload, register and follow; all of it again when the upload turns out not to have arrived."""
+    """Upload, register, follow and compare; all of it again when the upload turns out not to have arrived as sent."""
     patience = wire.patience
     for attempt in range(1, patience.attempts + 1):
-        put = partial(_put, wire, content, filename, model_id)
-        stored = patience.retry("uploading the submission", put)
+        stored = _uploaded(wire, content, filename, model_id)
         submission_id = _register(wire, stored, model_id, round_number)
         try:
-            return confirmed(wire, model_id, submission_id, round_number, confirm_seconds)
+            return _followed(wire, content, submission_id, model_id, round_number, confirm_seconds)
         except UploadLostError as error:
             if attempt == patience.attempts:
                 raise error.after(attempt) from error
             patience.pause("submitting", attempt, error)
     raise ValueError(f"attempts must be at least 1, found {patience.attempts}")
+
+
+def _followed(
+    wire: Wire, content: bytes, submission_id: str, model_id: str, round_number: int, confirm_seconds: float
+) -> SubmissionState:
+    """What became of a registered submission. Whatever fails here that nobody foresaw, it may be accepted."""
+    try:
+        state = confirmed(wire, model_id, submission_id, round_number, confirm_seconds)
+        return replace(state, compared=_compared(wire, submission_id, content))
+    except TournamentError:
+        raise
+    except Exception as error:
+        raise NotConfirmedError(
+            f"submission {submission_id} was sent; whether it is accepted is not known ({type(error).__name__})",
+            "look at it on the website, or run again: the same predictions are recognised and not sent twice",
+        ) from error
+
+
+def _compared(wire: Wire, submission_id: str, content: bytes) -> str:
+    found = compared(wire, submission_id, content)
+    if found != SAME:
+        wire.patience.log(f"submission {submission_id} against what was sent: {found}")
+    return found
+
+
+def _uploaded(wire: Wire, content: bytes, filename: str, model_id: str) -> str:
+    """The name under which the server keeps the content. An address that is refused is asked for once more."""
+    patience, what = wire.patience, "uploading the submission"
+    put = partial(_put, wire, content, filename, model_id)
+    try:
+        return patience.retry(what, put)
+    except AddressRefusedError as error:
+        patience.log(f"{what}: {error.problem}; asking for a fresh address")
+    try:
+        return patience.retry(what, put)
+    except AddressRefusedError as error:
+        raise error.after(2) from error
 
 
 def _read(csv: Path) -> bytes:
@@ -155,19 +231,20 @@ def _not_this_round(wire: Wire, round_number: int, current: Round | None, now: d
 
 def _put(wire: Wire, content: bytes, filename: str, model_id: str) -> str:
     """Upload the content; the name under which the server keeps it."""
-    auth = wire.ask_once("asking where to upload", partial(_ask_auth, filename, model_id), needs_key=True)
+    asked = question(_AUTH, "submission_upload_auth", FileAuth, {"filename": filename, "modelId": model_id}, key=True)
+    auth: FileAuth = wire.ask_once("asking where to upload", asked, needs_key=True)
     patience = wire.patience
-    work = partial(requests.put, auth["url"], data=content, timeout=patience.call_seconds, verify=True)
+    work = partial(requests.put, auth.url, data=content, timeout=patience.call_seconds, verify=True)
     seconds = min(patience.transfer_seconds, patience.call_seconds + len(content) / patience.least_rate)
     try:
         response = within(seconds, "uploading the submission", work)
-    except requests.RequestException as error:
+    except (requests.RequestException, urllib3.exceptions.HTTPError, UnicodeError) as error:
         raise ServerDownError(
             f"uploading the submission: the connection broke: {reason(error)}", CHECK_NETWORK
         ) from None
     if not 200 <= response.status_code < 300:
         raise _refused(response, filename)
-    return str(auth["filename"])
+    return auth.filename
 
 
 def _refused(response: requests.Response, filename: str) -> TournamentError:
@@ -175,16 +252,12 @@ def _refused(response: requests.Response, filename: str) -> TournamentError:
     problem = f"the file server answered the upload of {filename} with {status}; nothing was submitted"
     if is_skewed(response):
         return ClockSkewError(f"{problem}: it finds our time too far from its own (RequestTimeTooSkewed)", SKEW_REMEDY)
-    kind = UploadFaultError if response.status_code in PASSING_STATUS else UploadRefusedError
+    kind: type[UploadRefusedError] = UploadFaultError if response.status_code in PASSING_STATUS else UploadRefusedError
+    if response.status_code in _ADDRESS_REFUSED:
+        kind = AddressRefusedError
     refusal = kind(problem, "run again; if it stays so, check the clock of this machine and the rights of the API key")
     refusal.retry_after = retry_after(response)
     return refusal
-
-
-def _ask_auth(filename: str, model_id: str, api: NumerAPI) -> Mapping[str, Any]:
-    arguments = {"filename": filename, "tournament": api.tournament_id, "modelId": model_id}
-    auth: Mapping[str, Any] = api.raw_query(_AUTH, arguments, authorization=True)["data"]["submission_upload_auth"]
-    return {"filename": auth["filename"], "url": auth["url"]}
 
 
 def _register(wire: Wire, filename: str, model_id: str, round_number: int) -> str:
@@ -197,7 +270,8 @@ def _register(wire: Wire, filename: str, model_id: str, round_number: int) -> st
     what = "registering the submission"
     for attempt in range(1, patience.attempts + 1):
         try:
-            return wire.ask_once(what, partial(_create, filename, model_id), needs_key=True)
+            created: Created = wire.ask_once(what, _create(filename, model_id), needs_key=True)
+            return created.id
         except TournamentError as error:
             if not (error.passing or isinstance(error, ApiRefusedError)):
                 raise
@@ -214,7 +288,8 @@ def _register(wire: Wire, filename: str, model_id: str, round_number: int) -> st
 
 def _arrived(wire: Wire, filename: str, model_id: str, round_number: int) -> SubmissionState | None:
     try:
-        return _by_filename(filename, submissions(wire, model_id), round_number)
+        found = submissions(wire, model_id).of_round(round_number)
+        return next((state for state in found if state.filename == filename), None)
     except TournamentError as error:
         raise _unknown(filename, error.problem) from error
 
@@ -226,7 +301,8 @@ def _not_registered(error: TournamentError, attempt: int, filename: str, round_n
             f"round {round_number} closed before the upload was registered; nothing was submitted ({error.problem})",
             "run again when the next round opens; start earlier after the opening, or train less (fewer folds, models)",
         )
-    if isinstance(error, DeadlineError):  # the request is still on its way, or was taken by a server that is silent
+    # The request is still on its way, or was taken by a server that is silent or talks nonsense.
+    if isinstance(error, DeadlineError | OddAnswerError):
         return _unknown(filename, error.problem)
     return error.after(attempt)
 
@@ -238,22 +314,6 @@ def _unknown(filename: str, problem: str) -> NotConfirmedError:
     )
 
 
-def _create(filename: str, model_id: str, api: NumerAPI) -> str:
-    arguments = {
-        "filename": filename,
-        "tournament": api.tournament_id,
-        "modelId": model_id,
-        "triggerId": None,
-        "dataDatestamp": None,
-    }
-    return str(api.raw_query(_CREATE, arguments, authorization=True)["data"]["create_submission"]["id"])
-
-
-def _newest_is(stem: str, states: Sequence[SubmissionState], round_number: int) -> SubmissionState | None:
-    """The newest submission of a round, when it is ours: the newest is the one that counts."""
-    of_round = [state for state in states if state.round_number == round_number]
-    return of_round[0] if of_round and stem in of_round[0].filename else None
-
-
-def _by_filename(filename: str, states: Sequence[SubmissionState], round_number: int) -> SubmissionState | None:
-    return next((s for s in states if s.filename == filename and s.round_number in (None, round_number)), None)
+def _create(filename: str, model_id: str) -> Callable[[NumerAPI], Created]:
+    variables = {"filename": filename, "modelId": model_id, "triggerId": None, "dataDatestamp": None}
+    return question(_CREATE, "create_submission", Created, variables, key=True)

@@ -16,7 +16,7 @@ import logging
 import sys
 import threading
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -26,8 +26,10 @@ from urllib.parse import urlsplit
 import requests
 from numerapi import NumerAPI, base_api
 from numerapi import utils as numerapi_utils
+from pydantic import ValidationError
 
-from eraflow.tournament.api_errors import AddressError, ServerFaultError, TournamentError, WrongKeyError
+from eraflow.tournament.answers import oddity
+from eraflow.tournament.api_errors import AddressError, OddAnswerError, TournamentError, WrongKeyError
 from eraflow.tournament.faults import KEY_REMEDY, graphql_error, name_fault
 from eraflow.tournament.patience import Patience, within
 
@@ -35,6 +37,8 @@ T = TypeVar("T")
 
 _CONSTANT = "API_TOURNAMENT_URL"
 _NO_KEY = "no-key"
+NEWER = "run again later; if it stays so, the API may have changed: look for a newer Eraflow"
+_SAID = 300  # characters of what the API says that are quoted
 
 
 @dataclass(frozen=True)
@@ -104,23 +108,27 @@ class Wire:
         with _witness.watching() as seen:
             try:
                 return question(self._api)
-            except (ValueError, LookupError, TypeError, AttributeError) as error:
+            except (MemoryError, TournamentError):
+                raise
+            except Exception as error:  # noqa: BLE001 - numerapi trips over odd answers in many ways
                 named = self._named(what, error, seen, needs_key)
         raise named
 
     def _named(self, what: str, error: Exception, seen: list[Exception], needs_key: bool) -> TournamentError:
         if seen:
             named = name_fault(what, self.endpoint.name, seen[-1])
-        elif isinstance(error, ValueError):
+        elif isinstance(error, _SaidNo):
             named = graphql_error(what, str(error), needs_key)
         else:
-            named = ServerFaultError(
-                f"{what}: {self.endpoint.name} gave an answer that cannot be read ({type(error).__name__}: {error})",
-                "run again later; if it stays so, the API may have changed: look for a newer Eraflow",
-            )
+            named = self._odd(what, error)
         clean = type(named)(self.endpoint.scrub(named.problem), named.remedy)
         clean.retry_after = named.retry_after
         return clean
+
+    def _odd(self, what: str, error: Exception) -> OddAnswerError:
+        """An answer that is not what was expected, or that numerapi trips over."""
+        odd = oddity(error) if isinstance(error, ValidationError) else f"it cannot be read ({type(error).__name__})"
+        return OddAnswerError(f"{what}: the answer of {self.endpoint.name} is not what was expected: {odd}", NEWER)
 
 
 def _make_api(endpoint: Endpoint) -> NumerAPI:
@@ -134,10 +142,26 @@ def _make_api(endpoint: Endpoint) -> NumerAPI:
     return api
 
 
+class _SaidNo(Exception):
+    """The API's own words where it refuses. numerapi raises a ValueError, as an unreadable answer does."""
+
+
+def _words(errors: Any) -> str:
+    """The messages in the `errors` of an answer, whatever their shape."""
+    if isinstance(errors, Mapping):
+        errors = [{"message": errors.get("detail", errors.get("message"))}]
+    found = [error.get("message") for error in errors if isinstance(error, Mapping)] if isinstance(errors, list) else []
+    return "; ".join(text for text in found if isinstance(text, str))[:_SAID]
+
+
 class _Client(NumerAPI):  # type: ignore[misc]
     """numerapi, with retries left to `Patience`: its own wait 5 and 10 seconds and know nothing of a deadline."""
 
     _addressed: Callable[..., Any] | None = None
+
+    def _handle_call_error(self, errors: Any) -> str:
+        """Called by `raw_query` with the errors in an answer."""
+        raise _SaidNo(_words(errors))
 
     def address(self, url: str) -> None:
         """Make this client, and no other, talk to `url`."""

@@ -1,4 +1,4 @@
-"""This week's live file, damaged on demand: copies that the sandbox serves instead of the real one."""
+"""This week's live file, and what is uploaded, damaged on demand."""
 
 from __future__ import annotations
 
@@ -33,6 +33,14 @@ def with_nan(live: Path, folder: Path) -> Path:
             values[:] = np.nan
         table = table.set_column(table.column_names.index(name), name, pa.array(values, pa.float32()))
     return _written(table, folder / "nan" / live.name)
+
+
+def alter(submission: Path) -> None:
+    """Change the first decimal of one prediction of a stored submission; it stays a valid one."""
+    head, comma, rest = submission.read_bytes().partition(b",0.")
+    digit = b"5" if rest[:1] != b"5" else b"6"
+    with atomic_path(submission) as temporary:
+        temporary.write_bytes(head + comma + digit + rest[1:])
 
 
 def _features(table: pa.Table) -> list[str]:

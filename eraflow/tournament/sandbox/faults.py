@@ -39,6 +39,7 @@ class Faults:
 
     Uploads:
         put_403: answered 403 and not kept, as an expired signature is.
+        put_altered: answered 200 and kept with the first digit of one prediction changed, which is still a valid file.
         put_500: answered 500 and not kept.
         put_lost: answered 200 and not kept.
         put_reset: the connection is reset in the middle.
@@ -48,6 +49,8 @@ class Faults:
         create_lost: registered, and answered 500.
         create_refused: registered, and answered with an error of the API's.
         create_twice: registered twice.
+        submissions_odd: the list of submissions has numbers where times belong.
+        readback_refused: what was sent is not handed out again.
         validation_fails: found faulty, whatever it holds.
         closes_after_live: the round closes when live.parquet has been asked for.
         closes_after_put: the round closes when the upload has arrived.
@@ -73,6 +76,7 @@ class Faults:
     live_renamed: int = 0
     live_nan: int = 0
     put_403: int = 0
+    put_altered: int = 0
     put_500: int = 0
     put_lost: int = 0
     put_reset: int = 0
@@ -80,6 +84,8 @@ class Faults:
     create_lost: int = 0
     create_refused: int = 0
     create_twice: int = 0
+    submissions_odd: int = 0
+    readback_refused: int = 0
     validation_fails: int = 0
     closes_after_live: int = 0
     closes_after_put: int = 0

@@ -15,6 +15,7 @@ from fastapi.responses import FileResponse, JSONResponse, Response
 
 from eraflow.store.atomic import StorageError, atomic_path
 from eraflow.tournament.sandbox import downloads, protocol
+from eraflow.tournament.sandbox.altered import alter
 from eraflow.tournament.sandbox.calendar import RoundSpec
 from eraflow.tournament.sandbox.datafolder import DataFolder
 from eraflow.tournament.sandbox.faults import Faults
@@ -87,7 +88,12 @@ def _reply(
         return 200, protocol.refusal(*errors)
     if protocol.needs_key(document) and (faults.take("wrong_key") or not _is_key(key)):
         return 401, {"errors": [{"message": "Your session is invalid or has expired."}]}
+    if protocol.asks_for(document, "submissionDownloadAuth") and faults.take("readback_refused"):
+        return 200, {"errors": [{"message": "Downloads of submissions are switched off"}]}
     reply = protocol.answer(document, operations.resolvers(), variables, base)
+    if protocol.asks_for(document, "submissions") and faults.take("submissions_odd"):
+        for row in (reply.get("data") or {}).get("submissions") or []:
+            row["insertedAt"] = 20261121
     if "errors" not in reply and protocol.asks_for(document, "createSubmission", "create_submission"):
         if faults.take("create_twice"):
             protocol.answer(document, operations.resolvers(), variables, base)
@@ -154,6 +160,8 @@ def _add_uploads(app: FastAPI, operations: Operations, faults: Faults) -> None:
         except StorageError as error:
             log.error("%s", error)
             return Response(str(error), status_code=507)
+        if faults.take("put_altered"):
+            alter(operations.records.uploads / name)
         if faults.take("closes_after_put"):
             operations.calendar.close()
         return Response(status_code=200)

@@ -14,6 +14,7 @@ from typing import Any
 PUBLIC, SECRET = "PUBLICID", "S3CRET-never-shown"
 OPERATIONS = (
     "submission_upload_auth",
+    "submissionDownloadAuth",
     "create_submission",
     "submissions",
     "listDatasets",
@@ -54,6 +55,7 @@ class Stub:
         self.states = ["pending", "running", "success"]
         self.error_info: str | None = None
         self.filed_under: int | None = None
+        self.hold: Callable[[bytes], bytes] = lambda content: content  # what an upload has become
         self.forget_answer = 0  # so many create_submission calls are done, but not answered
         self.released = threading.Event()
 
@@ -85,6 +87,10 @@ class Stub:
     def _submission_upload_auth(self, variables: dict[str, Any]) -> Any:
         filename = variables["filename"].replace(".csv", f"-{self.asked['submission_upload_auth']}.csv")
         return {"filename": filename, "url": f"{self.url}/uploads/{filename}?X-Amz-Signature=sig-secret"}
+
+    def _submissionDownloadAuth(self, variables: dict[str, Any]) -> Any:
+        found = next(kept for kept in self.submissions if kept["id"] == variables["id"])
+        return {"filename": found["filename"], "url": f"{self.url}/held/{found['filename']}?X-Amz-Signature=sig-secret"}
 
     def _create_submission(self, variables: dict[str, Any]) -> Any:
         number = len(self.submissions) + 1
@@ -184,8 +190,11 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.stub.asked["GET"] += 1
         name = self.path.removeprefix("/files/").partition("?")[0]
+        held = self.path.removeprefix("/held/").partition("?")[0]
         if self.stub.faults.get("GET"):
             self._fault(self.stub.faults["GET"].popleft())
+        elif self.path.startswith("/held/") and held in self.stub.uploads:
+            self.reply(200, self.stub.hold(self.stub.uploads[held]))
         elif name not in self.stub.files:
             self.reply(404, b"")
         elif self.stub.serve is not None:

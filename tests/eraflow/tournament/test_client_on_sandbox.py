@@ -74,10 +74,10 @@ def test_what_the_sandbox_refuses_has_a_name(
     model_id = tournament.model_id("eraflow")
     csv = write_submission(["nfeed", "nbeef"], [1, 2], tmp_path / "foreign.csv")
     with pytest.raises(SubmissionRejectedError, match="invalid_submission_ids"):
-        tournament.submit(csv, model_id, 1404, confirm_seconds=20)
-    arm("faults", put_403=1)
-    with pytest.raises(UploadRefusedError, match="403"):
-        tournament.submit(csv, model_id, 1404, confirm_seconds=20)
+        tournament.submit(csv, model_id, 1404, confirm_seconds=20, replace=True)
+    arm("faults", put_403=2)
+    with pytest.raises(UploadRefusedError, match=r"403.*attempt 2 of 2"):
+        tournament.submit(csv, model_id, 1404, confirm_seconds=20, replace=True)
     with pytest.raises(WrongKeyError, match="401"):
         Tournament(Endpoint(address.url, "WRONG", "KEY")).models()
     with pytest.raises(NoSuchFileError):
@@ -94,6 +94,6 @@ def test_a_closed_round(tournament: Tournament, tmp_path: Path, arm: Callable[..
             tournament.wait_for_round(wait_seconds=0, poll_seconds=1)
         csv = write_submission(["n1", "n2"], [1, 2], tmp_path / "s.csv")
         with pytest.raises(RoundClosedError):
-            tournament.submit(csv, tournament.model_id(None), 1404, confirm_seconds=5)
+            tournament.submit(csv, tournament.model_id(None), 1404, confirm_seconds=5, replace=True)
     finally:
         arm("round", state="open")

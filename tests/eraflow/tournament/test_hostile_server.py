@@ -23,10 +23,12 @@ from eraflow.tournament.api_errors import (
     DownloadBrokenError,
     DownloadCorruptError,
     DownloadSlowError,
+    OddAnswerError,
     RoundClosedError,
     ServerFaultError,
     SubmissionRejectedError,
     TournamentError,
+    UploadAlteredError,
     UploadFaultError,
     UploadLostError,
     UploadRefusedError,
@@ -110,7 +112,7 @@ def fetch(server: Hostile, place: Path, name: str = NAME, **options: Any) -> Any
 
 def submit(server: Hostile, csv: Path, **options: Any) -> Any:
     client = server.client(**options)
-    return client.submit(csv, client.model_id(None), ROUND, confirm_seconds=10)
+    return client.submit(csv, client.model_id(None), ROUND, confirm_seconds=10, replace=True)
 
 
 # --- the API ---
@@ -267,14 +269,14 @@ def test_what_a_killed_process_left_is_not_spliced_onto_another_version(
 # --- uploads ---
 
 
-@pytest.mark.parametrize("fault", ["put_500", "put_reset", "put_lost"])
+@pytest.mark.parametrize("fault", ["put_500", "put_reset", "put_lost", "put_403", "put_altered"])
 def test_an_upload_that_fails_once_is_repeated(server: Hostile, csv: Path, fault: str) -> None:
     before = len([row for row in server.received() if row["status"] == "success"])
     server.arm(**{fault: 1})
     state = submit(server, csv)
-    assert (state.accepted, state.selected, state.already) == (True, True, False)
+    assert (state.accepted, state.selected, state.already, state.compared) == (True, True, False, "same")
     found = [row for row in server.received() if row["status"] == "success"]
-    assert len(found) == before + 1
+    assert len(found) == before + (2 if fault == "put_altered" else 1)
     assert found[-1]["sha256"] == hashlib.sha256(csv.read_bytes()).hexdigest()
 
 
@@ -302,6 +304,28 @@ def test_an_upload_that_always_fails_is_named_and_goes_through_afterwards(
     assert len([row for row in server.received() if row["status"] == "success"]) == before
     server.arm(**{fault: 0})
     assert submit(server, csv).accepted
+
+
+def test_an_upload_that_is_always_altered_is_named(server: Hostile, csv: Path) -> None:
+    server.arm(put_altered=LASTING)
+    with pytest.raises(UploadAlteredError, match=r"1 of 40 differ.*attempt 2 of 2") as caught:
+        submit(server, csv, attempts=2)
+    assert caught.value.may_have_arrived
+    server.arm(put_altered=0)
+    again = submit(server, csv)  # recognised by its name, seen to be altered, sent again
+    assert (again.already, again.compared) == (False, "same")
+
+
+def test_odd_states_are_looked_at_again_and_a_refused_download_is_no_fault(server: Hostile, csv: Path) -> None:
+    server.arm(readback_refused=1)
+    client = server.client()
+    model = client.model_id(None)
+    state = client.submit(csv, model, ROUND, 10, replace=True)
+    assert state.accepted
+    assert "switched off" in state.compared
+    server.arm(submissions_odd=LASTING)
+    with pytest.raises(OddAnswerError, match=r"submissions\.\d+\.insertedAt is 20261121"):
+        client.submit(csv, model, ROUND, 10, replace=True)
 
 
 def test_a_refused_clock_says_to_set_it(server: Hostile, csv: Path) -> None:
@@ -365,7 +389,7 @@ def test_multipliers_are_those_of_the_round_that_is_submitted(server: Hostile, c
     client = server.client()
     assert client.wait_for_round(wait_seconds=1, poll_seconds=0.1).multipliers == {"corr60": 3.0, "mmc60": 15.0}
     client.download("v5.3/live.parquet", tmp_path / "live.parquet", verify_parquet)
-    state = client.submit(csv, client.model_id(None), ROUND, confirm_seconds=10)
+    state = client.submit(csv, client.model_id(None), ROUND, confirm_seconds=10, replace=True)
     assert state.multipliers == {"corr60": 6.0, "mmc60": 30.0}
     assert state.as_dict()["multipliers"] == state.multipliers
     assert any("multipliers of round 1404 have changed" in line for line in server.warnings)

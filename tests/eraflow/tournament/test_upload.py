@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from eraflow.tournament.api_errors import (
     RoundClosedError,
     ServerFaultError,
     SubmissionRejectedError,
+    UploadAlteredError,
     UploadRefusedError,
     WrongKeyError,
 )
@@ -64,16 +66,72 @@ def test_the_same_predictions_are_not_sent_twice(stub: Stub, time: FakeTime, csv
     assert tournament.submit(csv, "model-1", 1404, 60).already is True
     stub.no_round = False
     csv.write_bytes(csv.read_bytes().replace(b"0.25", b"0.26"))
-    other = tournament.submit(csv, "model-1", 1404, 60)
-    assert (other.id, other.already) == ("sub-2", False)
+    kept = tournament.submit(csv, "model-1", 1404, 60)
+    assert (kept.id, kept.already, kept.ours, stub.asked["PUT"]) == ("sub-1", True, False, 1)
+    other = tournament.submit(csv, "model-1", 1404, 60, replace=True)
+    assert (other.id, other.already, other.ours) == ("sub-2", False, True)
 
 
-def test_an_older_submission_of_ours_does_not_count(stub: Stub, time: FakeTime, csv: Path) -> None:
-    """The newest one counts: when another was sent since, these predictions must be sent again."""
+@pytest.mark.parametrize("round_told", [True, False])
+def test_what_somebody_else_sent_for_the_round_is_kept_unless_it_is_to_be_replaced(
+    stub: Stub, time: FakeTime, csv: Path, round_told: bool
+) -> None:
+    """The newest one counts: another computer, or a hand on the website, may have sent it since."""
     tournament = connect(stub, time)
     tournament.submit(csv, "model-1", 1404, 60)
     stub._create_submission({"filename": "by-hand.csv"})
-    assert tournament.submit(csv, "model-1", 1404, 60).id == "sub-3"
+    stub.submissions[-1]["at"] = datetime.now(UTC)
+    if not round_told:
+        original = stub._submissions
+        stub._submissions = lambda _: [{**row, "round": None} for row in original(_)]  # type: ignore[method-assign]
+    kept = tournament.submit(csv, "model-1", 1404, 60)
+    assert (kept.id, kept.filename, kept.ours) == ("sub-2", "by-hand.csv", False)
+    assert tournament.submit(csv, "model-1", 1404, 60, replace=True).id == "sub-3"
+
+
+def test_what_was_sent_for_another_round_or_found_faulty_hinders_nothing(stub: Stub, time: FakeTime, csv: Path) -> None:
+    stub.filed_under = 1403
+    stub._create_submission({"filename": "last-week.csv"})
+    stub.filed_under = None
+    assert connect(stub, time).submit(csv, "model-1", 1404, 60).id == "sub-2"
+
+
+def test_other_bytes_of_a_valid_form_are_noticed_and_sent_again(stub: Stub, time: FakeTime, csv: Path) -> None:
+    looks = iter([lambda content: content.replace(b"0.2500000000", b"0.2600000000")])
+    stub.hold = lambda content: next(looks, lambda same: same)(content)
+    state = connect(stub, time).submit(csv, "model-1", 1404, 60)
+    assert (state.id, state.compared, stub.asked["PUT"]) == ("sub-2", "same", 2)
+
+
+def test_bytes_that_are_always_altered_are_named(stub: Stub, time: FakeTime, csv: Path) -> None:
+    stub.hold = lambda content: content.replace(b"n1,0.2500000000\n", b"")
+    with pytest.raises(UploadAlteredError, match=r"sub-3 was accepted with other predictions.*1 of 2 ids") as caught:
+        connect(stub, time).submit(csv, "model-1", 1404, 60)
+    assert caught.value.may_have_arrived
+
+
+@pytest.mark.parametrize(
+    ("held", "says"),
+    [
+        (b"id,prediction\r\nn2,0.75\r\nn1,0.25\r\n", "same values"),
+        (b"id,prediction,rank\nn2,0.75000001,2\nn1,0.25,1\n", "same values"),
+        (b"PAR1 something else", "no CSV with id and prediction"),
+    ],
+)
+def test_a_server_that_keeps_them_in_another_form_is_no_fault(
+    stub: Stub, time: FakeTime, csv: Path, held: bytes, says: str
+) -> None:
+    stub.hold = lambda _: held
+    state = connect(stub, time).submit(csv, "model-1", 1404, 60)
+    assert (state.accepted, stub.asked["PUT"]) == (True, 1)
+    assert says in state.compared
+
+
+def test_a_server_that_hands_nothing_out_is_no_fault(stub: Stub, time: FakeTime, csv: Path) -> None:
+    stub.fail("submissionDownloadAuth", {"errors": [{"message": "not your submission"}]})
+    state = connect(stub, time).submit(csv, "model-1", 1404, 60)
+    assert state.accepted
+    assert "not your submission" in state.compared
 
 
 def test_a_closed_round_is_refused_before_anything_is_sent(stub: Stub, time: FakeTime, csv: Path) -> None:
@@ -89,11 +147,18 @@ def test_a_closed_round_is_refused_before_anything_is_sent(stub: Stub, time: Fak
 
 def test_a_403_on_the_put_is_named_and_nothing_is_filed(stub: Stub, time: FakeTime, csv: Path) -> None:
     stub.fail("PUT", 403, 403, 403)
-    with pytest.raises(UploadRefusedError, match=r"403 .*nothing was submitted") as caught:
+    with pytest.raises(UploadRefusedError, match=r"403 .*nothing was submitted.*attempt 2 of 2") as caught:
         connect(stub, time).submit(csv, "model-1", 1404, 60)
     assert stub.asked["create_submission"] == 0
-    assert stub.asked["PUT"] == 1
+    assert stub.asked["PUT"] == 2
     assert "sig-secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("refused", [[403], [400], [503, 403, 503]])
+def test_a_refused_address_is_asked_for_once_more(stub: Stub, time: FakeTime, csv: Path, refused: list[int]) -> None:
+    stub.fail("PUT", *refused)
+    assert connect(stub, time, attempts=2).submit(csv, "model-1", 1404, 60).accepted
+    assert stub.asked["submission_upload_auth"] == stub.asked["PUT"] == len(refused) + 1
 
 
 def test_a_put_that_fails_for_a_passing_reason_is_repeated(stub: Stub, time: FakeTime, csv: Path) -> None:
@@ -103,7 +168,7 @@ def test_a_put_that_fails_for_a_passing_reason_is_repeated(stub: Stub, time: Fak
     stub.fail("PUT", *[500] * 9)
     csv.write_bytes(csv.read_bytes() + b"n3,0.5000000000\n")
     with pytest.raises(UploadRefusedError, match=r"500 .*attempt 3 of 3"):
-        connect(stub, time).submit(csv, "model-1", 1404, 60)
+        connect(stub, time).submit(csv, "model-1", 1404, 60, replace=True)
     assert stub.asked["create_submission"] == 1
 
 
@@ -122,7 +187,7 @@ def test_a_registration_that_did_not_arrive_is_repeated(stub: Stub, time: FakeTi
     csv.write_bytes(csv.read_bytes() + b"n3,0.5000000000\n")
     stub.fail("create_submission", *[502] * 9)
     with pytest.raises(ServerFaultError, match=r"registering .*attempt 3 of 3"):
-        connect(stub, time).submit(csv, "model-1", 1404, 60)
+        connect(stub, time).submit(csv, "model-1", 1404, 60, replace=True)
 
 
 def test_a_refused_registration_carries_the_message(stub: Stub, time: FakeTime, csv: Path) -> None:
