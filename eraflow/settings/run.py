@@ -246,7 +246,9 @@ class RoundSettings(Section):
 class SubmitSettings(Section):
     """What is sent, and for which model."""
 
-    model: str | None = Field(None, description="Numerai model slot. Empty: the only one of the account.")
+    model: str | None = Field(
+        None, title="Model slot", description="Numerai model slot. Empty: the only one of the account."
+    )
     dry_run: bool = Field(False, description="Stop before anything is sent.")
     confirm_minutes: float = Field(
         10, gt=0, le=YEAR_MINUTES, description="How long to wait for Numerai to accept the upload."
@@ -320,8 +322,17 @@ class RunSettings(Section):
     @model_validator(mode="before")
     @classmethod
     def _fill_from_profile(cls, values: Any) -> Any:
-        profile = values.get("profile", "laptop") if isinstance(values, dict) else None
-        return merge(profile_values(profile), values) if isinstance(profile, str) else values
+        if not isinstance(values, dict):
+            return values
+        given = {name: value for name, value in values.items() if value is not None or not cls._is_group(name)}
+        profile = given.get("profile", "laptop")
+        return merge(profile_values(profile), given) if isinstance(profile, str) else given
+
+    @classmethod
+    def _is_group(cls, name: str) -> bool:
+        """Whether the field is a group of settings, for which null means that nothing of it is given."""
+        field = cls.model_fields.get(name)
+        return name == "models" or (field is not None and isinstance(field.default, Section))
 
     @field_validator("models")
     @classmethod

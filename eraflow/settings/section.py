@@ -6,23 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from eraflow.settings.profiles import PROFILE_FIELDS
+from eraflow.settings.form import draw
 from eraflow.settings.writable import check_writable
-
-BY_PROFILE = " Empty: as the profile says."
-
-
-def leave_to_the_profile(schema: dict[str, Any]) -> None:
-    """Take the defaults of whatever a profile may change out of the JSON schema, which is the form in the Prefect UI.
-
-    The form writes every default that it knows into the run's parameters. With these defaults in it, choosing another
-    profile there would change nothing, and a run meant for the sandbox would carry the laptop's settings to Numerai.
-    """
-    changed = PROFILE_FIELDS.get(schema.get("title", ""), frozenset())
-    for name, field in schema.get("properties", {}).items():
-        if name in changed and field.pop("default", None) is not None and "description" in field:
-            field["description"] += BY_PROFILE
-    schema["title"] = schema.get("title", "").removesuffix("Settings")  # what people read over the group
 
 
 class Section(BaseModel):
@@ -38,8 +23,17 @@ class Section(BaseModel):
         frozen=True,
         coerce_numbers_to_str=True,
         allow_inf_nan=False,
-        json_schema_extra=leave_to_the_profile,
+        json_schema_extra=draw,
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_means_none(cls, values: Any) -> Any:
+        """An emptied text box of the form, where there need not be a text."""
+        if not isinstance(values, dict):
+            return values
+        optional = {name for name, field in cls.model_fields.items() if field.default is None}
+        return {name: None if value == "" and name in optional else value for name, value in values.items()}
 
     @model_validator(mode="after")
     def _is_stored_as_it_is(self) -> Section:

@@ -94,25 +94,6 @@ def test_every_field_of_the_form_explains_itself():
     assert silent == []
 
 
-def filled_by_the_form(schema, given):
-    """What the form in the Prefect UI sends: the deployment's parameters, and each default that the schema names."""
-    values = dict(given)
-    for name, field in schema["properties"].items():
-        below = RunSettings.model_json_schema()["$defs"].get(field.get("$ref", "").rpartition("/")[2], {})
-        if "properties" in below:
-            values[name] = filled_by_the_form(below, values.get(name) or {})
-        elif name not in values and "default" in field:
-            values[name] = field["default"]
-    return values
-
-
-@pytest.mark.parametrize("profile", sorted(PROFILES))
-def test_a_form_that_sends_every_default_it_knows_still_gives_the_profile(profile):
-    sent = filled_by_the_form(RunSettings.model_json_schema(), {"profile": profile})
-    assert len(sent["gate"]) > 5
-    assert RunSettings(**sent) == RunSettings(profile=profile)
-
-
 @pytest.mark.parametrize("source", [{"data_dir": "/data"}, {"url": "http://127.0.0.1:1"}])
 def test_own_data_or_an_own_server_never_meet_numerais_keys(source):
     with pytest.raises(SettingsError, match="sandbox"):
