@@ -33,7 +33,7 @@ def resume(arguments: argparse.Namespace) -> int:
         with locked(home / LOCK_FOLDER):
             record = _with_server(arguments, home / LOCK_FOLDER)
     except RunLockedError:
-        record = {"busy": True, "automation": None, "runs": [], "not_told": []}
+        record = {"busy": True, "automation": None, "closed": [], "runs": [], "not_told": []}
     if arguments.json:
         print_record(record)
     else:
@@ -47,6 +47,7 @@ def _with_server(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     from prefect.exceptions import PrefectException
 
     from tasks.crashnews import tell_of_crashes
+    from tasks.deadruns import close_dead_runs
     from tasks.reconcile import ResumeSettings, reconcile
     from tasks.zombies import install
 
@@ -58,6 +59,7 @@ def _with_server(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
         _wait_for(client, arguments.wait)
         try:
             installed = install(client) if arguments.install else None
+            closed = close_dead_runs(client, home_folder(arguments.home))
             decisions = reconcile(client, settings)
         except (httpx.HTTPError, PrefectException) as error:
             raise PrefectUnreachableError(
@@ -66,7 +68,7 @@ def _with_server(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
             ) from error
     not_told = tell_of_crashes(decisions, folder)
     runs = [{**asdict(decision), "rescheduled": decision.rescheduled} for decision in decisions]
-    return {"busy": False, "automation": installed, "runs": runs, "not_told": not_told}
+    return {"busy": False, "automation": installed, "closed": closed, "runs": runs, "not_told": not_told}
 
 
 def named_server() -> str:
@@ -103,6 +105,7 @@ def _text(record: dict[str, Any]) -> str:
     if record["busy"]:
         return "another eraflow resume is at work"
     lines = [] if record["automation"] is None else [f"automation against zombies: {record['automation']}"]
+    lines += [f"closed, nobody works for it any more: {name}" for name in record["closed"]]
     for run in record["runs"]:
         done = "rescheduled" if run["rescheduled"] else f"left: {run['why']}"
         lines.append(f"{run['deployment']}: {run['name']} ({run['flow_run_id']}) {done}")

@@ -146,6 +146,7 @@ def chosen_settings(flow_name: str, arguments: argparse.Namespace) -> RunSetting
 def _run_flow(flow_name: str, settings: RunSettings) -> BaseException | None:
     """The exception that ended the flow, or None. A blocked gate is not an exception here: the record tells it."""
     flow = getattr(import_module(f"flows.{flow_name}"), flow_name)
+    import_module("tasks.deadruns").sweep(settings.home_path)
     try:
         state = flow(settings, return_state=True)
     except Exception as error:  # noqa: BLE001 - the flow's own errors come as a state; what is raised is Prefect's

@@ -16,6 +16,8 @@ try:
 except ImportError:  # pragma: no cover - Windows has no fcntl; there the lock is not kept
     fcntl = None  # type: ignore[assignment]
 
+LOCK = ".lock"
+
 
 class RunLockedError(EraflowError):
     """Another process works in this run folder. Wait for it to end, or choose another `--run-dir`."""
@@ -44,7 +46,7 @@ def locked(run_dir: Path) -> Iterator[Path]:
     """
     with storage_errors(run_dir):
         run_dir.mkdir(parents=True, exist_ok=True)
-        handle = (run_dir / ".lock").open("a+")
+        handle = (run_dir / LOCK).open("a+")
     try:
         _take(handle.fileno(), run_dir)
         yield run_dir
