@@ -8,6 +8,7 @@ from pathlib import Path
 
 from eraflow.home import make_home, user_folder
 from eraflow.store.atomic import storage_errors
+from eraflow.store.sqliteurl import sqlite_url
 
 QUIET = {
     "DO_NOT_TRACK": "1",
@@ -36,6 +37,9 @@ def prepare(home: Path) -> str:
     prefect_home = Path(os.environ.setdefault("PREFECT_HOME", str(home / "prefect")))
     with storage_errors(prefect_home):
         prefect_home.mkdir(parents=True, exist_ok=True)
+    database = sqlite_url(prefect_home / "prefect.db", "sqlite+aiosqlite")
+    if "?" in database:  # the address that Prefect makes of its folder by itself would be cut there
+        os.environ.setdefault("PREFECT_API_DATABASE_CONNECTION_URL", database)
     return ""
 
 

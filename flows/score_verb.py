@@ -55,6 +55,8 @@ def _coverage(found: FileScores) -> str:
     text = f"{found.rows} predictions scored"
     if found.unknown_ids:
         text += f"; {found.unknown_ids} left out, their ids are in no resolved era of the folder"
+    if found.not_finite:
+        text += f"; {found.not_finite} are empty, NaN or infinite, which is no prediction"
     if found.missing_rows:
         text += f"; {found.missing_rows} rows of the scored eras have no prediction"
     return text

@@ -12,6 +12,7 @@ from typing import NoReturn
 
 from eraflow.errors import SettingsError
 from eraflow.home import home_folder
+from eraflow.store.sqliteurl import sqlite_url
 from flows.environment import prepare
 
 PREFECT_PORT, MLFLOW_PORT = 4200, 5000
@@ -27,7 +28,7 @@ def ui(arguments: argparse.Namespace) -> int:
     port = arguments.port or (MLFLOW_PORT if arguments.mlflow else PREFECT_PORT)
     url = f"http://127.0.0.1:{port}"
     if arguments.mlflow:
-        command = ["mlflow", "ui", "--backend-store-uri", f"sqlite:///{home / 'mlflow.db'}", "--port", str(port)]
+        command = ["mlflow", "ui", "--backend-store-uri", sqlite_url(home / "mlflow.db"), "--port", str(port)]
     else:
         os.environ["PREFECT_SERVER_UI_API_URL"] = f"{url}/api"  # without it the page asks port 4200
         command = ["prefect", "server", "start", "--port", str(port)]

@@ -27,6 +27,7 @@ from eraflow.discovery.drift import Drift, block_of
 from eraflow.machine.plan import Plan
 from eraflow.store.atomic import atomic_path
 from eraflow.store.erastore import EraStore
+from eraflow.store.plainpaths import read_parquet
 from eraflow.tournament.ranking import EraGroups
 from eraflow.tournament.scoring import era_corr
 from models.predictions import PredictionFileError
@@ -118,7 +119,7 @@ def read_importance(folder: Path) -> dict[str, Drift]:
     """
     files = sorted(folder.glob("importance-*.parquet"))
     try:
-        frames = [pl.read_parquet(path) for path in files]
+        frames = [read_parquet(path) for path in files]
         if not frames:
             return {}
         table = pl.concat(frames).fill_nan(None).group_by("block", "feature", maintain_order=True).mean()

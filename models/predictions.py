@@ -13,6 +13,7 @@ import polars as pl
 
 from eraflow.errors import EraflowError
 from eraflow.store.atomic import atomic_path
+from eraflow.store.plainpaths import read_parquet
 from eraflow.tournament.ranking import EraGroups
 from models.protocol import FloatArray
 
@@ -61,7 +62,7 @@ def read_predictions(path: Path) -> Predictions:
         ScoreInputError: the rows of an era are scattered.
     """
     try:
-        frame = pl.read_parquet(path, columns=["id", "era", "prediction"])
+        frame = read_parquet(path, columns=["id", "era", "prediction"])
     except (OSError, pl.exceptions.PolarsError) as error:
         raise PredictionFileError(f"{path} cannot be read: {error}", "make it again") from error
     groups = EraGroups.from_labels(frame["era"].to_numpy())

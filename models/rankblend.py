@@ -44,7 +44,10 @@ def rank_gaussian_blend(members: FloatArray, groups: EraGroups) -> FloatArray:
         raise ScoreInputError(f"members are {list(members.shape)} for {groups.n_rows} rows", "pass float64[n, k]")
     finite = np.isfinite(columns).all(axis=0)
     if not finite.all():
-        raise StageNaN(f"member {int(np.argmin(finite))} of the blend has NaN predictions", "train that member again")
+        raise StageNaN(
+            f"member {int(np.argmin(finite))} of the blend has predictions that are NaN or infinite",
+            "train that member again",
+        )
     total = np.zeros(groups.n_rows)
     for column in columns.T:
         order = order_within_eras(np.ascontiguousarray(column, dtype=np.float64), groups)

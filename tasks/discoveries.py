@@ -14,6 +14,7 @@ from eraflow.discovery.heatmap import drift_map
 from eraflow.discovery.stage import ASSOCIATIONS, LIVE
 from eraflow.store.atomic import StorageError
 from eraflow.store.markdown import markdown_table, png_markdown
+from eraflow.store.plainpaths import read_parquet
 from eraflow.store.stage import StageRecord
 from models.importance import read_importance
 from models.predictions import PredictionFileError
@@ -41,7 +42,7 @@ def show_selection(record: StageRecord) -> None:
         [label, chosen, *(record.metrics["outcomes"][label].get(name, 0) for name in outcomes)]
         for label, chosen in record.metrics["chosen"].items()
     ]
-    live = pl.read_parquet(record.path / f"window-{LIVE}.parquet")
+    live = read_parquet(record.path / f"window-{LIVE}.parquet")
     best = live.filter(pl.col("chosen")).sort(pl.col("statistic").abs(), descending=True).head(SHOWN)
     filled = [name for name in COLUMNS if not best[name].dtype.is_float() or best[name].is_finite().any()]
     rows = [list(row) for row in best.select(filled).iter_rows()]
@@ -56,7 +57,7 @@ def show_selection(record: StageRecord) -> None:
 
 def show_associations(run: Run, target: str, record: StageRecord) -> None:
     """The heat map of associations over blocks of eras; the figures go into the history."""
-    frame = pl.read_parquet(record.path / ASSOCIATIONS)
+    frame = read_parquet(record.path / ASSOCIATIONS)
     drift = Drift(
         tuple(frame["feature"].to_list()),
         tuple(frame.columns[1:]),

@@ -12,6 +12,7 @@ import polars as pl
 from prefect import get_run_logger, task
 
 from eraflow.store.atomic import write_json
+from eraflow.store.plainpaths import read_parquet
 from eraflow.store.stage import StageRecord
 from eraflow.store.weekrecord import timed
 from eraflow.tournament.api_errors import TournamentError
@@ -88,14 +89,14 @@ def write_checked_submission(run: Run, first: StageRecord, second: StageRecord, 
 
 
 def _write(prediction: StageRecord, path: Path) -> Path:
-    frame = pl.read_parquet(prediction.path / "predictions.parquet")
+    frame = read_parquet(prediction.path / "predictions.parquet")
     return write_submission(frame["id"].to_list(), frame["prediction"].to_numpy(), path)
 
 
 def live_ids(live: Path) -> list[str]:
     """The ids of a live file, whether they are its index, named or not, or a column."""
-    column = read_footer(live).require_id()
-    return pl.read_parquet(live, columns=[column])[column].to_list()
+    footer = read_footer(live)
+    return footer.read({footer.require_id(): pl.String}).to_series().to_list()
 
 
 @task(name="submit", task_run_name="submit", **LIGHT_TASK)

@@ -25,6 +25,7 @@ from eraflow.settings.selection import SelectionSettings
 from eraflow.store.atomic import atomic_path, write_json
 from eraflow.store.digest import file_sha256, value_sha256
 from eraflow.store.erastore import EraStore
+from eraflow.store.plainpaths import read_parquet
 
 SELECTION = "selection.json"
 ASSOCIATIONS = "associations.parquet"
@@ -134,7 +135,7 @@ def _kept(path: Path, signature: str) -> pl.DataFrame | None:
     try:
         note = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
         if note["signature"] == signature and note["sha256"] == file_sha256(path):
-            return pl.read_parquet(path)
+            return read_parquet(path)
     except (OSError, ValueError, KeyError, TypeError, pl.exceptions.PolarsError):
         return None
     return None

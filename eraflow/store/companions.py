@@ -18,7 +18,7 @@ CompanionPaths = Path | str | Sequence[Path | str]
 def companion_columns(
     companions: Mapping[str, CompanionPaths], ids: pl.Series
 ) -> Iterator[tuple[str, npt.NDArray[np.float64]]]:
-    """Yield (name, float64[rows]) in the order of `ids`, NaN where an id has no value.
+    """Yield (name, float64[rows]) in the order of `ids`, NaN where an id has no finite value.
 
     Columns that come from the same files are joined together, so each file's ids are read once.
 
@@ -33,7 +33,8 @@ def companion_columns(
     for paths, names in _by_files(companions).items():
         joined = _joined([read_footer(path) for path in paths], names, ids)
         for name in names:
-            yield name, np.asarray(joined[name].fill_null(float("nan")).to_numpy(), dtype=np.float64)
+            values = np.asarray(joined[name].fill_null(float("nan")).to_numpy(), dtype=np.float64)
+            yield name, np.where(np.isfinite(values), values, np.nan)  # an infinite value is none, as in scoring
 
 
 def _by_files(companions: Mapping[str, CompanionPaths]) -> dict[tuple[Path, ...], list[str]]:

@@ -1,4 +1,4 @@
-"""Rows of a CSV file, plain or packed by gzip or xz, in memory that depends on a block and not on the file.
+"""Rows of a CSV file, in memory that depends on a block and not on the file; see `eraflow.store.csvtext` for its forms.
 
 The blocks are cut here and parsed by pyarrow, which refuses a line with too few values; polars would take them for
 missing ones, and the last line of a file that is cut short for a row of codes 2.
@@ -6,25 +6,21 @@ missing ones, and the last line of a file that is cut short for a row of codes 2
 
 from __future__ import annotations
 
-import csv
-from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
-import pyarrow.csv as pacsv
 
-from eraflow.readable import cut
-from eraflow.store.packed import Packed
+from eraflow.store.csvtext import NO_VALUE, CsvText
 from eraflow.store.rowsource import EraSequence, Tile, check_ids
 from eraflow.store.tiles import as_codes, bad_value, first_bad
-from eraflow.tournament.footer import ERA, ID, UNNAMED_INDEX, MissingColumnError, TruncatedFileError
+from eraflow.tournament.footer import ERA, ID, UNNAMED_INDEX, MissingColumnError
 
 BLOCK_BYTES = 4 << 20
 """Of text: about 760 rows of 2,748 features. 2 MiB took 1.7 times the CPU of 8 MiB, those 86 MiB more memory."""
-MOST_HEADER_BYTES = 16 << 20
-NO_VALUE = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "<NA>")
+KINDS = ((pa.int8(), False), (pa.float32(), False), (pa.float32(), True), (pa.string(), False))
+"""How features are read, whether with decimal commas: the first that fits; text is for an error to name."""
 
 
 class CsvRows:
@@ -39,22 +35,13 @@ class CsvRows:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        with Packed(path) as file:
-            header = file.first_line(MOST_HEADER_BYTES)
-        try:
-            names = next(csv.reader([header.decode("utf-8-sig")]))
-        except (UnicodeDecodeError, csv.Error) as error:
-            raise self._damaged(f"its first line is no text: {error}") from error
-        self._names = [name or UNNAMED_INDEX for name in names]  # pandas leaves the name of an unnamed index empty
-        if len(set(self._names)) != len(self._names):
-            twice = min(name for name, times in Counter(self._names).items() if times > 1)
-            raise MissingColumnError(f"{path} names column {cut(twice, 80)!r} twice", "write the file again")
-        self._type = pa.int8()  # of the features; codes written as 2.0 need the next
+        self._text = CsvText(path)
+        self._kind = 0  # of `KINDS`, for the features so far
 
     @property
     def columns(self) -> Collection[str]:
         """The names in the first line."""
-        return self._names
+        return self._text.names
 
     def tiles(
         self, features: Sequence[str], *, most_rows: int, skip: int = 0, scratch: Path | None = None
@@ -62,14 +49,12 @@ class CsvRows:
         """See `RowSource.tiles`; nothing is turned round here. Rows that are skipped are unpacked, but not parsed."""
         name = self._id_column()
         eras, row = EraSequence(self.path), 0
-        with Packed(self.path) as file:
-            file.first_line(MOST_HEADER_BYTES)
-            for block in file.lines(BLOCK_BYTES):
-                text, row = _without_rows(block, row, skip)
-                if text:
-                    for tile in self._block(text, name, features, eras, row, (file.position, file.size)):
-                        yield from _cut(tile, most_rows)
-                        row += len(tile.ids)
+        for block, position, size in self._text.blocks(BLOCK_BYTES):
+            text, row = _without_rows(block, row, skip)
+            if text:
+                for tile in self._block(text, name, features, eras, row, (position, size)):
+                    yield from _cut(tile, most_rows)
+                    row += len(tile.ids)
 
     def _block(
         self,
@@ -80,7 +65,7 @@ class CsvRows:
         row: int,
         progress: tuple[int, int],
     ) -> Iterator[Tile]:
-        raw = self._parsed(text, name, features)
+        raw = self._parsed(text, name, features, row)
         if row == 0 and name == UNNAMED_INDEX and _counts(raw[name]):
             raise MissingColumnError(
                 f"{self.path} has no column `{ID}`, only row numbers without a name", "write the file with its ids"
@@ -98,46 +83,26 @@ class CsvRows:
             yield Tile(era, ids, codes[start : start + length], *progress)
             start += length
 
-    def _parsed(self, text: bytes, name: str, features: Sequence[str]) -> pl.DataFrame:
+    def _parsed(self, text: bytes, name: str, features: Sequence[str], row: int) -> pl.DataFrame:
         """A block as id, era and features: whole numbers, else floats, else the text for an error to name."""
-        for kind in (pa.int8(), pa.float32(), pa.string()):
-            if kind != self._type and kind == pa.int8():
+        for place, (kind, decimal_comma) in enumerate(KINDS):
+            if place < self._kind or (decimal_comma and self._text.separator == "," and b'"' not in text):
                 continue
+            columns = {name: pa.string(), ERA: pa.string(), **dict.fromkeys(features, kind)}
             try:
-                table = pacsv.read_csv(
-                    pa.BufferReader(text),
-                    read_options=pacsv.ReadOptions(
-                        column_names=self._names, use_threads=False, block_size=len(text) + 1
-                    ),
-                    parse_options=pacsv.ParseOptions(ignore_empty_lines=False),
-                    convert_options=pacsv.ConvertOptions(
-                        include_columns=[name, ERA, *features],
-                        column_types={name: pa.string(), ERA: pa.string(), **dict.fromkeys(features, kind)},
-                        null_values=list(NO_VALUE),
-                    ),
-                )
-            except (pa.ArrowException, UnicodeDecodeError) as error:
-                if kind == pa.string() or "conversion error" not in str(error):
-                    raise self._damaged(str(error).splitlines()[0]) from error
+                table = self._text.table(text, columns, decimal_comma=decimal_comma, first_row=row)
+            except pa.ArrowInvalid:
                 continue
-            self._type = kind if kind != pa.string() else self._type
+            self._kind = place if kind != pa.string() else self._kind
             frame = pl.from_arrow(table)
-            if isinstance(frame, pl.DataFrame) and frame.height == text.count(b"\n"):
-                return frame
-        raise self._damaged("a value goes on over the end of its line")
+            if isinstance(frame, pl.DataFrame):
+                return frame.with_columns(pl.col(name, ERA).str.strip_chars())
+        raise self._text.damaged("its values are no text")
 
     def _id_column(self) -> str:
-        if ERA not in self._names:
-            raise MissingColumnError(
-                f"{self.path} has no column `{ERA}`", "use files of one data version, or download it again"
-            )
-        for name in (ID, UNNAMED_INDEX):
-            if name in self._names:
-                return name
-        raise MissingColumnError(f"{self.path} has no column `{ID}`", "write the file with its ids")
-
-    def _damaged(self, reason: str) -> TruncatedFileError:
-        return TruncatedFileError(f"{self.path} cannot be read: {reason[:300]}", "delete it and download it again")
+        if ERA not in self._text.names:
+            raise self._text.lacks(ERA, "write the file with the era of each row")
+        return self._text.id_column()
 
 
 def _numbers(frame: pl.DataFrame) -> pl.DataFrame:

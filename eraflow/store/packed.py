@@ -73,21 +73,34 @@ class Packed:
                 "write the file again, with a line for each row",
             )
 
+    def beginning(self, count: int) -> bytes:
+        """The first bytes of the content.
+
+        Raises:
+            TruncatedFileError: the file is damaged there.
+        """
+        with _unpacking(self._path):
+            return self._content.read(count)
+
     def first_line(self, most: int) -> bytes:
-        """The first line without its end.
+        """The next line without its end, which may be blank.
 
         Raises:
             TruncatedFileError: there is none within `most` bytes, or the file is damaged.
         """
         with _unpacking(self._path):
             line = self._content.readline(most)
-        if not line.strip() or not line.endswith(b"\n"):
+        if not line.endswith(b"\n"):
+            if b"\r" in line.strip():
+                raise TruncatedFileError(
+                    f"{self._path} ends its lines with CR alone", "save it with line ends LF or CR LF"
+                )
             raise self._cut_short("it does not begin with a whole line of column names")
         return line.rstrip(b"\r\n")
 
     def _cut_short(self, reason: str, more: str = "") -> TruncatedFileError:
         return TruncatedFileError(
-            f"{self._path} ({self.size} bytes) is cut short: {reason}", f"delete it and download it again{more}"
+            f"{self._path} ({self.size} bytes) is cut short: {reason}", f"write or download it again{more}"
         )
 
     def __enter__(self) -> Self:
@@ -112,6 +125,8 @@ def _unpacked(file: IO[bytes]) -> IO[bytes]:
 def _unpacking(path: Path) -> Iterator[None]:
     with reading(
         path,
-        lambda reason: TruncatedFileError(f"{path} cannot be unpacked: {reason}", "delete it and download it again"),
+        lambda reason: TruncatedFileError(
+            f"{path} cannot be read, as it cannot be unpacked: {reason}", "pack or download it again"
+        ),
     ):
         yield

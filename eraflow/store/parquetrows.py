@@ -22,12 +22,15 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from eraflow.store.plainpaths import scan_parquet
 from eraflow.store.rowsource import EraSequence, Tile, check_ids
 from eraflow.store.spool import Spool, room
 from eraflow.store.tiles import as_codes, bad_value, first_bad
+from eraflow.tournament.eralabels import era_runs
 from eraflow.tournament.footer import (
     ERA,
     ID,
+    NUMBERS_WANTED,
     UNNAMED_INDEX,
     FeatureTypeError,
     MissingColumnError,
@@ -90,7 +93,7 @@ class ParquetRows:
         self.path = path
         self._part = part
         with decoding(path):
-            self._frame = pl.scan_parquet(path if part is None else part.file, glob=False, hive_partitioning=False)
+            self._frame = scan_parquet(path if part is None else part.file)
             self._types = dict(self._frame.collect_schema())
             self.rows = int(self._frame.select(pl.len()).collect().item())
         self._first = 0 if part is None else part.first
@@ -202,7 +205,7 @@ class ParquetRows:
 
     def _id_column(self) -> str:
         for name in (ID, UNNAMED_INDEX):  # an index of row numbers is no id
-            if name in self._types and (name == ID or self._types[name] == pl.String):
+            if name in self._types and (name == ID or not self._types[name].is_numeric()):
                 return name
         raise MissingColumnError(
             f"{self.path} has no `id`, neither as a column nor as the index", "download the file again"
@@ -218,7 +221,7 @@ class ParquetRows:
             more = f" (and {len(wrong) - 1} more)" if wrong[1:] else ""
             raise FeatureTypeError(
                 f"{self.path}: feature {wrong[0]} has type {self._types[wrong[0]]}{more}",
-                "features are int8, or whole numbers as floats; download the file again",
+                NUMBERS_WANTED,
             )
 
     def _eras(self) -> list[tuple[str, int, int]]:
@@ -239,13 +242,12 @@ class ParquetRows:
     def _runs(self, start: int) -> list[tuple[str | None, int]]:
         with decoding(self.path):
             labels = self._frame.select(pl.col(ERA).cast(pl.String)).slice(start, LABEL_ROWS).collect()
-        runs = labels.select(pl.col(ERA).rle().struct.unnest())
-        return list(zip(runs["value"].to_list(), runs["len"].to_list(), strict=True))
+        return era_runs(labels.to_series())
 
 
 def _is_code_type(kind: pl.DataType) -> bool:
     """Whether a feature may have this type; one that is missing throughout may have none."""
-    return kind.is_integer() or kind.is_float() or kind == pl.Null
+    return kind.is_numeric() or kind in (pl.Boolean, pl.Null)
 
 
 def _pieces(start: int, stop: int, most_rows: int) -> Iterator[tuple[int, int]]:

@@ -130,9 +130,11 @@ def first_bad(codes: npt.NDArray[np.int8]) -> tuple[int, int] | None:
 def _as_code(dtype: pl.DataType, name: str) -> pl.Expr:
     """int8 codes with 2 for null and NaN; what is not a code becomes one that the check refuses (-1 or 5)."""
     column = pl.col(name)
-    if dtype in (pl.Int8, pl.Null):  # a column that is missing throughout may have no type
+    if dtype in (pl.Int8, pl.Null, pl.Boolean):  # a column that is missing throughout may have no type
         return column.cast(pl.Int8).fill_null(MISSING_CODE)
-    if dtype.is_float():
+    if dtype.is_decimal() or dtype == pl.Float16:  # polars rounds no half floats
+        column = column.cast(pl.Float64)
+    if not dtype.is_integer():
         column = column.fill_nan(None)
         column = pl.when(column.is_null() | (column == column.floor())).then(column).otherwise(HIGHEST_CODE + 1)
     elif dtype.is_unsigned_integer():

@@ -21,6 +21,7 @@ from eraflow.store.atomic import storage_errors
 from eraflow.store.mlflowlink import MlflowLink, NothingThereError, TrackingError
 from eraflow.store.provenance import provenance
 from eraflow.store.relocation import relocate
+from eraflow.store.sqliteurl import sqlite_url
 from eraflow.store.trackingtext import as_tags, flatten, text_params
 
 __all__ = ["DATABASE", "PER_ERA", "ChildRun", "NothingThereError", "TrackedRun", "Tracker", "TrackingError"]
@@ -130,8 +131,7 @@ class Tracker:
     def __init__(self, home: Path, settings: TrackingSettings) -> None:
         self.home = Path(home).expanduser().resolve()
         self.settings = settings
-        # SQLAlchemy takes the path as it is: quoting a blank would name another folder.
-        self.uri = settings.uri or f"sqlite:///{self.home / DATABASE}"
+        self.uri = settings.uri or sqlite_url(self.home / DATABASE)
         self.link = MlflowLink(self.uri)
         self._experiment_id: str | None = None
 

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from eraflow.errors import EraflowError
 from eraflow.machine.progress import report
 from eraflow.store.atomic import write_json
 from eraflow.store.erastore import EraStore
+from eraflow.store.plainpaths import read_parquet
 from eraflow.tournament.schema import META_MODEL
 from eraflow.tournament.scoring import ModelScores, score_predictions
 from eraflow.tournament.statistics import overlap_weeks, paired_comparison
@@ -127,7 +127,7 @@ def _comparisons(
 
 def aligned_predictions(store: EraStore, path: Path) -> tuple[list[str], NDArray[np.float64]]:
     """The eras and values of a prediction file, whose rows must be exactly the store's rows of those eras."""
-    frame = pl.read_parquet(path, columns=["id", "era", "prediction"])
+    frame = read_parquet(path, columns=["id", "era", "prediction"])
     eras = frame["era"].unique(maintain_order=True).to_list()
     if not np.array_equal(frame["id"].to_numpy(), np.asarray(store.ids(eras))):
         raise MisalignedPredictionsError(

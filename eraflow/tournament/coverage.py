@@ -54,7 +54,11 @@ def benchmark_columns(footers: Sequence[Footer]) -> tuple[str, ...]:
 
 def _float_columns(footer: Footer) -> list[str]:
     others = (ERA, DATA_TYPE, footer.id_column)
-    return [name for name, kind in footer.types.items() if name not in others and pa.types.is_floating(kind)]
+    return [
+        name
+        for name, kind in footer.types.items()
+        if name not in others and (pa.types.is_floating(kind) or pa.types.is_decimal(kind))
+    ]
 
 
 def covered_eras(

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import polars as pl
 
 from eraflow.errors import EraflowError
+from eraflow.tournament.eralabels import check_era_label, era_runs
 from eraflow.tournament.eras import LIVE_ERA, BadEraError, UnorderedErasError
 from eraflow.tournament.footer import DATA_TYPE, ERA, Footer
 
@@ -86,10 +87,9 @@ def read_era_index(footer: Footer) -> EraIndex:
         MissingColumnError, NullEraError, BadEraError, UnorderedErasError, BadDataTypeError, TruncatedFileError.
     """
     footer.require([ERA])
-    runs = footer.read({ERA: pl.String}).select(pl.col(ERA).rle().struct.unnest())
-    eras = runs["value"].to_list()
-    offsets = np.concatenate([[0], np.cumsum(runs["len"].to_numpy(), dtype=np.int64)]).astype(np.int64)
-    _check_labels(footer, eras, offsets)
+    runs = era_runs(footer.read({ERA: pl.String}).to_series())
+    offsets = np.concatenate([[0], np.cumsum([length for _, length in runs], dtype=np.int64)]).astype(np.int64)
+    eras = _checked_labels(footer, [label for label, _ in runs], offsets)
     check_era_order(eras, str(footer.path))
     return EraIndex(footer, tuple(eras), offsets, _data_types(footer, offsets))
 
@@ -112,15 +112,9 @@ def check_era_order(eras: Sequence[str], where: str) -> None:
 
 
 def check_one_sequence(indexes: Sequence[EraIndex]) -> None:
-    """Raise unless the files, one after the other, are one rising sequence of eras with labels of one width."""
+    """Raise unless the files, one after the other, are one rising sequence of eras."""
     eras = [era for index in indexes for era in index.eras]
     where = " and ".join(index.path.name for index in indexes)
-    widths = {len(era) for era in eras if era != LIVE_ERA}
-    if len(widths) > 1:
-        raise BadEraError(
-            f"eras of {where} are {min(widths)} to {max(widths)} characters long",
-            "use zero-padded labels of one width, such as 0042",
-        )
     check_era_order(eras, where)
 
 
@@ -174,14 +168,19 @@ def _order(era: str) -> float:
     return float("inf") if era == LIVE_ERA else int(era)
 
 
-def _check_labels(footer: Footer, eras: Sequence[str | None], offsets: npt.NDArray[np.int64]) -> None:
-    for era, row in zip(eras, offsets.tolist(), strict=False):
-        if era is None:
-            raise NullEraError(f"row {row} of {footer.path} has no era", "download the file again")
-        if era != LIVE_ERA and not (era.isascii() and era.isdigit()):
-            raise BadEraError(
-                f"row {row} of {footer.path} has era {era!r}", "eras are zero-padded numbers, or X in live data"
-            )
+def checked_era(label: str | None, row: int, path: Path) -> str:
+    """The label of `row`, which must have one.
+
+    Raises:
+        NullEraError, BadEraError.
+    """
+    if not label:
+        raise NullEraError(f"row {row} of {path} has no era", "write the era of each row into the file")
+    return check_era_label(label, f"row {row} of {path}")
+
+
+def _checked_labels(footer: Footer, eras: Sequence[str | None], offsets: npt.NDArray[np.int64]) -> list[str]:
+    return [checked_era(era, row, footer.path) for era, row in zip(eras, offsets.tolist(), strict=False)]
 
 
 def _data_types(footer: Footer, offsets: npt.NDArray[np.int64]) -> tuple[str, ...]:

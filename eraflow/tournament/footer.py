@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from eraflow.errors import EraflowError
 from eraflow.readable import MissingFileError as MissingFileError
 from eraflow.readable import cut, reading, require_file
+from eraflow.store.plainpaths import scan_parquet
 from eraflow.tournament.footerparts import MAGIC, WalkedFooter, walk_if_large
 
 _AGAIN = "delete it and download it again"
@@ -24,6 +25,7 @@ ID = "id"
 ERA = "era"
 DATA_TYPE = "data_type"
 UNNAMED_INDEX = "__index_level_0__"
+NUMBERS_WANTED = "write features as int8; any other type of whole numbers will do, floats and decimals too"
 HIGHEST_CODE = 4
 """Features are five equal bins, 0 to 4."""
 
@@ -41,7 +43,7 @@ class MissingColumnError(EraflowError):
 
 
 class FeatureTypeError(EraflowError):
-    """A feature is neither a whole number nor a float that can hold one."""
+    """A feature is of a type that holds no numbers."""
 
     code = "feature_type"
 
@@ -117,7 +119,7 @@ class Footer:
     def scan(self) -> pl.LazyFrame:
         """A lazy frame whose parsed footer is kept, so that many small reads do not parse it again each time."""
         with decoding(self.path):
-            frame = pl.scan_parquet(self.path, glob=False, hive_partitioning=False)
+            frame = scan_parquet(self.path)
             frame.collect_schema()
         return frame
 
@@ -194,19 +196,27 @@ def _extremes(metadata: Any, wanted: Collection[str]) -> Iterator[tuple[str, int
     for group in range(metadata.num_row_groups):
         row_group = metadata.row_group(group)
         for position, name in chosen:
-            statistics = row_group.column(position).statistics
-            if statistics is not None and statistics.has_min_max:
-                yield name, group, statistics.min, statistics.max
+            bounds = _bounds(row_group.column(position).statistics)
+            if bounds is not None:
+                yield name, group, *bounds
+
+
+def _bounds(statistics: Any) -> tuple[float, float] | None:
+    """Minimum and maximum where they are numbers; those of half floats, for one, come as bytes and say nothing."""
+    if statistics is None or not statistics.has_min_max:
+        return None
+    bounds = statistics.min, statistics.max
+    return bounds if all(isinstance(bound, int | float | Decimal) for bound in bounds) else None
 
 
 def check_feature_types(footer: Footer, features: Sequence[str]) -> None:
-    """Raise FeatureTypeError unless each feature is a whole number, a float, or missing throughout."""
+    """Raise FeatureTypeError unless each feature is a number of any kind, or missing throughout."""
     wrong = [name for name in features if not _is_number(footer.types[name])]
     if wrong:
         raise FeatureTypeError(
             f"{footer.path}: feature {cut(wrong[0], 80)} has type {footer.types[wrong[0]]}"
             + (f" (and {len(wrong) - 1} more)" if wrong[1:] else ""),
-            "features are int8, or whole numbers as floats; download the file again",
+            NUMBERS_WANTED,
         )
 
 
@@ -222,20 +232,9 @@ def _check_extent(path: Path, metadata: Any) -> None:
 def _id_column(schema: pa.Schema) -> str | None:
     if ID in schema.names:
         return ID
-    index = [name for name in _index_columns(schema) if isinstance(name, str) and name in schema.names]
     # A pandas index without a name is taken for the ids only when it holds text: row numbers are no ids.
-    unnamed = index == [UNNAMED_INDEX] and _is_text(schema.field(UNNAMED_INDEX).type)
+    unnamed = UNNAMED_INDEX in schema.names and _is_text(schema.field(UNNAMED_INDEX).type)
     return UNNAMED_INDEX if unnamed else None
-
-
-def _index_columns(schema: pa.Schema) -> list[Any]:
-    """What pandas noted of its index; nothing where the note is none of its own."""
-    try:
-        note = json.loads((schema.metadata or {}).get(b"pandas", b"{}"))
-    except (ValueError, RecursionError):
-        return []
-    columns = note.get("index_columns") if isinstance(note, dict) else None
-    return columns if isinstance(columns, list) else []
 
 
 def _listed(names: Sequence[str], limit: int = 8) -> str:
@@ -244,8 +243,12 @@ def _listed(names: Sequence[str], limit: int = 8) -> str:
 
 
 def _is_number(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_null(kind))
+    tests = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_boolean, pa.types.is_null)
+    return any(test(kind) for test in tests)
 
 
 def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+    if pa.types.is_dictionary(kind):
+        return _is_text(kind.value_type)
+    tests = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_binary)
+    return any(test(kind) for test in (*tests, pa.types.is_large_binary, pa.types.is_binary_view))

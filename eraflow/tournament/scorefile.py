@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import lzma
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,21 +10,16 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from eraflow.errors import EraflowError
 from eraflow.settings import DataSettings
 from eraflow.store.erastore import EraStore, write_era_store
-from eraflow.store.rowsource import XZ
 from eraflow.tournament.catalog import Catalog, read_catalog
+from eraflow.tournament.coverage import any_by_era
+from eraflow.tournament.eraindex import read_era_index
 from eraflow.tournament.features import companion_files
 from eraflow.tournament.footer import read_footer
+from eraflow.tournament.predictionfile import PredictionFileError, read_predictions
 from eraflow.tournament.schema import META_MODEL, Contract, DataFiles, check_contract
 from eraflow.tournament.scoring import ModelScores, score_predictions
-
-
-class PredictionFileError(EraflowError):
-    """A file of predictions cannot be scored: columns, ids or values are not as they should be."""
-
-    code = "prediction_file"
 
 
 @dataclass(frozen=True)
@@ -36,7 +30,8 @@ class FileScores:
         scores: per era and in summary.
         rows: predictions that were scored.
         unknown_ids: predictions of the file that were left out: their id is in no resolved era of the folder.
-        missing_rows: rows of the scored eras for which the file has no prediction.
+        missing_rows: rows of the scored eras for which the file has no finite prediction.
+        not_finite: predictions of the file that are empty, NaN or infinite: they count as none.
         absent: metric that has no figure -> why.
     """
 
@@ -44,11 +39,17 @@ class FileScores:
     rows: int
     unknown_ids: int
     missing_rows: int
+    not_finite: int = 0
     absent: Mapping[str, str] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
-        counts = {"rows": self.rows, "unknown_ids": self.unknown_ids, "missing_rows": self.missing_rows}
+        counts = {
+            "rows": self.rows,
+            "unknown_ids": self.unknown_ids,
+            "missing_rows": self.missing_rows,
+            "not_finite": self.not_finite,
+        }
         return {**counts, "absent": dict(self.absent), **self.scores.as_dict()}
 
 
@@ -94,7 +95,14 @@ def score_file(
     )
     known = given.filter(pl.col("prediction").is_finite()).height
     absent = absent_metrics(scores, contract.benchmark, META_MODEL if META_MODEL in store.columns else None)
-    return FileScores(scores, rows=used, unknown_ids=known - used, missing_rows=store.n_rows - used, absent=absent)
+    return FileScores(
+        scores,
+        rows=used,
+        unknown_ids=known - used,
+        missing_rows=store.n_rows - used,
+        not_finite=given.height - known,
+        absent=absent,
+    )
 
 
 def absent_metrics(scores: ModelScores, benchmark: str | None, meta_model: str | None) -> dict[str, str]:
@@ -118,46 +126,15 @@ def fnc_features(catalog: Catalog, features: tuple[str, ...]) -> list[str]:
     return [name for name in features if name in wanted] or list(features)
 
 
-def read_predictions(path: Path) -> pl.DataFrame:
-    """Columns id (str) and prediction (float64).
-
-    Raises:
-        PredictionFileError: no such file, one that cannot be read, a missing column, an id twice, or no number.
-    """
-    if not path.is_file():
-        raise PredictionFileError(f"there is no file {path}", "name a CSV or parquet file")
-    try:
-        frame = pl.read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)
-    except (OSError, EOFError, lzma.LZMAError, pl.exceptions.PolarsError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise PredictionFileError(f"{path} cannot be read: {reason}", "write it as CSV or parquet") from error
-    column = next((name for name in ("prediction", "probability") if name in frame.columns), None)
-    if column is None or "id" not in frame.columns:
-        raise PredictionFileError(f"{path} has the columns {', '.join(frame.columns)}", "it needs id and prediction")
-    try:
-        kept = frame.select(pl.col("id").cast(pl.String), pl.col(column).cast(pl.Float64).alias("prediction"))
-    except pl.exceptions.PolarsError as error:
-        value = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
-        raise PredictionFileError(f"{path} holds a prediction that is no number: {value}", "correct it") from error
-    if kept["id"].n_unique() != kept.height:
-        raise PredictionFileError(f"{path} holds an id twice", "keep one row an id")
-    return kept
-
-
-def _read_csv(path: Path) -> pl.DataFrame:
-    """All columns as text: a type guessed from the first rows may not be that of the others. polars unpacks gzip."""
-    with path.open("rb") as file:
-        packed = file.read(len(XZ)) == XZ
-    return pl.read_csv(lzma.decompress(path.read_bytes()) if packed else path, infer_schema=False)
-
-
 def _covered_eras(given: pl.DataFrame, files: DataFiles, contract: Contract) -> list[str]:
     """Resolved eras in which at least one id has a prediction, in order."""
-    ids = given.lazy().select("id")
+    ids = given["id"].implode()
     found: set[str] = set()
     for path in (files.train, files.validation):
-        rows = pl.scan_parquet(path).select(pl.col(read_footer(path).require_id()).alias("id"), "era")
-        found |= set(rows.join(ids, on="id", how="semi").collect()["era"].unique())
+        index = read_era_index(read_footer(path))
+        name = index.footer.require_id()
+        own = index.footer.read({name: pl.String}).to_series()
+        found |= {era for era, has in zip(index.eras, any_by_era(own.is_in(ids).to_numpy(), index), strict=True) if has}
     eras = [era for era in contract.resolved_eras if era in found]
     if not eras:
         raise PredictionFileError(

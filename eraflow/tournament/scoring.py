@@ -45,6 +45,7 @@ __all__ = [
     "era_correlation_with",
     "era_fnc",
     "era_max_exposure",
+    "only_finite",
     "score_predictions",
 ]
 
@@ -145,7 +146,7 @@ def score_predictions(
 
     Args:
         store: an era store that holds the target and, where named, the benchmark and the meta model.
-        predictions: float64[n], aligned with the store's rows of `eras`; NaN where there is none.
+        predictions: float64[n], aligned with the store's rows of `eras`; what is not finite is no prediction.
         eras: labels of the eras, oldest first. Eras whose target is not known are passed over.
         target: column of the target.
         horizon_days: horizon of the target in trading days.
@@ -160,7 +161,7 @@ def score_predictions(
         ScoreInputError: when the predictions do not fit the rows, or an FNC feature is not in the store.
     """
     groups = EraGroups(store.offsets(eras))
-    values = column(predictions, groups, "predictions")
+    values = only_finite(column(predictions, groups, "predictions"))
     goal = column(store.column(target, eras), groups, target)
     scores = _ranked_scores(store, values, goal, groups, eras, benchmark, meta_model)
     _require_a_score(scores["corr"], values, goal, target)
@@ -173,11 +174,19 @@ def score_predictions(
         target=target,
         horizon_days=horizon_days,
         rows=groups.n_rows,
-        missing_predictions=int(np.sum(~np.isfinite(values))),
+        missing_predictions=int(np.isnan(values).sum()),
         unscored_eras=tuple(eras[int(i)] for i in np.flatnonzero(missed)),
         per_era=per_era,
         summary={name: summarise(name, s.eras, s.values, overlap, confidence) for name, s in per_era.items()},
     )
+
+
+def only_finite(values: FloatArray) -> FloatArray:
+    """NaN in place of what is infinite: the one rule of counting, scoring and the gate; a submission refuses both.
+
+    numerai_tools, and `metrics` with it, would rank an infinite value as the highest or lowest of its era.
+    """
+    return values if np.isfinite(values).all() else np.where(np.isfinite(values), values, np.nan)
 
 
 def _ranked_scores(

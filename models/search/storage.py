@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import optuna
 from optuna.exceptions import ExperimentalWarning, StorageInternalError
@@ -21,6 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from eraflow.errors import EraflowError
 from eraflow.store.atomic import storage_errors
+from eraflow.store.sqliteurl import sqlite_url
 
 try:
     import fcntl
@@ -70,7 +72,7 @@ def open_storage(
     # Optuna says RuntimeError to tables of another of its versions.
     with storage_problems(url, also=(ImportError, RuntimeError)), ExitStack() as stack:
         if local and url.database:
-            stack.enter_context(_maker(Path(url.database)))
+            stack.enter_context(_maker(_file(url)))
         storage = _patiently(
             lambda: optuna.storages.RDBStorage(
                 url.render_as_string(hide_password=False),
@@ -128,9 +130,15 @@ def shown(address: str | None, home: Path) -> str:
     return _url(address, home).render_as_string(hide_password=True)
 
 
+def _file(url: URL) -> Path:
+    """The SQLite file of an address, also of one in SQLite's own form."""
+    name = str(url.database)
+    return Path(unquote(name.removeprefix("file:"))) if url.query.get("uri") else Path(name)
+
+
 def _url(address: str | None, home: Path) -> URL:
     if address is None:
-        return URL.create("sqlite", database=str(home / FOLDER / DATABASE))
+        return make_url(sqlite_url(home / FOLDER / DATABASE))
     try:
         url = make_url(address)
     except SQLAlchemyError as error:

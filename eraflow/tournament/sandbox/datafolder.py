@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from eraflow.errors import EraflowError
@@ -47,9 +48,15 @@ class DataFolder:
         if column is None:
             raise DataFolderError(f"{file} has neither an index nor a column id", "write the ids into it")
         table = pq.ParquetFile(self.folder / file).read(columns=[column])
-        return pd.Series(table.column(column).to_pylist(), name="id", dtype="str")
+        return pd.Series(_text(table.column(column)).to_pylist(), name="id", dtype="str")
 
     def _paths(self) -> list[Path]:
         offered = [path for path in sorted(self.folder.iterdir()) if path.suffix in (".parquet", ".csv")]
         catalogue = self.folder / "features.json"
         return [path for path in [catalogue, *offered] if path.is_file() and not path.name.startswith(".")]
+
+
+def _text(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Ids as text, whether they are stored as text, bytes, categories or numbers."""
+    kind = column.type
+    return column.cast(kind.value_type if pa.types.is_dictionary(kind) else kind).cast(pa.string())

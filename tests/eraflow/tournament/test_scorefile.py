@@ -134,3 +134,38 @@ def test_eras_without_a_score_and_metrics_without_a_figure_are_told_in_text_and_
         text = capsys.readouterr().out
         assert f"1 era is not scored, its predictions are constant or missing: {eras[1]}" in text
         assert all(f"no {metric}: {reason}" in text for metric, reason in record["absent"].items())
+
+
+ODD = ["mine_[1].csv", "what?.parquet", "100% #1 it's.csv", "Übung*.parquet"]
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_a_name_is_no_pattern(folder, frame, tmp_path, name):
+    era = frame["era"].unique(maintain_order=True)[3]
+    rows = frame.filter(pl.col("era") == era).select("id", "prediction")
+    for decoy in ("mine_1.csv", "whatx.parquet", "Übungen.parquet"):
+        rows.head(9).write_csv(tmp_path / decoy)
+    place = tmp_path / "a [b] %41?"
+    place.mkdir()
+    rows.write_csv(tmp_path / "plain.csv")
+    (place / name).write_bytes((tmp_path / "plain.csv").read_bytes())
+    found = score_file(place / name, folder, DataSettings(target=TARGET, feature_set="all"), place / "scratch #1")
+    assert (found.rows, found.missing_rows) == (rows.height, 0)
+
+
+@pytest.mark.parametrize("value", ["inf", "-inf", "NaN", "", "1e999"])
+def test_what_is_not_finite_is_no_prediction_in_every_count_and_score(folder, frame, tmp_path, value):
+    era = frame["era"].unique(maintain_order=True)[3]
+    rows = frame.filter(pl.col("era") == era).select("id", "prediction")
+    lines = rows.write_csv().splitlines(keepends=True)
+    lines[5:8] = [f"{line.split(',')[0]},{value}\n" for line in lines[5:8]]
+    (tmp_path / "odd.csv").write_text("".join(lines))
+    (tmp_path / "without.csv").write_text("".join([*lines[:5], *lines[8:]]))
+    odd, without = (
+        score_file(tmp_path / name, folder, DataSettings(target=TARGET, feature_set="all"), tmp_path / "s")
+        for name in ("odd.csv", "without.csv")
+    )
+    assert (odd.rows, odd.missing_rows, odd.unknown_ids, odd.not_finite) == (rows.height - 3, 3, 0, 3)
+    assert odd.scores == without.scores
+    assert "max_exposure" in odd.scores.summary
+    assert without.not_finite == 0
