@@ -7,6 +7,7 @@ after a flow retry.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -48,6 +49,7 @@ class Work:
         inputs: name to signature of everything the stage reads.
         arguments: JSON keyword arguments, paths included; not part of the signature.
         need: the size of the work, for the first plan; None when it is not known. Not part of the signature.
+        credentials: names of the variables with a password that it needs; the others are kept from it.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Work:
     inputs: Mapping[str, str]
     arguments: Mapping[str, Any] = field(default_factory=dict)
     need: Need | None = None
+    credentials: tuple[str, ...] = ()
 
     @property
     def signature(self) -> str:
@@ -184,6 +187,7 @@ def _run(
             log=log,
             on_progress=on_progress,
             folder=folder,
+            env={name: os.environ[name] for name in work.credentials if name in os.environ},
             disk_floor_mb=disk_floor_mb(probe(folder), machine) or None,
             vram_mb=machine.vram_mb,
         )

@@ -14,6 +14,7 @@ from typing import Any
 
 from eraflow import __version__
 from eraflow.errors import EraflowError
+from eraflow.loopback import go_direct
 from eraflow.settings.profiles import PROFILES
 from eraflow.store.weekrecord import error_values
 from flows.confidence import add_confidence
@@ -34,6 +35,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Parse the command line, run the verb, and turn a named error into one line and an exit code."""
     open_outputs()
     arguments = parser().parse_args(argv)
+    unusable = go_direct()
+    if unusable:
+        print("\n".join(f"eraflow: {one}" for one in unusable), file=sys.stderr)
     try:
         code = int(arguments.verb(arguments))
         finish_outputs()

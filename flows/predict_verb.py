@@ -7,11 +7,13 @@ next to nothing.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+from eraflow.credentials import TRACKING
 from eraflow.errors import SettingsError
 from eraflow.home import home_folder
 from eraflow.machine.isolate import Outcome, run_isolated
@@ -157,6 +159,7 @@ def _predictor(arguments: argparse.Namespace, scratch: Path) -> tuple[Path, str]
         timeout_s=None,
         log=lambda line: print(line, file=sys.stderr),
         folder=scratch / "fetch",
+        env={name: value for name, value in os.environ.items() if name.startswith(TRACKING)},
     )
     return scratch / "champion", str(found.value)
 

@@ -12,6 +12,7 @@ from prefect import get_run_logger
 from prefect.runtime import flow_run
 
 from eraflow.home import make_home
+from eraflow.loopback import go_direct
 from eraflow.settings import RunSettings
 from eraflow.store.atomic import remove_leftovers, write_text
 from eraflow.store.rundir import locked, new_run_dir
@@ -43,6 +44,8 @@ def open_run(settings: RunSettings, label: str) -> Iterator[Run]:
         StorageError: when it cannot be written.
     """
     show_plain_errors()
+    for unusable in go_direct():  # under a worker, which knows nothing of it
+        get_run_logger().warning("%s", unusable)
     settings = settings.at_home()
     make_home(settings.home_path)
     flow_run_id = flow_run.get_id()

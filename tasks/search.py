@@ -28,6 +28,8 @@ from tasks.stage import STAGE_TASK, record_or_loss, run_stage
 from tasks.tournament import source_key
 
 # Where the trials lie, how patiently they are watched and who is searched for changes nothing that a search finds.
+# What a database of trials on another computer may ask for.
+DATABASE_CREDENTIALS = ("ERAFLOW_SEARCH_PASSWORD", "PGPASSWORD", "MYSQL_PWD")
 NOT_OF_THE_RESULT = {"storage", "patience_minutes", "models", "before_training"}
 
 
@@ -125,6 +127,7 @@ def search(
             "home": str(settings.home_path),
         },
         need=search_need(features, model, cut),
+        credentials=DATABASE_CREDENTIALS,
     )
     record = run_stage(run, work)
     report = json.loads((record.path / REPORT).read_text(encoding="utf-8"))

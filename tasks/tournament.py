@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ from prefect import get_run_logger
 
 from eraflow.settings import RunSettings
 from eraflow.store.digest import value_sha256
+from eraflow.store.turns import my_turn
 from eraflow.tournament.client import Endpoint, Tournament
 from eraflow.tournament.sandbox.generate import generate
 from eraflow.tournament.sandbox.process import sandbox
@@ -26,16 +26,17 @@ def open_tournament(run: Run, *, sends: bool = True) -> Iterator[Tournament]:
 
     Args:
         run: the settings and the folder.
-        sends: whether submissions are to be remembered; a sandbox for a run that sends nothing has a state of its own,
-            so that several such runs can work in one home.
+        sends: whether the flow sends anything at all. A sandbox for a run that sends nothing, a dry run for example,
+            has a state of its own, so that several such runs can work in one home. Two that send share what was sent:
+            the second waits for the first.
     """
     source = run.settings.source
-    if source.kind == "sandbox":
-        _no_proxy_for_loopback()
     if source.kind == "sandbox" and source.url is None:
-        folder, state = _sandbox_folders(run.settings)
-        state = state if sends else run.path / "sandbox"
-        with sandbox(folder, state, version=run.settings.data.version) as address:
+        (folder, state), version = _sandbox_folders(run.settings), run.settings.data.version
+        with (
+            _state_of(run, state, sends=sends) as own,
+            sandbox(folder, own, version=run.settings.data.version) as address,
+        ):
             get_run_logger().info("sandbox serves %s at %s", folder, address.url)
             yield _client(run, Endpoint(address.url, address.public_id, address.secret_key))
     elif source.kind == "sandbox":
@@ -44,12 +45,15 @@ def open_tournament(run: Run, *, sends: bool = True) -> Iterator[Tournament]:
         yield _client(run, Endpoint(source.url, *numerai_keys(source.keys_block)))
 
 
-def _no_proxy_for_loopback() -> None:
-    """A proxy of the user's must not be asked for 127.0.0.1: it would look on its own machine."""
-    for name in ("NO_PROXY", "no_proxy"):
-        known = [entry for entry in os.environ.get(name, "").split(",") if entry]
-        if "*" not in known:
-            os.environ[name] = ",".join(dict.fromkeys([*known, "127.0.0.1", "localhost"]))
+@contextmanager
+def _state_of(run: Run, state: Path, *, sends: bool) -> Iterator[Path]:
+    """Where the sandbox of this run keeps what it is sent; `state` is held by one run at a time."""
+    if not sends or run.settings.submit.dry_run:
+        yield run.path / "sandbox"
+        return
+    told = "another run sends to the sandbox of the same data; this one goes on when that one has ended"
+    with my_turn(state / "turn", lambda: get_run_logger().warning(told)):
+        yield state
 
 
 def _client(run: Run, endpoint: Endpoint) -> Tournament:
@@ -71,7 +75,9 @@ def _sandbox_folders(settings: RunSettings) -> tuple[Path, Path]:
     if settings.source.data_dir is not None:
         return Path(settings.source.data_dir).expanduser().resolve(), home / name / "state"
     folder = home / name / "data"
-    generate(folder, settings.sandbox, version=settings.data.version)
+    told = "another run generates the same data; this one waits for them"
+    with my_turn(home / name / "turn", lambda: get_run_logger().info(told)):
+        generate(folder, settings.sandbox, version=settings.data.version)
     return folder, home / name / "state"
 
 

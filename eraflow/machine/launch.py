@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
+from eraflow.credentials import without_credentials
 from eraflow.machine.progress import ENVIRONMENT_FLAG
 from eraflow.store.atomic import storage_errors, write_text
 
@@ -47,9 +48,9 @@ def planned(kwargs: Mapping[str, Any], name: str, kind: type) -> Any:
 
 
 def environment(threads: int | None, extra: Mapping[str, str]) -> dict[str, str]:
-    """The child's environment: this process's, with what keeps libraries modest, and `extra` on top."""
+    """The child's environment: this process's without its keys, with what keeps libraries modest, `extra` on top."""
     values = {
-        **os.environ,
+        **without_credentials(os.environ),
         ENVIRONMENT_FLAG: "1",
         "OMP_WAIT_POLICY": "PASSIVE",  # waiting OpenMP threads sleep; spinning ones slow a shared computer fivefold
         "MALLOC_ARENA_MAX": "2",  # glibc keeps an arena for each thread, and never gives back what they hold

@@ -14,11 +14,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import uvicorn
 
 import eraflow
+from eraflow.credentials import without_credentials
 from eraflow.errors import EraflowError
 from eraflow.store.atomic import storage_errors
 from eraflow.tournament.sandbox.calendar import RoundSpec
@@ -108,7 +109,7 @@ def sandbox(
 def _environment() -> dict[str, str]:
     """The child imports the same eraflow, wherever it is started; nobody's Numerai key goes there."""
     root = str(Path(eraflow.__file__).resolve().parents[1])
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("NUMERAI_")}
+    kept = without_credentials(os.environ)
     paths = [root, *filter(None, [kept.get("PYTHONPATH")])]
     return {**kept, "PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1"}
 
@@ -240,12 +241,13 @@ def _server(app: Any) -> uvicorn.Server:
 
 def _die_with(parent: int) -> None:
     """End this process when its parent is gone: at end of file on stdin, or when the parent id has changed."""
-    threading.Thread(target=_until_closed, args=(sys.stdin.buffer,), daemon=True).start()
+    threading.Thread(target=_until_closed, args=(sys.stdin.fileno(),), daemon=True).start()
     threading.Thread(target=_until_orphaned, args=(parent,), daemon=True).start()
 
 
-def _until_closed(pipe: IO[bytes]) -> None:
-    while pipe.read(4096):
+def _until_closed(pipe: int) -> None:
+    # Not by sys.stdin.buffer: a process that ends while a thread reads from it aborts ("_enter_buffered_busy").
+    while os.read(pipe, 4096):
         continue
     os._exit(0)
 
