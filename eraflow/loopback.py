@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import shlex
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -56,13 +55,6 @@ def unusable_proxies(environment: Mapping[str, str]) -> list[UnusableProxy]:
 def proxies_in_use(environment: Mapping[str, str]) -> list[str]:
     """The proxies that requests to other machines take, each once, without user and password."""
     return list(dict.fromkeys(_shown(value) for _, value in _named(environment) if not _fault(value)))
-
-
-def shell_lines(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
-    """What a POSIX shell must be told so that what it starts has the environment `after` instead of `before`."""
-    gone = [f"unset {name}" for name in sorted(before.keys() - after.keys())]
-    changed = sorted(name for name, value in after.items() if before.get(name) != value)
-    return [*gone, *(f"export {name}={shlex.quote(after[name])}" for name in changed)]
 
 
 def _named(environment: Mapping[str, str]) -> list[tuple[str, str]]:

@@ -17,6 +17,7 @@ from eraflow.errors import EraflowError
 from eraflow.loopback import go_direct
 from eraflow.settings.profiles import PROFILES
 from eraflow.store.weekrecord import error_values
+from flows import server_verb
 from flows.confidence import add_confidence
 from flows.entry import EXIT_INTERRUPTED
 from flows.outputs import finish_outputs, open_outputs
@@ -35,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Parse the command line, run the verb, and turn a named error into one line and an exit code."""
     open_outputs()
     arguments = parser().parse_args(argv)
-    unusable = go_direct()
+    arguments.put_aside = unusable = go_direct()
     if unusable:
         print("\n".join(f"eraflow: {one}" for one in unusable), file=sys.stderr)
     try:
@@ -83,6 +84,7 @@ def parser() -> argparse.ArgumentParser:
     _doctor(verbs)
     _resume(verbs)
     _ui(verbs)
+    server_verb.add(verbs)
     return top
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from eraflow.home import make_home, user_folder
 from eraflow.store.atomic import storage_errors
 from eraflow.store.sqliteurl import sqlite_url
+from flows.runningserver import prefect_folder, running_server
 
 QUIET = {
     "DO_NOT_TRACK": "1",
@@ -22,25 +23,45 @@ QUIET = {
 
 
 def prepare(home: Path) -> str:
-    """Set what is not set yet, and return the words that tell which server knows this run; empty: none is named.
+    """Make the home folder, set what is not set yet, and return the words that tell which server knows this run.
 
-    A Prefect server that the user has named (`PREFECT_API_URL`, or a profile) is used. Otherwise Prefect's own folder
-    lies in the home folder (or in `PREFECT_HOME`), so that runs from the terminal can be looked at with `eraflow ui`.
+    A Prefect server that the user has named in `PREFECT_API_URL` is used; then the one that `eraflow server` runs for
+    this home; then one that a profile of the user's names. Otherwise the words are empty. The history of a home lies in
+    its folder `prefect` (or in `PREFECT_HOME`), whoever writes it: a run's own server, `eraflow server`, `eraflow ui`.
     """
+    give_a_user_folder(home)
     make_home(home)
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     if os.environ.get("PREFECT_API_URL"):
         return f"the Prefect server at {os.environ['PREFECT_API_URL']}"
-    if _profile_names_a_server():
+    folder = prefect_folder(home)
+    running = running_server(folder)
+    if running is None and _profile_names_a_server():
         return "the server of your Prefect profile"
-    prefect_home = Path(os.environ.setdefault("PREFECT_HOME", str(home / "prefect")))
-    with storage_errors(prefect_home):
-        prefect_home.mkdir(parents=True, exist_ok=True)
-    database = sqlite_url(prefect_home / "prefect.db", "sqlite+aiosqlite")
-    if "?" in database:  # the address that Prefect makes of its folder by itself would be cut there
-        os.environ.setdefault("PREFECT_API_DATABASE_CONNECTION_URL", database)
-    return ""
+    with storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    os.environ["PREFECT_HOME"] = str(folder)
+    for name, value in database_of(folder).items():
+        os.environ.setdefault(name, value)
+    if running is None:
+        return ""
+    os.environ["PREFECT_API_URL"] = f"{running}/api"
+    return f"the Prefect server of this home at {running}"
+
+
+def database_of(folder: Path) -> dict[str, str]:
+    """What Prefect must be told of the database in its folder: the address it makes by itself may be cut at a sign."""
+    database = sqlite_url(folder / "prefect.db", "sqlite+aiosqlite")
+    return {"PREFECT_API_DATABASE_CONNECTION_URL": database} if "?" in database else {}
+
+
+def give_a_user_folder(home: Path) -> None:
+    """Where the user has no folder, as under some services, let libraries that want one have one in the home folder."""
+    if user_folder() is None:
+        os.environ["HOME"] = str(home)
+    elif os.environ.get("HOME") != str(user_folder()):
+        os.environ["HOME"] = str(user_folder())
 
 
 def _profile_names_a_server() -> bool:

@@ -115,9 +115,13 @@ def _serve(server: str) -> None:
         return
     stack = ExitStack()
     atexit.register(stack.close)
-    address = stack.enter_context(run_server(Path(os.environ["PREFECT_HOME"])))
+    address = stack.enter_context(run_server(Path(os.environ["PREFECT_HOME"]), _say))
     os.environ["PREFECT_API_URL"] = f"{address}/api"
     print(f"watch it meanwhile at {address}", file=sys.stderr, flush=True)
+
+
+def _say(text: str) -> None:
+    print(f"eraflow: {text}", file=sys.stderr, flush=True)
 
 
 def chosen_settings(flow_name: str, arguments: argparse.Namespace) -> RunSettings:

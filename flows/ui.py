@@ -8,32 +8,46 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import NoReturn
 
 from eraflow.errors import SettingsError
 from eraflow.home import home_folder
 from eraflow.store.sqliteurl import sqlite_url
 from flows.environment import prepare
+from flows.runningserver import prefect_folder, running_server
 
 PREFECT_PORT, MLFLOW_PORT = 4200, 5000
 END_SECONDS = 5.0
 
 
 def ui(arguments: argparse.Namespace) -> int:
-    """Serve in the foreground until Ctrl-C; returns the server's exit code."""
+    """Serve in the foreground until Ctrl-C; returns the server's exit code. A server that runs already is told."""
     home = home_folder(arguments.home)
-    prepare(home)
     if arguments.port is not None and not 0 < arguments.port < 65536:
         raise SettingsError(f"--port is {arguments.port}", "use a port from 1 to 65535")
-    port = arguments.port or (MLFLOW_PORT if arguments.mlflow else PREFECT_PORT)
-    url = f"http://127.0.0.1:{port}"
-    if arguments.mlflow:
-        command = ["mlflow", "ui", "--backend-store-uri", sqlite_url(home / "mlflow.db"), "--port", str(port)]
-    else:
-        os.environ["PREFECT_SERVER_UI_API_URL"] = f"{url}/api"  # without it the page asks port 4200
-        command = ["prefect", "server", "start", "--port", str(port)]
-    print(f"{url}   (Ctrl-C ends it)", flush=True)
-    return _serve([sys.executable, "-m", *command])
+    if not arguments.mlflow:
+        return _prefect(home, arguments.port or PREFECT_PORT)
+    prepare(home)
+    port = arguments.port or MLFLOW_PORT
+    print(f"http://127.0.0.1:{port}   (Ctrl-C ends it)", flush=True)
+    return _serve(mlflow_command(home, port))
+
+
+def _prefect(home: Path, port: int) -> int:
+    from flows.server_verb import server
+
+    running = running_server(prefect_folder(home))
+    if running is not None:
+        print(f"{running}   (eraflow server)", flush=True)
+        return 0
+    return server(argparse.Namespace(home=str(home), port=port, mlflow=False, print_env=False))
+
+
+def mlflow_command(home: Path, port: int) -> list[str]:
+    """What serves MLflow's pages on the models of a home."""
+    store = sqlite_url(home / "mlflow.db")
+    return [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", store, "--port", str(port)]
 
 
 def _serve(command: list[str]) -> int:

@@ -32,7 +32,7 @@ def open_tournament(run: Run, *, sends: bool = True) -> Iterator[Tournament]:
     """
     source = run.settings.source
     if source.kind == "sandbox" and source.url is None:
-        (folder, state), version = _sandbox_folders(run.settings), run.settings.data.version
+        folder, state = _sandbox_folders(run.settings)
         with (
             _state_of(run, state, sends=sends) as own,
             sandbox(folder, own, version=run.settings.data.version) as address,

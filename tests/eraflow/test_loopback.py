@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eraflow import loopback
-from eraflow.loopback import go_direct, is_loopback, proxies_in_use, shell_lines, unusable_proxies
+from eraflow.loopback import go_direct, is_loopback, proxies_in_use, unusable_proxies
 
 NAMES = ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "Http_Proxy"]
 BROKEN = [
@@ -117,7 +117,3 @@ def test_whatever_is_in_the_variables_httpx_can_be_made_afterwards(values):
     for value in filter(None, map(str.strip, values.values())):
         if not value.startswith(("127.", "localhost", "::1", "*")):
             httpx.Proxy(value if "://" in value else f"http://{value}")
-
-
-def test_a_shell_is_told_the_difference_quoted():
-    assert shell_lines({"A": "1", "B": "2"}, {"B": "2", "C": "it's"}) == ["unset A", "export C='it'\"'\"'s'"]
