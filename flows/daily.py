@@ -30,11 +30,11 @@ DEFAULTS = RunSettings()
 def daily(settings: RunSettings = DEFAULTS) -> dict[str, Any]:
     """Fetch the live data, predict with the champion, submit; returns the run's record."""
     with open_run(settings, "daily") as run, open_tournament(run) as tournament:
-        model_id = find_model(run, tournament)
+        slot = find_model(run, tournament)
         round_now = wait_for_round(run, tournament)
-        champion = fetch_champion(run, round_now)
+        champion = fetch_champion(run, round_now, slot)
         live = refresh_live(run, tournament, round_now)
         first, second = predict_twice(run, champion, live)
         checked = write_checked_submission(run, first, second, live)
-        submit(run, tournament, model_id, round_now, champion, first, checked)
+        submit(run, tournament, slot, round_now, champion, first, checked)
         return conclude(run)

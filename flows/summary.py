@@ -10,6 +10,7 @@ from eraflow.settings import RunSettings
 OUTCOMES = {
     "submitted": "Submitted and accepted.",
     "ready": "Dry run: the submission is ready and was not sent.",
+    "kept": "Nothing was sent: another submission is filed for this slot and round, and was kept.",
     "held": "Held: the gate blocked, nothing was sent.",
     "submitted_with_error": "Submitted and accepted, but something after that failed.",
     "unconfirmed": "Sent, but not confirmed: look at your model's submissions before you send again.",

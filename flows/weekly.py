@@ -40,7 +40,7 @@ DEFAULTS = RunSettings()
 def weekly(settings: RunSettings = DEFAULTS) -> dict[str, Any] | State:
     """Fetch, train, blend, judge and submit; returns the run's record, or the state `Held` when the gate blocks."""
     with open_run(settings, "weekly") as run, open_tournament(run) as tournament:
-        model_id = find_model(run, tournament)
+        slot = find_model(run, tournament)
         round_now = wait_for_round(run, tournament)
         data = refresh(run, tournament, round_now)
         neutralisation = chosen_neutralisation(run, data)
@@ -51,16 +51,16 @@ def weekly(settings: RunSettings = DEFAULTS) -> dict[str, Any] | State:
         blended = blend(run, features, members, neutralisation)
         backtested = backtest(run, data, features, members, blended, neutralisation)
         tracked = track(run, features, members, blended, backtested)
-        verdict = decide(run, features, members, blended, backtested, champion_scores(run, features), round_now)
+        verdict = decide(run, features, members, blended, backtested, champion_scores(run, features, slot), round_now)
 
         shipped, why_not = ours(blended, verdict), ""
         if not verdict.passed and settings.gate.on_block == "champion":
-            shipped, why_not = stand_in(run, round_now)
+            shipped, why_not = stand_in(run, round_now, slot)
         if shipped is None:
             return held(run, verdict, why_not)
         first, second = predict_twice(run, shipped, data.files.live)
         checked = write_checked_submission(run, first, second, data.files.live)
-        submit(run, tournament, model_id, round_now, shipped, first, checked)
-        if verdict.passed and not settings.submit.dry_run:
-            register(run, blended, backtested, tracked, verdict, round_now)
+        sent = submit(run, tournament, slot, round_now, shipped, first, checked)
+        if verdict.passed and sent.state is not None:
+            register(run, blended, backtested, tracked, verdict, round_now, slot)
         return conclude(run)

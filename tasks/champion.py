@@ -1,7 +1,7 @@
 """The champion: the ensemble last shipped, which this week's must not be worse than, and which may stand in for it.
 
-A champion belongs to the source it was made for: one that a sandbox shipped is never compared with, nor sent to,
-Numerai.
+A champion belongs to source, slot and target: one that a sandbox shipped is never compared with, nor sent to, Numerai;
+and two slots or targets never take each other's.
 """
 
 from __future__ import annotations
@@ -11,35 +11,35 @@ from datetime import UTC, datetime
 from prefect import get_run_logger, task
 
 from eraflow.errors import EraflowError
-from eraflow.store.registry import Champion, champion_info, load_champion
+from eraflow.store.registry import Champion, champion_info, load_champion, seats
 from eraflow.tournament.backtest import BLEND
-from eraflow.tournament.client import Round
+from eraflow.tournament.client import Round, Slot
 from eraflow.tournament.gate import check_may_submit
 from eraflow.tournament.scoring import ModelScores
 from eraflow.tournament.verdict import Verdict
 from models.ensemble import read_ensemble
 from tasks.features import Features
 from tasks.gate import Shipment
-from tasks.register import source_of, tracker
+from tasks.register import seat_of, tracker
 from tasks.run import Run
 from tasks.stage import LIGHT_TASK
 
 
 class NoChampionError(EraflowError):
-    """There is no champion for this source and data version. Run a week first."""
+    """There is no champion for this source, slot and target. Run a week first."""
 
     code = "no_champion"
 
 
 @task(name="champion-scores", task_run_name="champion-scores", **LIGHT_TASK)
-def champion_scores(run: Run, features: Features) -> ModelScores | None:
-    """The champion's out-of-fold scores, when it was made for the same target and source.
+def champion_scores(run: Run, features: Features, slot: Slot) -> ModelScores | None:
+    """The champion's out-of-fold scores, when there is one of the same source, slot and target.
 
     A champion that cannot be read is an error in the log and a rule that is not judged; it does not cost the week,
     whose own ensemble will take its place.
     """
     try:
-        champion = _champion(run)
+        champion = _champion(run, slot)
         if champion is None or champion.scores is None or champion.target != features.contract.target:
             return None
         scores = ModelScores.from_dict(champion.scores[BLEND])
@@ -51,20 +51,21 @@ def champion_scores(run: Run, features: Features) -> ModelScores | None:
 
 
 @task(name="fetch-champion", task_run_name="fetch-champion", **LIGHT_TASK)
-def fetch_champion(run: Run, round_now: Round) -> Shipment:
+def fetch_champion(run: Run, round_now: Round, slot: Slot) -> Shipment:
     """The champion's verified files in `RUN_DIR/champion`, with its own verdict carried over to this round.
 
     Raises:
-        NoChampionError: nothing has been shipped yet for this source, or tracking is off.
+        NoChampionError: nothing has been shipped yet for this source, slot and target, or tracking is off.
         ChampionDamagedError: its files are not those that were shipped.
         StaleVerdictError: it was judged longer ago than the settings allow.
     """
-    champion = _champion(run)
-    folder = load_champion(tracker(run), run.path / "champion" / "ensemble") if champion else None
+    champion, seat = _champion(run, slot), seat_of(run, slot)
+    folder = load_champion(tracker(run), run.path / "champion" / "ensemble", seat) if champion else None
     if champion is None or folder is None or champion.verdict is None:
         raise NoChampionError(
-            f"no ensemble is registered as champion for {source_of(run)}",
-            "run `eraflow run` with this source and data version until a week ships one",
+            f"no ensemble is registered as champion for {seat}; {_there_are(run)}",
+            "run `eraflow run` with this source, slot and target until a week ships one, or name another one with "
+            "--set submit.model=... or --target",
         )
     if read_ensemble(folder)["signature"] != champion.signature:
         raise NoChampionError("the champion changed while it was read", "run again")
@@ -75,14 +76,24 @@ def fetch_champion(run: Run, round_now: Round) -> Shipment:
     return Shipment(folder, champion.signature, verdict)
 
 
-def stand_in(run: Run, round_now: Round) -> tuple[Shipment | None, str]:
+def stand_in(run: Run, round_now: Round, slot: Slot) -> tuple[Shipment | None, str]:
     """The champion for a week whose own ensemble was blocked, or None and the reason why it cannot stand in."""
-    state = fetch_champion(run, round_now, return_state=True)
+    state = fetch_champion(run, round_now, slot, return_state=True)
     if state.is_completed():
         return state.result(), ""
     return None, str(state.result(raise_on_failure=False))
 
 
-def _champion(run: Run) -> Champion | None:
-    champion = champion_info(tracker(run)) if run.settings.tracking.enabled else None
-    return champion if champion is not None and champion.tags.get("source") == source_of(run) else None
+def _champion(run: Run, slot: Slot) -> Champion | None:
+    return champion_info(tracker(run), seat_of(run, slot)) if run.settings.tracking.enabled else None
+
+
+def _there_are(run: Run) -> str:
+    """The champions that exist, for people."""
+    if not run.settings.tracking.enabled:
+        return "tracking is off"
+    found = [
+        f"{seat} (version {number}{f', round {round_number}' if round_number else ''})"
+        for seat, number, round_number in seats(tracker(run))
+    ]
+    return f"there are: {'; '.join(found[-5:])}" if found else "there is none at all yet"

@@ -8,13 +8,14 @@ from typing import Any
 from prefect import get_run_logger, task
 
 from eraflow.errors import EraflowError
+from eraflow.store.championseat import Seat
 from eraflow.store.digest import value_sha256
 from eraflow.store.registry import register_champion
 from eraflow.store.stage import StageRecord
 from eraflow.store.tracking import Tracker
 from eraflow.store.weekrecord import timed
 from eraflow.tournament.backtest import BLEND, NEUTRALISATION, SCORES, read_scores
-from eraflow.tournament.client import Round
+from eraflow.tournament.client import Round, Slot
 from eraflow.tournament.scoring import ModelScores
 from eraflow.tournament.verdict import Verdict
 from tasks.features import Features
@@ -31,9 +32,10 @@ def tracker(run: Run) -> Tracker:
     return Tracker(run.settings.home_path, tracking)
 
 
-def source_of(run: Run) -> str:
-    """What a champion is bound to: where its data came from, and their version."""
-    return f"{source_key(run.settings)}/{run.settings.data.version}"
+def seat_of(run: Run, slot: Slot) -> Seat:
+    """What a champion is bound to: where its data came from and their version, the slot, and the target."""
+    data = run.settings.data
+    return Seat(f"{source_key(run.settings)}/{data.version}", slot.id, data.target, slot.name)
 
 
 @task(name="track", task_run_name="track", **LIGHT_TASK)
@@ -114,8 +116,9 @@ def register(
     tracked: str | None,
     verdict: Verdict,
     round_now: Round,
+    slot: Slot,
 ) -> int | None:
-    """Make the shipped ensemble the champion; returns its version."""
+    """Make the shipped ensemble the champion of its source, slot and target; returns its version."""
     if tracked is None:
         get_run_logger().warning("tracking is off or failed, so this ensemble is not registered as champion")
         return None
@@ -128,10 +131,9 @@ def register(
                 {
                     "signature": verdict.ensemble_signature,
                     "round": str(round_now.number),
-                    "target": verdict.target,
-                    "source": source_of(run),
                     "run_dir": str(run.path),
                 },
+                seat=seat_of(run, slot),
                 scores=backtested.path / SCORES,
                 verdict=run.path / "gate" / "verdict.json",
                 oof=blended.path / "oof.parquet",
@@ -139,5 +141,5 @@ def register(
     except EraflowError as error:
         get_run_logger().error("%s", error)
         return None
-    get_run_logger().info("champion is now version %s", version.number)
+    get_run_logger().info("champion of %s is now version %s", seat_of(run, slot), version.number)
     return int(version.number)

@@ -16,14 +16,17 @@ from eraflow.store.plainpaths import read_parquet
 from eraflow.store.stage import StageRecord
 from eraflow.store.weekrecord import timed
 from eraflow.tournament.api_errors import TournamentError
-from eraflow.tournament.client import Round, SubmissionState, Tournament
+from eraflow.tournament.client import Round, Slot, SubmissionState, Tournament
 from eraflow.tournament.footer import read_footer
 from eraflow.tournament.gate import check_may_submit
+from eraflow.tournament.sendlock import only_sender
 from eraflow.tournament.submission import EmptyLiveError, SubmissionRecord, check_submission, write_submission
+from eraflow.tournament.submission_state import kept_in_words
 from tasks.artifacts import show_submission
 from tasks.gate import Shipment
 from tasks.run import Run
 from tasks.stage import LIGHT_TASK
+from tasks.tournament import destination
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,7 @@ class Submission:
         round_number, model_id: where it goes; the model is None in a dry run without keys.
         sending: True from just before the upload until its state is known.
         state: what the tournament says; None when nothing was sent.
+        kept: what somebody else had filed for this slot and round, and what was kept instead; None when there was none.
     """
 
     record: SubmissionRecord
@@ -44,25 +48,26 @@ class Submission:
     model_id: str
     sending: bool = False
     state: SubmissionState | None = None
+    kept: SubmissionState | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
-        state = None if self.state is None else self.state.as_dict()
         return {
             **{name: value for name, value in self.__dict__.items() if name != "record"},
             "file": self.record.as_dict(),
-            "state": state,
+            "state": None if self.state is None else self.state.as_dict(),
+            "kept": None if self.kept is None else self.kept.as_dict(),
         }
 
 
 @task(name="find-model", task_run_name="find-model", **LIGHT_TASK)
-def find_model(run: Run, tournament: Tournament) -> str:
-    """The id of the model slot, asked for before any work: a wrong key must not be found out after hours of training.
+def find_model(run: Run, tournament: Tournament) -> Slot:
+    """The model slot, asked for before any work: a wrong key must not be found out after hours of training.
 
     Raises:
         WrongKeyError, NoSuchModelError: the account does not have it.
     """
-    return tournament.model_id(run.settings.submit.model)
+    return tournament.slot(run.settings.submit.model)
 
 
 @task(name="write-submission", task_run_name="write-submission", **LIGHT_TASK)
@@ -103,13 +108,16 @@ def live_ids(live: Path) -> list[str]:
 def submit(
     run: Run,
     tournament: Tournament,
-    model_id: str,
+    slot: Slot,
     round_now: Round,
     shipped: Shipment,
     predicted: StageRecord,
     record: SubmissionRecord,
 ) -> Submission:
     """Send what the verdict allows and read back that it arrived. A dry run stops just before.
+
+    Two runs at once send once: the second one sees what the first has filed. Another submission of this round is
+    replaced only where `submit.replace` says so.
 
     The signature that must be the verdict's is the one that the prediction itself names, not what the flow believes.
 
@@ -120,7 +128,7 @@ def submit(
     now = datetime.now(UTC)
     check_may_submit(shipped.verdict, signature, round_now.number, now, run.settings.gate)
     write_json(run.path / "submission" / "verdict.json", shipped.verdict.as_dict())
-    submission = Submission(record, signature, round_now.number, model_id)
+    submission = Submission(record, signature, round_now.number, slot.id)
     if run.settings.submit.dry_run:
         get_run_logger().info("dry run: %s is ready and was not sent", record.path)
     else:
@@ -132,18 +140,29 @@ def submit(
 
 def _send(run: Run, tournament: Tournament, submission: Submission) -> Submission:
     """Upload. The record says `sending` meanwhile, and goes on saying so where the upload may have arrived."""
-    _write_down(run, replace(submission, sending=True))
-    seconds = run.settings.submit.confirm_minutes * 60
+    settings, logger = run.settings, get_run_logger()
+    slot, number = submission.model_id, submission.round_number
     try:
-        with timed(run.path, "submit"):
+        with (
+            only_sender(settings.home_path, destination(settings), slot, number, logger.info),
+            timed(run.path, "submit"),
+        ):
+            _write_down(run, replace(submission, sending=True))
             state = tournament.submit(
-                Path(submission.record.path), submission.model_id, submission.round_number, seconds
+                Path(submission.record.path),
+                slot,
+                number,
+                settings.submit.confirm_minutes * 60,
+                replace=settings.submit.replace,
             )
     except Exception as error:
         if not (isinstance(error, TournamentError) and error.may_have_arrived):
             _write_down(run, None)
         raise
-    get_run_logger().info("submission %s for round %s: %s", state.id, submission.round_number, state.status)
+    if not state.ours:
+        logger.warning("nothing was sent: %s", kept_in_words(state, number))
+        return replace(submission, kept=state)
+    logger.info("submission %s for round %s: %s", state.id, number, state.status)
     return replace(submission, state=state)
 
 

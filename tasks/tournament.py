@@ -16,6 +16,7 @@ from eraflow.tournament.client import Endpoint, Tournament
 from eraflow.tournament.sandbox.generate import generate
 from eraflow.tournament.sandbox.process import sandbox
 from eraflow.tournament.sandbox.records import SANDBOX_KEYS
+from eraflow.tournament.sendlock import NUMERAI
 from tasks.keys import numerai_keys
 from tasks.run import Run
 
@@ -79,6 +80,11 @@ def _sandbox_folders(settings: RunSettings) -> tuple[Path, Path]:
     with my_turn(home / name / "turn", lambda: get_run_logger().info(told)):
         generate(folder, settings.sandbox, version=settings.data.version)
     return folder, home / name / "state"
+
+
+def destination(settings: RunSettings) -> str:
+    """What names the place that submissions go to."""
+    return NUMERAI if settings.source.kind == "numerai" else source_key(settings)
 
 
 def source_key(settings: RunSettings) -> str:

@@ -250,6 +250,11 @@ class SubmitSettings(Section):
         None, title="Model slot", description="Numerai model slot. Empty: the only one of the account."
     )
     dry_run: bool = Field(False, description="Stop before anything is sent.")
+    replace: bool = Field(
+        False,
+        description="Send although another submission is filed for this slot and round already; the newest counts "
+        "until the round closes. Otherwise what is filed is kept.",
+    )
     confirm_minutes: float = Field(
         10, gt=0, le=YEAR_MINUTES, description="How long to wait for Numerai to accept the upload."
     )

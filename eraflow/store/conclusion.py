@@ -1,7 +1,7 @@
 """What a run's folder concluded, and the rule that nothing which a concluded folder holds is ever rewritten.
 
     submitted, searched   read-only
-    held, ready           read-only too, but `eraflow submit` may add to them: what it sends lies in a folder of its own
+    held, ready, kept     read-only too, but `eraflow submit` may add to them: what it sends lies in a folder of its own
     anything else         unfinished: it may be continued, under its own settings
 
 A killed run has no record and is unfinished. So is one whose submission was accepted before something failed: a
@@ -21,8 +21,8 @@ SUBMISSION = "submission/record.json"
 SENT_LATER = "sent/record.json"
 """What `eraflow submit` adds to a held or ready run; the shape is that of `submission/record.json`."""
 # An outcome that nothing is left to be done for.
-CONCLUDED = frozenset({"submitted", "ready", "held", "searched"})
-OPEN_TO_SUBMIT = frozenset({"ready", "held"})
+CONCLUDED = frozenset({"submitted", "ready", "held", "kept", "searched"})
+OPEN_TO_SUBMIT = frozenset({"ready", "held", "kept"})
 
 
 class RunConcludedError(EraflowError):

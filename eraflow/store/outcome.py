@@ -17,6 +17,7 @@ WORDS = {
     "submitted_with_error": "sent, then an error",
     "unconfirmed": "sent, not confirmed",
     "ready": "dry run",
+    "kept": "another is filed",
     "searched": "done",
 }
 ALREADY = "already filed"

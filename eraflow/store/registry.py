@@ -1,4 +1,7 @@
-"""The shipped ensemble as a version in MLflow's model registry; the alias `champion` names the one last shipped.
+"""The shipped ensemble as a version in MLflow's model registry. A champion has a seat: source, slot and target.
+
+The alias `champion-SEAT` names the one that was last shipped for a seat, so that two slots, targets or sources never
+take each other's place; `champion` names the one that was last shipped for any, for people.
 
 A version is the ensemble's folder as plain artifacts with a sha256 manifest. It is not one of MLflow's own model
 formats on purpose: those need MLflow and pandas to load, guess package requirements, and would make this room know the
@@ -27,6 +30,7 @@ from typing import Any
 
 from eraflow.errors import EraflowError
 from eraflow.store.atomic import storage_errors, write_json
+from eraflow.store.championseat import SEAT_TAG, Seat
 from eraflow.store.digest import value_sha256
 from eraflow.store.mlflowlink import NothingThereError, TrackingError
 from eraflow.store.shipment import MANIFEST, FileMark, damage, manifest_values, marks_of, read_marks
@@ -76,6 +80,7 @@ class Champion:
         created_at: when it was registered, ISO 8601, UTC.
         run_id: its MLflow run.
         tags: everything that was recorded with the version.
+        seat: what it is the champion of; None for one that an earlier Eraflow registered.
         scores: the JSON of its out-of-fold scores; None when none were given.
         verdict: the JSON of the verdict it was shipped under; None when none was given.
         oof: its out-of-fold predictions as a parquet file; None when none were given.
@@ -91,6 +96,7 @@ class Champion:
     scores: dict[str, Any] | None
     verdict: dict[str, Any] | None
     oof: Path | None
+    seat: Seat | None = None
 
 
 def register_champion(
@@ -99,17 +105,19 @@ def register_champion(
     run_id: str,
     tags: Mapping[str, Any],
     *,
+    seat: Seat | None = None,
     scores: Path | None = None,
     verdict: Path | None = None,
     oof: Path | None = None,
 ) -> Version:
-    """Make an ensemble the champion. The same signature twice is the same version.
+    """Make an ensemble the champion of a seat. The same signature twice in one seat is the same version.
 
     Args:
         tracker: the MLflow store.
         ensemble_folder: holds ensemble.json and models/.
         run_id: the ensemble's MLflow run, which receives the files.
         tags: `signature` is needed; round, target, run_dir and the like are kept with the version.
+        seat: whose champion it becomes; None: only the last one shipped.
         scores: JSON file of the out-of-fold scores, for the comparison with the next challenger.
         verdict: JSON file of the verdict it is shipped under.
         oof: parquet file of the blend's out-of-fold predictions.
@@ -123,18 +131,20 @@ def register_champion(
     if not ensemble_folder.is_dir() or not any(ensemble_folder.iterdir()):
         raise TrackingError(f"{ensemble_folder} holds no ensemble", "run the blend stage first")
     evidence = {"scores.json": scores, "verdict.json": verdict, "oof.parquet": oof}
-    found = _version_of(tracker, signature)
+    tags = {**tags, **(seat.tags if seat is not None else {})}
+    found = _version_of(tracker, signature, seat)
     holder = str(found.run_id) if found else run_id
     place = _upload(tracker, holder, signature, ensemble_folder, evidence)
     number = int(found.version) if found else _create_version(tracker, run_id, place, tags)
     name = tracker.settings.registered_model
     for key, value in (as_tags(tags) | {PLACE_TAG: place}).items():
         tracker.link.call("set_model_version_tag", name, str(number), key, value)
-    tracker.link.call("set_registered_model_alias", name, ALIAS, str(number))
+    for alias in (seat.alias, ALIAS) if seat is not None else (ALIAS,):
+        tracker.link.call("set_registered_model_alias", name, alias, str(number))
     return Version(number, name, signature, holder, found is not None)
 
 
-def load_champion(tracker: Tracker, destination: Path) -> Path | None:
+def load_champion(tracker: Tracker, destination: Path, seat: Seat | None = None) -> Path | None:
     """Bring the champion's ensemble folder to `destination`, byte for byte as it was shipped.
 
     A folder that is there already is kept when it is the champion, and replaced when it is not.
@@ -145,7 +155,7 @@ def load_champion(tracker: Tracker, destination: Path) -> Path | None:
     Raises:
         ChampionDamagedError: a file is missing or differs from the manifest; `destination` is as before.
     """
-    found = _champion_version(tracker)
+    found = _champion_version(tracker, seat)
     if found is None:
         return None
     marks = _marks(tracker, found, ENSEMBLE)
@@ -161,13 +171,16 @@ def load_champion(tracker: Tracker, destination: Path) -> Path | None:
     return destination
 
 
-def champion_info(tracker: Tracker) -> Champion | None:
-    """What is known of the champion; None when nothing has been shipped yet.
+def champion_info(tracker: Tracker, seat: Seat | None = None) -> Champion | None:
+    """What is known of the champion of a seat, or of the last one shipped for any; None when there is none.
+
+    A champion that an earlier Eraflow registered has no seat; it stands for every slot of its source and target until
+    one is shipped for that slot.
 
     Raises:
         ChampionDamagedError: its scores, verdict or predictions are not those that were recorded.
     """
-    found = _champion_version(tracker)
+    found = _champion_version(tracker, seat)
     if found is None:
         return None
     marks = _marks(tracker, found, EVIDENCE)
@@ -185,7 +198,24 @@ def champion_info(tracker: Tracker) -> Champion | None:
         scores=json.loads((folder / "scores.json").read_text()) if "scores.json" in marks else None,
         verdict=json.loads((folder / "verdict.json").read_text()) if "verdict.json" in marks else None,
         oof=folder / "oof.parquet" if "oof.parquet" in marks else None,
+        seat=Seat.of_tags(tags),
     )
+
+
+def seats(tracker: Tracker) -> list[tuple[Seat, int, str]]:
+    """Every seat that has a champion: the seat, its version and its round (empty when not recorded), by version.
+
+    One that an earlier Eraflow registered has a seat without a slot.
+    """
+    aliases, found = _aliases(tracker), {}
+    name = tracker.settings.registered_model
+    versions = tracker.link.call("search_model_versions", f"name = '{name}'") if aliases else []
+    for version in sorted(versions, key=lambda each: int(each.version)):
+        tags = dict(version.tags)
+        seat = Seat.of_tags(tags) or Seat(tags.get("source", ""), "", tags.get("target", ""))
+        if not seat.slot or str(aliases.get(seat.alias)) == str(version.version):
+            found[seat] = (seat, int(version.version), tags.get("round", ""))
+    return list(found.values())
 
 
 def _upload(tracker: Tracker, run_id: str, signature: str, ensemble: Path, evidence: Mapping[str, Path | None]) -> str:
@@ -241,23 +271,41 @@ def _create_version(tracker: Tracker, run_id: str, place: str, tags: Mapping[str
     return int(created.version)
 
 
-def _version_of(tracker: Tracker, signature: str) -> Any:
+def _version_of(tracker: Tracker, signature: str, seat: Seat | None) -> Any:
+    """The version of this ensemble in this seat: its tags and its verdict are those of the seat alone."""
     name = tracker.settings.registered_model
     tracker.experiment_id()  # makes the home and corrects the addresses of a moved one
     found = tracker.link.call("search_model_versions", f"name = '{name}' and tag.signature = '{signature}'")
-    return found[0] if found else None
+    wanted = None if seat is None else seat.key
+    return next((version for version in found if dict(version.tags).get(SEAT_TAG) == wanted), None)
 
 
-def _champion_version(tracker: Tracker) -> Any:
+def _aliases(tracker: Tracker) -> dict[str, Any]:
     if not tracker.exists():
-        return None
-    name = tracker.settings.registered_model
+        return {}
     tracker.experiment_id()
     try:
-        number = tracker.link.call("get_registered_model", name).aliases.get(ALIAS)
+        return dict(tracker.link.call("get_registered_model", tracker.settings.registered_model).aliases)
     except NothingThereError:
-        return None
-    return tracker.link.call("get_model_version", name, number) if number is not None else None
+        return {}
+
+
+def _champion_version(tracker: Tracker, seat: Seat | None) -> Any:
+    aliases = _aliases(tracker)
+    number = aliases.get(ALIAS if seat is None else seat.alias)
+    if number is not None:
+        return tracker.link.call("get_model_version", tracker.settings.registered_model, number)
+    return _without_seat(tracker, seat, aliases) if seat is not None and aliases else None
+
+
+def _without_seat(tracker: Tracker, seat: Seat, aliases: Mapping[str, Any]) -> Any:
+    """The champion that an earlier Eraflow registered for the seat's source and target, under whatever slot."""
+    name = tracker.settings.registered_model
+    versions = tracker.link.call("search_model_versions", f"name = '{name}'")
+    suits = [version for version in versions if seat.suits(dict(version.tags))]
+    # The alias may have moved back to an older one; where it went to a champion with a seat since, the newest counts.
+    suits.sort(key=lambda version: (str(version.version) == str(aliases.get(ALIAS)), int(version.version)))
+    return suits[-1] if suits else None
 
 
 def _fetch(tracker: Tracker, found: Any, part: str, destination: Path) -> Path:

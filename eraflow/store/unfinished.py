@@ -78,7 +78,10 @@ def is_unfinished(run_dir: Path) -> bool:
 
 def what_decides(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The part of the settings that a continuation must share with the run it continues."""
-    return {name: value for name, value in settings.items() if name not in HOW_IT_RUNS}
+    decides = {name: value for name, value in settings.items() if name not in HOW_IT_RUNS}
+    if isinstance(decides.get("submit"), Mapping):  # whether another submission is replaced may be decided later
+        decides["submit"] = {name: value for name, value in decides["submit"].items() if name != "replace"}
+    return decides
 
 
 def _newest_first(home: Path) -> list[Path]:

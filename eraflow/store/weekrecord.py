@@ -87,7 +87,8 @@ def week_record(run_dir: Path) -> dict[str, Any]:
 
     Returns:
         run_dir; outcome: `submitted`, `submitted_with_error` (accepted, then something failed), `unconfirmed` (sent,
-        not known to be accepted), `ready` (dry run), `held` or `failed`; verdict; scores of each model and of the blend
+        not known to be accepted), `ready` (dry run), `kept` (another submission of this round was
+        there and was kept), `held` or `failed`; verdict; scores of each model and of the blend
         with intervals; members: name to what each learns (its target, and the benchmark whose residual it is), its
         purge in weeks and how many features each fold and the final fit use; lost_models and lost_searches: name to
         error of each that failed for good; lost_selection: its error, or null; submission id and state; seconds, peak
@@ -144,6 +145,8 @@ def _outcome(verdict: Any, submission: Any, error: Any) -> str:
         return "submitted" if error is None else "submitted_with_error"
     if submission is not None and submission["sending"]:
         return "unconfirmed"
+    if submission is not None and submission.get("kept") is not None and error is None:
+        return "kept"
     if error is not None:
         return "failed"
     if submission is not None:

@@ -85,7 +85,9 @@ def _submission(submission: Mapping[str, Any] | None) -> str:
     if not submission:
         return "## Sent\n\nNothing was sent."
     state, file = submission.get("state"), submission.get("file") or {}
-    if state is None:
+    if submission.get("kept"):
+        told = f"Nothing was sent: another submission, `{submission['kept'].get('id')}`, was filed and was kept."
+    elif state is None:
         told = "Sent, and not known to have arrived." if submission.get("sending") else "Nothing was sent (dry run)."
     elif state.get("already"):
         told = f"These very predictions were filed before as `{state.get('id')}`; nothing was sent again."

@@ -13,6 +13,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from pathlib import Path
@@ -43,7 +44,7 @@ _MODELS = """
     }
 """
 
-__all__ = ["Endpoint", "Receipt", "Round", "SubmissionState", "Tournament"]
+__all__ = ["Endpoint", "Receipt", "Round", "Slot", "SubmissionState", "Tournament"]
 
 
 def _utc_now() -> datetime:
@@ -52,6 +53,14 @@ def _utc_now() -> datetime:
 
 def _silent(_: str) -> None:
     """The log of a caller who wants none."""
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A model slot of the account: its id, and the name it has for people."""
+
+    id: str
+    name: str
 
 
 class Tournament:
@@ -145,16 +154,20 @@ class Tournament:
         return {row.name: row.id for row in rows if row is not None and row.tournament == CLASSIC}
 
     def model_id(self, name: str | None) -> str:
-        """The id of a model; without a name, of the only one.
+        """The id of a model; see `slot`."""
+        return self.slot(name).id
+
+    def slot(self, name: str | None) -> Slot:
+        """A model slot; without a name, the only one.
 
         Raises:
             NoSuchModelError: there is none of that name, or none, or several and no name was given.
         """
         models = self.models()
         if name is not None and name in models:
-            return models[name]
+            return Slot(models[name], name)
         if name is None and len(models) == 1:
-            return next(iter(models.values()))
+            return Slot(next(iter(models.values())), next(iter(models)))
         if not models:
             raise NoSuchModelError("the account has no model", "create a model slot on the website, then run again")
         shown = get_close_matches(name, list(models), n=5, cutoff=0.0) if name else sorted(models)[:5]

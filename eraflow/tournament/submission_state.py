@@ -81,6 +81,16 @@ class SubmissionState:
         return self.status.strip().lower() in REJECTED_STATES
 
 
+def kept_in_words(state: SubmissionState, round_number: int) -> str:
+    """What is said of another submission that was there before, and was kept."""
+    moment = "" if state.inserted_at is None else f", filed {state.inserted_at:%Y-%m-%d %H:%M} UTC"
+    return (
+        f"another submission for this slot and round {round_number} is there already "
+        f"({state.id}, {state.filename[:80] or 'no name'}, {state.status}{moment}) and was kept; "
+        "--set submit.replace=true replaces it"
+    )
+
+
 @dataclass(frozen=True)
 class Listing:
     """The submissions of a model.

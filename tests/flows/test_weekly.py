@@ -162,7 +162,7 @@ def test_blocked_with_a_champion_that_was_shipped_sends_the_champions(shipped, t
 
 
 def test_a_champion_of_another_source_is_neither_compared_with_nor_sent(shipped, tmp_path):
-    settings, _ = shipped
+    settings, record = shipped
     other = settings.model_copy(
         update={
             "sandbox": settings.sandbox.model_copy(update={"seed": 99}),
@@ -173,19 +173,31 @@ def test_a_champion_of_another_source_is_neither_compared_with_nor_sent(shipped,
     told = weekly(other)
     rule = next(rule for rule in told["verdict"]["rules"] if rule["name"] == "champion")
     assert not rule["judged"]
-    state = daily(settings.model_copy(update={"run_dir": str(tmp_path / "daily")}), return_state=True)
-    assert state.is_failed()
+    # Nor does it take the place of the one of this source.
+    own = daily(settings.model_copy(update={"run_dir": str(tmp_path / "daily")}))
+    assert own["submission"]["file"]["sha256"] == record["submission"]["file"]["sha256"]
+    elsewhere = settings.data.model_copy(update={"target": "target_ender_60"})
+    state = daily(settings.model_copy(update={"data": elsewhere, "run_dir": str(tmp_path / "60")}), return_state=True)
     assert "no_champion" in state.message
+    assert "slot eraflow, target_ender_60; there are: generated-" in state.message
 
 
 def test_a_damaged_champion_does_not_cost_the_week(tmp_path):
     settings = tiny(tmp_path, run_dir=str(tmp_path / "first"), tracking={"enabled": True})
-    weekly(settings)
+    first = weekly(settings)
     for scores in (tmp_path / "mlartifacts").rglob("evidence/scores.json"):
         scores.write_text("{}")
-    told = weekly(settings.model_copy(update={"run_dir": str(tmp_path / "second"), "seed": 8}))
-    assert told["outcome"] == "submitted"
+    again = settings.model_copy(update={"run_dir": str(tmp_path / "second"), "seed": 8})
+    told = weekly(again)
+    assert told["outcome"] == "kept"  # the first one's submission counts for this round
     assert not next(rule for rule in told["verdict"]["rules"] if rule["name"] == "champion")["judged"]
+    assert told["submission"]["state"] is None
+    assert told["submission"]["kept"]["id"] == first["submission"]["state"]["id"]
+    assert "another submission is filed" in summary(told, again, "")
+    replacing = settings.submit.model_copy(update={"replace": True})
+    told = weekly(again.model_copy(update={"submit": replacing, "run_dir": str(tmp_path / "third")}))
+    assert told["outcome"] == "submitted"
+    assert told["submission"]["state"]["id"] != first["submission"]["state"]["id"]
 
 
 def test_a_second_run_in_a_folder_that_is_held_changes_nothing_in_it(shipped):

@@ -2,13 +2,15 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from eraflow.settings import TrackingSettings
 from eraflow.store import registry
-from eraflow.store.registry import ChampionDamagedError, champion_info, load_champion, register_champion
+from eraflow.store.championseat import Seat
+from eraflow.store.registry import ChampionDamagedError, champion_info, load_champion, register_champion, seats
 from eraflow.store.tracking import Tracker, TrackingError
 
 TAGS = {"signature": "abc123", "round": 1100, "target": "target_ender_20", "run_dir": "runs/x", "none": None}
@@ -24,6 +26,9 @@ def write_ensemble(folder, seed=0):
 
 def content(folder):
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+ALPHA = Seat("numerai/v5.3", "id-alpha", "target_ender_20", "alpha")
 
 
 def ship(tracker, ensemble, signature="abc123", **evidence):
@@ -211,3 +216,63 @@ def test_a_version_that_somebody_else_made_champion_is_named(tracker):
     tracker.link.call("set_registered_model_alias", "eraflow-ensemble", registry.ALIAS, "1")
     with pytest.raises(ChampionDamagedError, match="not registered by Eraflow"):
         champion_info(tracker)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"slot": "id-beta", "slot_name": "beta"},
+        {"target": "target_ender_60"},
+        {"source": "numerai/v5.4"},
+        {"source": "folder-0123456789ab/v5.3"},
+    ],
+)
+def test_no_other_slot_target_version_or_source_takes_a_champion_s_place(tracker, ensemble, tmp_path, other):
+    theirs = replace(ALPHA, **other)
+    ship(tracker, ensemble, seat=ALPHA)
+    assert champion_info(tracker, theirs) is None
+    assert load_champion(tracker, tmp_path / "out", theirs) is None
+    second = write_ensemble(tmp_path / "second", seed=1)
+    ship(tracker, second, "def456", seat=theirs)
+    assert champion_info(tracker, ALPHA).signature == "abc123"
+    assert content(load_champion(tracker, tmp_path / "mine", ALPHA)) == content(ensemble)
+    assert content(load_champion(tracker, tmp_path / "theirs", theirs)) == content(second)
+    assert [seat for seat, _, _ in seats(tracker)] == [ALPHA, theirs]
+    assert champion_info(tracker).signature == "def456"  # for people: the last one shipped
+
+
+def test_one_ensemble_in_two_slots_keeps_two_verdicts(tracker, ensemble, evidence):
+    """The same settings for two slots make the same ensemble, but each was judged by its own thresholds."""
+    beta = replace(ALPHA, slot="id-beta", slot_name="beta")
+    ship(tracker, ensemble, seat=ALPHA, **evidence)
+    evidence["verdict"].write_text(json.dumps({"passed": True, "note": "for beta"}))
+    ship(tracker, ensemble, seat=beta, **evidence)
+    assert champion_info(tracker, ALPHA).verdict == {"passed": True}
+    assert champion_info(tracker, beta).verdict["note"] == "for beta"
+    assert ship(tracker, ensemble, seat=ALPHA, **evidence).reused
+    assert champion_info(tracker, ALPHA).seat == ALPHA
+
+
+def test_a_champion_of_an_earlier_version_stands_for_its_source_and_target_until_a_slot_has_its_own(
+    tracker, ensemble, tmp_path
+):
+    register_old(tracker, ensemble, "abc123", "numerai/v5.3")
+    assert champion_info(tracker, ALPHA).signature == "abc123"
+    assert champion_info(tracker, replace(ALPHA, slot="id-beta")).signature == "abc123"
+    assert champion_info(tracker, replace(ALPHA, target="target_ender_60")) is None
+    assert champion_info(tracker, replace(ALPHA, source="numerai/v5.4")) is None
+    assert str(seats(tracker)[0][0]) == "numerai/v5.3, any slot, target_ender_20"
+    ship(tracker, write_ensemble(tmp_path / "second", seed=1), "def456", seat=ALPHA)
+    assert champion_info(tracker, ALPHA).signature == "def456"
+    assert champion_info(tracker, replace(ALPHA, slot="id-beta")).signature == "abc123"
+
+
+def register_old(tracker, ensemble, signature, source):
+    with tracker.run("week", kind="ensemble", tags={"signature": signature}) as run:
+        pass
+    register_champion(tracker, ensemble, run.run_id, {**TAGS, "signature": signature, "source": source})
+
+
+def test_a_slot_that_was_renamed_keeps_its_champion(tracker, ensemble):
+    ship(tracker, ensemble, seat=ALPHA)
+    assert champion_info(tracker, replace(ALPHA, slot_name="renamed")).signature == "abc123"

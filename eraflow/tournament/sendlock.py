@@ -1,0 +1,77 @@
+"""One sender at a time for each model slot and round, so that two runs at once send once.
+
+The lock spans everything from reading what is filed already to knowing that the own submission is accepted. It is the
+kernel's, so a killed sender leaves none. What goes to Numerai is locked for all home folders of a user, in the folder
+where programs keep the state of that user; what goes to a sandbox in the home folder that the sandbox belongs to.
+Another computer cannot be locked out: what it sent is seen in the tournament's own list.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from eraflow.home import user_folder
+from eraflow.store.digest import value_sha256
+from eraflow.store.turns import my_turn
+
+NUMERAI = "numerai"
+_FORGOTTEN_SECONDS = 30 * 86_400.0  # a round is open for days
+
+
+@contextmanager
+def only_sender(
+    home: Path, source: str, model_id: str, round_number: int, log: Callable[[str], None]
+) -> Iterator[None]:
+    """Hold the right to send for a slot and round; waits for whoever holds it, and says so.
+
+    Args:
+        home: the home folder of this run.
+        source: where it goes: `NUMERAI`, or what names a sandbox.
+        model_id: id of the slot.
+        round_number: the round.
+        log: takes a line of text.
+
+    Raises:
+        StorageError: the lock file cannot be made.
+    """
+    path = lock_path(home, source, model_id, round_number)
+    _forget_old(path)
+
+    def say() -> None:
+        log(f"another run is sending for this slot in round {round_number}; waiting until it has ended")
+
+    with my_turn(path, say):
+        yield
+
+
+def lock_path(home: Path, source: str, model_id: str, round_number: int) -> Path:
+    """The file that is locked; the same for every run that would send for this slot and round."""
+    slot = value_sha256([source, model_id])[:16]
+    return _folder(home, source) / f"{slot}-{round_number}.lock"
+
+
+def _folder(home: Path, source: str) -> Path:
+    if source != NUMERAI:
+        return home / "sending"
+    named = os.environ.get("XDG_STATE_HOME", "")
+    user = user_folder()
+    places = [Path(named)] if named.startswith("/") else [user / ".local" / "state"] if user else []
+    for place in places:
+        folder = place / "eraflow" / "sending"
+        with suppress(OSError):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if os.access(folder, os.W_OK):
+                return folder
+    return home / "sending"  # a service without a folder of its user: then one home is all that can be known
+
+
+def _forget_old(path: Path) -> None:
+    """Remove the files of rounds that are over for long; nobody can still wait for one of them."""
+    with suppress(OSError):
+        for other in path.parent.glob("*.lock"):
+            if other != path and time.time() - other.stat().st_mtime > _FORGOTTEN_SECONDS:
+                other.unlink(missing_ok=True)
