@@ -1,52 +1,67 @@
-# make run and make test do everything themselves on a fresh machine that has Python 3.11 to 3.13 and make.
-PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
+# make run and make test do everything themselves on a fresh machine that has Python 3.11 or newer and make.
+# The first Python that is new enough and can make virtual environments; another one: make install PYTHON=...
+PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3.14 python3; do \
+	$$python -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 VENV ?= .venv
 BIN := $(VENV)/bin
-STAMP := $(VENV)/.installed
+EXTRAS ?= networks
+WHEELS ?=
+WHEELHOUSE ?= wheelhouse
 ARGS ?=
 MOMENTS ?= 25
+INSTALL = $(or $(PYTHON),python3) deployments/install.py --venv "$(VENV)" --wheels "$(WHEELS)"
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint format types bench bench-full chaos ui clean
+.PHONY: help install ready tools wheelhouse pins run test lint format types bench bench-full chaos ui clean
 
 help:            ## show this list
 	@grep -E '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
 
-install: $(STAMP) ## make the virtual environment with the pinned versions
+install:         ## what a user needs, pinned: EXTRAS= leaves torch out, WHEELS=DIR needs no network
+	@$(INSTALL) --extras "$(EXTRAS)"
 
-$(STAMP): pyproject.toml constraints.txt
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
-	touch $(STAMP)
+wheelhouse:      ## fetch all of it into wheelhouse/, for make install WHEELS=wheelhouse on a computer without network
+	@$(INSTALL) --extras "$(EXTRAS)" --wheelhouse "$(WHEELHOUSE)"
 
-run: install     ## a complete tournament week on generated data, ending in an accepted submission
+# Whatever is installed will do, with or without torch; nothing yet: as make install.
+ready:
+	@$(INSTALL) --extras "$(EXTRAS)" --ready
+
+# What the tests and measurements need besides.
+tools:
+	@$(INSTALL) --extras "networks,dev"
+
+run: ready       ## a complete tournament week on generated data, ending in an accepted submission
 	$(BIN)/eraflow run --profile sandbox $(ARGS)
 
-test: install    ## lint, types and all tests
+test: tools      ## lint, types and all tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
-lint: install    ## ruff and mypy
+lint: tools      ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-format: install  ## let ruff put the code in order
+format: tools    ## let ruff put the code in order
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: install   ## compare with the plain way, side by side: time and peak memory
+pins: tools      ## ask pip's index whether every pinned version has a wheel for Python 3.11 to 3.14
+	$(BIN)/python -m tests.pins
+
+bench: tools     ## compare with the plain way, side by side: time and peak memory
 	$(BIN)/python -m benchmarks $(ARGS)
 
-bench-full: install ## the large sizes, and the full one by extrapolation: two hours, tens of GB of disk
+bench-full: tools ## the large sizes, and the full one by extrapolation: two hours, tens of GB of disk
 	$(BIN)/python -m benchmarks --large $(ARGS)
 
-chaos: install   ## kill a week at random moments and demand the same bytes: MOMENTS=25 by default
+chaos: tools     ## kill a week at random moments and demand the same bytes: MOMENTS=25 by default
 	$(BIN)/python -m tests.faults --moments $(MOMENTS) $(ARGS)
 
-ui: install      ## open the Prefect UI on the runs of this checkout
+ui: ready        ## open the Prefect UI on the runs of this checkout
 	$(BIN)/eraflow ui
 
 clean:           ## remove the virtual environment and caches; .eraflow (data and runs) stays
