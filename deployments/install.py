@@ -25,7 +25,7 @@ STAMP = ".installed"
 DECIDES = ("pyproject.toml", "constraints.txt")
 BOOTSTRAP = ("pip", "setuptools")
 # GB on disk, GB to fetch: measured on Linux x86_64, Python 3.11, with the CPU build of torch.
-SIZES = {"": (2.1, 0.8), "networks": (0.9, 0.2), "dev": (0.1, 0.05)}
+SIZES = {"": (2.3, 0.8), "networks": (0.8, 0.2), "dev": (0.1, 0.05)}
 MINUTES = "two to four minutes on a fast line"
 UNPACKED_SHARE = 1.2  # of what is needed on disk: wheels lie beside what is unpacked from them
 CUDA = (
@@ -119,7 +119,9 @@ def _announce(venv: Path, extras: set[str], wheels: str, *, first: bool) -> None
     disk, download = _expected(extras)
     print(f"Installing Eraflow with Python {_version()} into {venv}: {_said(extras)}.")
     if first:
-        print(f"About {disk:.1f} GB on disk, " + ("from " + wheels if wheels else f"{download:.1f} GB to fetch"), end="")
+        print(
+            f"About {disk:.1f} GB on disk, " + ("from " + wheels if wheels else f"{download:.1f} GB to fetch"), end=""
+        )
         print(f"; {MINUTES}. pip tells each package as it comes, the last step")
         print("(Installing collected packages) takes a minute or two. Nothing outside this folder is changed.")
         if "networks" in extras and not wheels and sys.platform == "linux":

@@ -29,7 +29,7 @@ DEFAULTS = RunSettings()
 )
 def daily(settings: RunSettings = DEFAULTS) -> dict[str, Any]:
     """Fetch the live data, predict with the champion, submit; returns the run's record."""
-    with open_run(settings, "daily") as run, open_tournament(run) as tournament:
+    with open_run(settings, "daily", trains=False) as run, open_tournament(run) as tournament:
         slot = find_model(run, tournament)
         round_now = wait_for_round(run, tournament)
         champion = fetch_champion(run, round_now, slot)

@@ -26,6 +26,7 @@ from flows.entry import EXIT_INTERRUPTED
 from flows.environment import prepare
 from flows.resumption import in_folder, resumed
 from flows.runserver import PrefectUnreachableError, run_server
+from models.libraries import present_members
 
 DEFAULT_PROFILE = "laptop"
 EXIT_HELD = 3
@@ -65,7 +66,7 @@ def start(flow_name: str, arguments: argparse.Namespace, telling: Telling = WEEK
     settings = chosen_settings(flow_name, arguments)
     run_dir = Path(str(settings.run_dir))
     server = prepare(settings.home_path)
-    _check_early(settings, run_dir)
+    _check_early(flow_name, settings, run_dir)
     print(f"run folder {run_dir}", file=sys.stderr, flush=True)
     signal.signal(signal.SIGTERM, _terminated)
     try:
@@ -86,15 +87,17 @@ def start(flow_name: str, arguments: argparse.Namespace, telling: Telling = WEEK
     return _exit_code(record, error)
 
 
-def _check_early(settings: RunSettings, run_dir: Path) -> None:
+def _check_early(flow_name: str, settings: RunSettings, run_dir: Path) -> None:
     """What can be known before anything is started: the folders are there, and nobody works in the run's.
 
     Raises:
-        SettingsError, StorageError, RunLockedError: as the run itself would, some seconds later.
+        SettingsError, MissingLibraryError, StorageError, RunLockedError: as the run itself would, some seconds later.
     """
     data = settings.source.data_dir
     if data is not None and not Path(data).is_dir():
         raise SettingsError(f"--data: there is no folder {data}", "name a folder in tournament layout")
+    if flow_name != "daily":  # there the champion predicts, and nothing is trained
+        present_members(settings)
     with locked(run_dir):
         write_text(run_dir / ".writable", "")
         (run_dir / ".writable").unlink()

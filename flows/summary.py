@@ -27,6 +27,9 @@ def summary(record: dict[str, Any], settings: RunSettings, server: str) -> str:
         )
     if lost := _lost(record):
         parts.append("\n".join(["LOST, and the week went on without:", *lost]))
+    if record.get("left_out"):
+        lines = [f"  {name}: {error['problem']}; {error['remedy']}" for name, error in record["left_out"].items()]
+        parts.append("\n".join(["Left out, because it is not installed:", *lines]))
     if record.get("scores"):
         parts.append(_scores(record["scores"], record.get("members", {})))
     if record.get("against_benchmark"):

@@ -28,7 +28,7 @@ def torch_library() -> Any:
     except ImportError as error:
         raise MissingLibraryError(
             f"neural models need torch, and it cannot be imported ({error})",
-            "install it with `pip install 'eraflow[torch]'`, or leave the neural models out of `models`",
+            "install it with `pip install 'eraflow[networks]'`, or leave the neural models out of `models`",
         ) from error
     return torch
 

@@ -17,7 +17,8 @@ from eraflow.settings import RunSettings
 from eraflow.store.atomic import remove_leftovers, write_text
 from eraflow.store.rundir import locked, new_run_dir
 from eraflow.store.unfinished import SETTINGS, earlier_flow_runs, folder_of_flow_run, note_run
-from eraflow.store.weekrecord import forget_last_outcome, write_outcome
+from eraflow.store.weekrecord import forget_last_outcome, note_left_out, write_outcome
+from models.libraries import present_members
 from tasks.deadruns import close_earlier
 from tasks.endofrun import name_run, show_end
 from tasks.plainerrors import show_plain_errors
@@ -34,12 +35,18 @@ class Run:
 
 
 @contextmanager
-def open_run(settings: RunSettings, label: str) -> Iterator[Run]:
+def open_run(settings: RunSettings, label: str, *, trains: bool = True) -> Iterator[Run]:
     """Choose the folder, take its lock, and write the settings into it.
 
     A flow run that Prefect retries goes on in the folder it began in: finished stages are not repeated.
 
+    Args:
+        settings: as given; those of the run are without the optional members whose library is not installed.
+        label: of the flow.
+        trains: whether the members of the settings are needed at all.
+
     Raises:
+        MissingLibraryError: a member that is wanted needs a library that is not installed.
         RunLockedError: when another process works in the folder.
         StorageError: when it cannot be written.
     """
@@ -58,12 +65,22 @@ def open_run(settings: RunSettings, label: str) -> Iterator[Run]:
         note_run(settings.home_path, path, label, flow_run_id)
         name_run(path, RUNNING)
         try:
-            yield Run(settings, path)
+            yield Run(_present(settings, path) if trains else settings, path)
         except BaseException as error:
             write_outcome(path, error)
             raise
         finally:
             show_end(path)
+
+
+def _present(settings: RunSettings, path: Path) -> RunSettings:
+    """The settings without the members that this installation cannot train; each is told of."""
+    present, left_out = present_members(settings)
+    if left_out:
+        note_left_out(path, left_out)
+    for name, error in left_out.items():
+        get_run_logger().warning("%s is left out: %s", name, error)
+    return present
 
 
 def _folder(settings: RunSettings, label: str, flow_run_id: str | None) -> Path:

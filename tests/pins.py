@@ -80,7 +80,10 @@ def main():
     with ThreadPoolExecutor(len(PYTHONS)) as pool:
         results = dict(zip(PYTHONS, pool.map(without_wheel, PYTHONS), strict=True))
     for python, lacking in results.items():
-        print(f"Python {python}: {len(pins())} pins, " + (f"no wheel for {', '.join(lacking)}" if lacking else "all there"))
+        print(
+            f"Python {python}: {len(pins())} pins, "
+            + (f"no wheel for {', '.join(lacking)}" if lacking else "all there")
+        )
     return 1 if any(results.values()) else 0
 
 

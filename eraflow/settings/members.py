@@ -18,7 +18,8 @@ KINDS: tuple[str, ...] = get_args(ModelKind)
 
 
 def chosen_models(known: Sequence[Any], texts: Sequence[str]) -> list[dict[str, Any]]:
-    """The models that such texts stand for; one that is known by its name or kind keeps its own settings.
+    """The models that such texts stand for; one that is known by its name or kind keeps its own settings,
+    but is no longer optional.
 
     Raises:
         SettingsError: no such kind or mark, or no name after the @.
@@ -82,7 +83,7 @@ def _told_apart(models: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def _known_model(known: Sequence[Any], name: str) -> dict[str, Any]:
     for model in known:
         if name in (_name(model), model.get("kind")):
-            return dict(deepcopy(model))
+            return {**deepcopy(model), "optional": False}  # who names it wants it
     try:
         return ModelSettings(**{"kind": name}).model_dump(mode="json")
     except ValidationError as error:

@@ -112,7 +112,7 @@ class WindowSettings(Section):
 class ModelSettings(Section):
     """One member of the ensemble."""
 
-    kind: ModelKind = Field("lightgbm", description="The learner. mlp needs the extra eraflow[torch].")
+    kind: ModelKind = Field("lightgbm", description="The learner. mlp needs the extra eraflow[networks].")
     name: str = Field(
         "",
         description="Name in tables and files. Empty: the kind, and what else tells members of one kind apart: "
@@ -132,6 +132,12 @@ class ModelSettings(Section):
     )
     tuned: bool = Field(
         False, description="Start from the parameters that `eraflow search` kept for this learner; `params` still win."
+    )
+
+    optional: bool = Field(
+        False,
+        description="Leave this member out, with a warning, where its library is not installed; otherwise that is an "
+        "error before any work. Members of a profile that need an extra are optional until they are named.",
     )
 
     @model_validator(mode="before")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,9 +24,10 @@ CLOCK = "clock.json"
 STAGES = "stages.txt"
 CHECKS = "checks.json"
 LOST = "lost.json"
+LEFT_OUT = "left_out.json"
 ROUND = "round.json"
 TRAIN, SEARCH, SELECT = "train-", "search-", "select"
-STALE = ("gate/verdict.json", "record.json", TIMES, ERROR, STAGES, LOST, ROUND)
+STALE = ("gate/verdict.json", "record.json", TIMES, ERROR, STAGES, LOST, LEFT_OUT, ROUND)
 
 
 def forget_last_outcome(run_dir: Path) -> None:
@@ -47,6 +48,11 @@ def note_stage(run_dir: Path, name: str) -> None:
 def note_lost(run_dir: Path, stage: str, error: Exception) -> None:
     """Note that a stage failed for good, and how; the run goes on without it."""
     write_json(run_dir / LOST, {**(_json(run_dir / LOST) or {}), stage: error_values(error)})
+
+
+def note_left_out(run_dir: Path, errors: Mapping[str, Exception]) -> None:
+    """Note the members that this run does without because their libraries are not installed, by name."""
+    write_json(run_dir / LEFT_OUT, {name: error_values(error) for name, error in errors.items()})
 
 
 def _noted(run_dir: Path) -> set[str]:
@@ -91,7 +97,8 @@ def week_record(run_dir: Path) -> dict[str, Any]:
         there and was kept), `held` or `failed`; verdict; scores of each model and of the blend
         with intervals; members: name to what each learns (its target, and the benchmark whose residual it is), its
         purge in weeks and how many features each fold and the final fit use; lost_models and lost_searches: name to
-        error of each that failed for good; lost_selection: its error, or null; submission id and state; seconds, peak
+        error of each that failed for good; lost_selection: its error, or null; left_out:
+        name to error of each member of the profile whose library is not installed; submission id and state; seconds, peak
         MiB and attempts by stage; seconds of the whole flow; error or null.
     """
     verdict = _json(run_dir / "gate" / "verdict.json")
@@ -108,6 +115,7 @@ def week_record(run_dir: Path) -> dict[str, Any]:
         "submission": submission,
         "members": members(run_dir),
         **_lost(run_dir),
+        "left_out": _json(run_dir / LEFT_OUT) or {},
         "stages": stages(run_dir),
         "seconds": (_json(run_dir / CLOCK) or {}).get("seconds"),
         "error": error,
