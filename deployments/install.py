@@ -119,11 +119,9 @@ def _announce(venv: Path, extras: set[str], wheels: str, *, first: bool) -> None
     disk, download = _expected(extras)
     print(f"Installing Eraflow with Python {_version()} into {venv}: {_said(extras)}.")
     if first:
-        print(
-            f"About {disk:.1f} GB on disk, " + ("from " + wheels if wheels else f"{download:.1f} GB to fetch"), end=""
-        )
-        print(f"; {MINUTES}. pip tells each package as it comes, the last step")
-        print("(Installing collected packages) takes a minute or two. Nothing outside this folder is changed.")
+        source = f"taken from {wheels}" if wheels else f"{download:.1f} GB to fetch"
+        print(f"About {disk:.1f} GB on disk, {source}; {MINUTES}.")
+        print("pip tells each package as it comes; the last step, unpacking, takes a minute or two.")
         if "networks" in extras and not wheels and sys.platform == "linux":
             print(CUDA)
     sys.stdout.flush()

@@ -98,8 +98,8 @@ def week_record(run_dir: Path) -> dict[str, Any]:
         with intervals; members: name to what each learns (its target, and the benchmark whose residual it is), its
         purge in weeks and how many features each fold and the final fit use; lost_models and lost_searches: name to
         error of each that failed for good; lost_selection: its error, or null; left_out:
-        name to error of each member of the profile whose library is not installed; submission id and state; seconds, peak
-        MiB and attempts by stage; seconds of the whole flow; error or null.
+        name to error of each member of the profile whose library is not installed; submission id and state; seconds,
+        peak MiB and attempts by stage; seconds of the whole flow; error or null.
     """
     verdict = _json(run_dir / "gate" / "verdict.json")
     submission = _json(run_dir / "submission" / "record.json")

@@ -1,4 +1,4 @@
-"""A library that is not installed: its models are left out where the profile brought them, refused where one is named."""
+"""A library that is not installed: models of the profile are left out, one that somebody named is refused."""
 
 import json
 import subprocess
