@@ -16,6 +16,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import textwrap
 import time
 from pathlib import Path
 
@@ -29,8 +30,8 @@ SIZES = {"": (2.3, 0.8), "networks": (0.8, 0.2), "dev": (0.1, 0.05)}
 MINUTES = "two to four minutes on a fast line"
 UNPACKED_SHARE = 1.2  # of what is needed on disk: wheels lie beside what is unpacked from them
 CUDA = (
-    "On Linux, torch comes with CUDA from pip's usual index: some 5 GB more. Without an NVIDIA GPU, let\n"
-    "PIP_EXTRA_INDEX_URL name the index of PyTorch's CPU builds first (their installation page tells it)."
+    "On Linux, pip's usual index brings torch with CUDA, some 5 GB more. Without an NVIDIA GPU, let "
+    "PIP_EXTRA_INDEX_URL name the index of PyTorch's CPU builds first; their installation page tells it."
 )
 
 
@@ -97,34 +98,37 @@ def install(venv: Path, extras: set[str], wheels: str, *, ready: bool = False) -
     _pip(python, "install", *source, "-c", "constraints.txt", "-e", target)
     (venv / STAMP).write_text(json.dumps({"made_from": _made_from(), "extras": sorted(wanted)}), encoding="utf-8")
     minutes, seconds = divmod(round(time.monotonic() - started), 60)
-    print(f"\nInstalled in {minutes} min {seconds} s: {venv} holds {_gigabytes(venv):.1f} GB.")
-    print(f"Next: make run, or `source {shlex.quote(str(venv))}/bin/activate` and eraflow --help.", flush=True)
+    _say(f"Installed in {minutes} min {seconds} s: {venv} holds {_gigabytes(venv):.1f} GB.")
+    _say(f"Next: make run, or `source {shlex.quote(str(venv))}/bin/activate` and eraflow --help.")
     return 0
 
 
 def fetch(venv: Path, folder: Path, extras: set[str]) -> int:
     """Fetch every wheel that an installation needs, Eraflow's own included, for this system and this Python."""
     folder = folder.absolute()
-    print(f"Fetching {_said(extras)} into {folder}, for this system and Python {_version()}.", flush=True)
+    _say(f"Fetching {_said(extras)} into {folder}, for this system and Python {_version()}.")
     python = _environment(venv, [])
     folder.mkdir(parents=True, exist_ok=True)
     target = f".[{','.join(sorted(extras))}]" if extras else "."
     _pip(python, "wheel", "-w", str(folder), "-c", "constraints.txt", *BOOTSTRAP, target)
-    print(f"\n{folder} holds {_gigabytes(folder):.1f} GB. Copy it and this checkout to the other computer, and there")
-    print(f"  make install WHEELS={shlex.quote(folder.name)}", flush=True)
+    _say(f"{folder} holds {_gigabytes(folder):.1f} GB. Copy it and this checkout to the other computer; there,")
+    _say(f"make install WHEELS={shlex.quote(folder.name)}")
     return 0
 
 
 def _announce(venv: Path, extras: set[str], wheels: str, *, first: bool) -> None:
     disk, download = _expected(extras)
-    print(f"Installing Eraflow with Python {_version()} into {venv}: {_said(extras)}.")
+    _say(f"Installing Eraflow with Python {_version()} into {venv}: {_said(extras)}.")
     if first:
         source = f"taken from {wheels}" if wheels else f"{download:.1f} GB to fetch"
-        print(f"About {disk:.1f} GB on disk, {source}; {MINUTES}.")
-        print("pip tells each package as it comes; the last step, unpacking, takes a minute or two.")
+        _say(f"About {disk:.1f} GB on disk, {source}; {MINUTES}. pip tells each package as it comes; the last step, "
+             "unpacking, takes a minute or two.")  # fmt: skip
         if "networks" in extras and not wheels and sys.platform == "linux":
-            print(CUDA)
-    sys.stdout.flush()
+            _say(CUDA)
+
+
+def _say(text: str) -> None:
+    print(textwrap.fill(text, 80, break_long_words=False, break_on_hyphens=False), flush=True)
 
 
 def _said(extras: set[str]) -> str:
@@ -161,6 +165,12 @@ def _source(wheels: str) -> list[str]:
 
 def _environment(venv: Path, source: list[str]) -> Path:
     """The environment's Python, with the pinned pip: older ones show nothing while they unpack."""
+    python = _made(venv)
+    _pip(python, "install", "--quiet", *source, "-c", "constraints.txt", *BOOTSTRAP)
+    return python
+
+
+def _made(venv: Path) -> Path:
     python = venv / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     if not python.exists():
         made = subprocess.run([sys.executable, "-m", "venv", str(venv)], capture_output=True, text=True, check=False)
@@ -171,7 +181,6 @@ def _environment(venv: Path, source: list[str]) -> Path:
                 f"{sys.executable} cannot make a virtual environment ({said[-1][:300]}); on Debian and Ubuntu install "
                 "python3-venv"
             )
-    _pip(python, "install", "--quiet", *source, "-c", "constraints.txt", *BOOTSTRAP)
     return python
 
 
