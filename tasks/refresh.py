@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import shutil
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from prefect import get_run_logger, task
 
+from eraflow.attempt import Work
 from eraflow.errors import EraflowError
+from eraflow.fetching import STAGE, Fetching
 from eraflow.store.digest import value_sha256
-from eraflow.store.weekrecord import timed
 from eraflow.tournament.client import Round, Tournament
-from eraflow.tournament.schema import Contract, DataFiles, check_contract
-from eraflow.tournament.transfer import Receipt, verify_json, verify_parquet
+from eraflow.tournament.contract import LIVE
+from eraflow.tournament.schema import Contract, DataFiles
+from eraflow.tournament.transfer import Receipt
 from tasks.run import Run
-from tasks.stage import LIGHT_TASK, in_words
+from tasks.stage import STAGE_TASK, run_stage
 from tasks.tournament import source_key
 
-MANDATORY = ("features.json", "train.parquet", "validation.parquet", "live.parquet")
+MANDATORY = ("features.json", "train.parquet", "validation.parquet", LIVE)
 OPTIONAL = (
     "train_benchmark_models.parquet",
     "validation_benchmark_models.parquet",
@@ -28,7 +29,6 @@ OPTIONAL = (
     "meta_model.parquet",
 )
 ROUNDS_KEPT = 2
-SAY_EVERY_SECONDS = 10.0
 
 
 class IncompleteDatasetError(EraflowError):
@@ -49,37 +49,77 @@ class Data:
     signature: str
 
 
-@task(name="refresh", task_run_name="refresh", **LIGHT_TASK)
+@task(name="refresh", task_run_name="refresh", **STAGE_TASK)
 def refresh(run: Run, tournament: Tournament, round_now: Round) -> Data:
-    """Download what changed, reuse what is proven unchanged, and check the contract."""
+    """Download what changed, reuse what is proven unchanged, decode what is new, and check the contract."""
     logger = get_run_logger()
     version = run.settings.data.version
-    root = _root(run)
-    with timed(run.path, "refresh"):
-        receipts = {
-            name: _fetch(tournament, f"{version}/{name}", _place(root, name, round_now.number), logger.info)
-            for name in _wanted(tournament, version)
-        }
+    root, wanted = _root(run), _wanted(tournament, version)
+    places = {f"{version}/{name}": _place(root, name, round_now.number) for name in wanted}
+    fetch = _fetching(run, tournament, places)
+    record = fetch.until_whole(lambda receipts: run_stage(run, _contract_work(run, receipts)))
     _drop_old_rounds(root, round_now.number, logger.info)
-    files = _data_files(receipts)
-    with timed(run.path, "contract"):
-        settings = run.settings
-        contract = check_contract(
-            files, settings.data, auxiliary=settings.auxiliary_targets, residual=settings.learns_residual
-        )
+    receipts = {name.partition("/")[2]: receipt for name, receipt in fetch.receipts.items()}
+    contract = Contract.from_dict(record.metrics["contract"])
     learned_from = {name: receipt.sha256 for name, receipt in receipts.items() if not name.startswith("live")}
     signature = value_sha256(learned_from)
     logger.info("data contract holds: %s", contract.describe())
-    return Data(files, contract, signature)
+    return Data(_data_files(receipts), contract, signature)
 
 
-@task(name="refresh-live", task_run_name="refresh-live", **LIGHT_TASK)
+@task(name="refresh-live", task_run_name="refresh-live", **STAGE_TASK)
 def refresh_live(run: Run, tournament: Tournament, round_now: Round) -> Path:
     """Download only the live file of this round, for a prediction with the champion."""
-    version = run.settings.data.version
-    place = _place(_root(run), "live.parquet", round_now.number)
-    with timed(run.path, "refresh"):
-        return Path(_fetch(tournament, f"{version}/live.parquet", place, get_run_logger().info).path)
+    name = f"{run.settings.data.version}/{LIVE}"
+    fetch = _fetching(run, tournament, {name: _place(_root(run), LIVE, round_now.number)})
+    fetch.until_whole(lambda receipts: run_stage(run, _live_work(receipts)))
+    return fetch.receipts[name].path
+
+
+def _fetching(run: Run, tournament: Tournament, places: Mapping[str, Path]) -> Fetching:
+    logger = get_run_logger()
+    return Fetching(
+        tournament.download,
+        places,
+        attempts=run.settings.source.attempts,
+        run_dir=run.path,
+        log=logger.info,
+        warn=logger.warning,
+    )
+
+
+def _fresh(receipts: Mapping[str, Receipt]) -> dict[str, str]:
+    return {name: str(receipt.path) for name, receipt in receipts.items() if not receipt.decoded}
+
+
+def _contract_work(run: Run, receipts: Mapping[str, Receipt]) -> Work:
+    """The stage `contract`: one child for all files of the round."""
+    settings = run.settings
+    decided = {
+        "data": settings.data.model_dump(mode="json"),
+        "auxiliary": list(settings.auxiliary_targets),
+        "residual": settings.learns_residual,
+    }
+    files = _data_files({name.partition("/")[2]: receipt for name, receipt in receipts.items()})
+    proved = [name for name, receipt in receipts.items() if receipt.checksum is not None]
+    return Work(
+        name=STAGE,
+        target="eraflow.tournament.inspection:inspect_round",
+        settings=decided,
+        inputs={name: receipt.sha256 for name, receipt in receipts.items()},
+        arguments={**decided, "fresh": _fresh(receipts), "proved": proved, "files": files.as_dict()},
+    )
+
+
+def _live_work(receipts: Mapping[str, Receipt]) -> Work:
+    """The stage `contract` of a run that only predicts: the live file can be decoded."""
+    return Work(
+        name=STAGE,
+        target="eraflow.tournament.inspection:inspect_live",
+        settings={},
+        inputs={name: receipt.sha256 for name, receipt in receipts.items()},
+        arguments={"fresh": _fresh(receipts)},
+    )
 
 
 def _root(run: Run) -> Path:
@@ -100,32 +140,6 @@ def _wanted(tournament: Tournament, version: str) -> list[str]:
 def _place(root: Path, name: str, round_number: int) -> Path:
     """Training files stay as they are within a version; everything else belongs to one round."""
     return root / name if name.startswith("train") else root / f"round-{round_number}" / name
-
-
-def _fetch(tournament: Tournament, name: str, place: Path, log: Callable[[str], None]) -> Receipt:
-    started = time.monotonic()
-    verify = verify_json if name.endswith(".json") else verify_parquet
-    receipt = tournament.download(name, place, verify, DownloadShown(name, log))
-    how = "unchanged" if receipt.reused else f"{receipt.bytes / 1e6:.1f} MB in {time.monotonic() - started:.1f} s"
-    log(f"{name} {how}")
-    return receipt
-
-
-class DownloadShown:
-    """A log line every ten seconds of a long download, with the time left."""
-
-    def __init__(self, name: str, log: Callable[[str], None]) -> None:
-        self.name, self.log = name, log
-        self.started = self.said = time.monotonic()
-
-    def __call__(self, done: int, total: int) -> None:
-        """Take the bytes that are there and the bytes in all."""
-        now = time.monotonic()
-        if now - self.said < SAY_EVERY_SECONDS or not 0 < done <= total:
-            return
-        self.said = now
-        left = (now - self.started) * (total - done) / done
-        self.log(f"{self.name} {done / 1e6:,.0f} of {total / 1e6:,.0f} MB, {in_words(left)} left")
 
 
 def _drop_old_rounds(root: Path, current: int, log: Callable[[str], None]) -> None:

@@ -40,7 +40,6 @@ SHORTAGE_TEXTS = (
     "could not create thread",
     "mmap failed",
     "failed to mmap",
-    "map failed",
 )
 # Words that say whose memory it was: the same allocation texts come from the CPU and from the GPU.
 GPU_WORDS = ("cuda", "cublas", "cudnn", "gpu", "vram", "hip out of memory")

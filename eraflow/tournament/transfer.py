@@ -328,11 +328,6 @@ class _Fetch:
         return receipt
 
     def _check(self, measured: Measured) -> None:
-        objection = self._objection(measured)
-        if objection is not None:
-            told = f"{objection.source} {objection.value[:12]}"
-            sure = objection.certain or self.labels.proved.get(objection.kind, False)
-            self._refuse(f"its bytes are not those that the server speaks of ({told})", measured, sure=sure)
         try:
             self._verify(self._partial)
         except Exception as error:
@@ -341,6 +336,11 @@ class _Fetch:
             self._refuse(str(error), measured, cause=error)
         if measured.sha256 in self.faulty:
             self._refuse(self.faulty[measured.sha256], measured)
+        objection = self._objection(measured)
+        if objection is not None:
+            told = f"{objection.source} {objection.value[:12]}"
+            sure = objection.certain or self.labels.proved.get(objection.kind, False)
+            self._refuse(f"its bytes are not those that the server speaks of ({told})", measured, sure=sure)
 
     def _objection(self, measured: Measured) -> Promise | None:
         """The promise that says that these bytes are not the server's; None where there is none, or none to rely on.

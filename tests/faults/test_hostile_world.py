@@ -150,6 +150,7 @@ PASSING = {
     "a truncated download": {"file_truncated": 2},
     "a short download": {"file_short": 1},
     "a spliced download": {"file_spliced": 1},
+    "a bit that flips on the way": {"file_flipped": 1},
     "a server that ignores Range": {"file_truncated": 1, "file_no_range": 1},
     "a 500 on the PUT": {"put_500": 1},
     "a reset in the middle of the upload": {"put_reset": 1},

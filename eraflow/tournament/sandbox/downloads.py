@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import AsyncIterator
+from functools import cache
 from pathlib import Path
 
 from fastapi import Request
@@ -13,7 +15,7 @@ from eraflow.tournament.sandbox.altered import renamed, with_nan
 from eraflow.tournament.sandbox.faults import Faults
 from eraflow.tournament.sandbox.hostile import Broken, dripping, silent_after, whole
 
-_BREAKS = ("file_500", "file_drip", "file_hang", "file_truncated", "file_short", "file_spliced")
+_BREAKS = ("file_500", "file_drip", "file_hang", "file_truncated", "file_short", "file_spliced", "file_flipped")
 _DRIP_HEAD = 1000
 _FOOTER_BYTES = 8  # the length of a parquet footer and the mark PAR1
 
@@ -25,7 +27,7 @@ def answer(path: Path, name: str, request: Request, faults: Faults, scratch: Pat
         scratch: folder for altered copies.
     """
     if path.suffix != ".parquet" or request.method != "GET":
-        return FileResponse(path)  # answers Range, ETag and Content-Length
+        return _file(path)
     if path.name == "live.parquet":
         path = _this_weeks(path, faults, scratch)
     start = _start(request)
@@ -37,7 +39,7 @@ def answer(path: Path, name: str, request: Request, faults: Faults, scratch: Pat
     fault = faults.first(*_BREAKS)
     if fault == "file_spliced":
         faults.spliced_names.add(name)
-    return FileResponse(path) if fault is None else _faulty(path, fault, start or 0)
+    return _file(path) if fault is None else _faulty(path, fault, start or 0)
 
 
 def _this_weeks(path: Path, faults: Faults, scratch: Path) -> Path:
@@ -51,6 +53,10 @@ def _faulty(path: Path, fault: str, start: int) -> Response:
     if fault == "file_500":
         return Response("internal error", status_code=500)
     content = path.read_bytes()[start:]
+    if fault == "file_flipped":
+        middle = len(content) // 2
+        flipped = content[:middle] + bytes([content[middle] ^ 4]) + content[middle + 1 :]
+        return _broken(path, whole(flipped), len(content), start)
     half = content[: len(content) // 2]
     body = {
         "file_drip": dripping(content, _DRIP_HEAD),
@@ -74,9 +80,22 @@ def _broken(path: Path, body: AsyncIterator[bytes], length: int, start: int = 0)
     return Broken(body, length, _etag(path), 206, **{"Content-Range": f"bytes {start}-{size - 1}/{size}"})
 
 
+def _file(path: Path) -> FileResponse:
+    """Answers Range, ETag and Content-Length."""
+    return FileResponse(path, headers={"etag": _etag(path)})
+
+
 def _etag(path: Path) -> str:
-    """The same label that `FileResponse` gives: a fault must not be told by it."""
-    return FileResponse(path, stat_result=path.stat()).headers["etag"]
+    """The MD5 of the content, as object stores label it; a fault must not be told by it."""
+    about = path.stat()
+    return f'"{_md5(path, about.st_size, about.st_mtime_ns)}"'
+
+
+@cache
+def _md5(path: Path, size: int, changed_ns: int) -> str:
+    """Read once; size and time of change tell another content of the same file."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "md5").hexdigest()
 
 
 def _start(request: Request) -> int | None:

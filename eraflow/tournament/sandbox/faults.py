@@ -33,6 +33,7 @@ class Faults:
         file_truncated: half of the announced bytes, then the connection is closed.
         file_short: half of the file, announced as if it were all of it.
         file_spliced: half of the file, then closed; whoever goes on gets another version's bytes under the same ETag.
+        file_flipped: whole, but for one bit in the middle of its pages, under the same ETag.
         file_no_range: a request for the rest is answered 200 with everything.
         live_renamed: live.parquet with its first feature under another name.
         live_nan: live.parquet with float features, NaN in places and in all of the second feature.
@@ -72,6 +73,7 @@ class Faults:
     file_truncated: int = 0
     file_short: int = 0
     file_spliced: int = 0
+    file_flipped: int = 0
     file_no_range: int = 0
     live_renamed: int = 0
     live_nan: int = 0

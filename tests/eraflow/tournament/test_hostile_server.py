@@ -35,7 +35,7 @@ from eraflow.tournament.api_errors import (
     WrongKeyError,
 )
 from eraflow.tournament.client import Endpoint, Tournament
-from eraflow.tournament.filecheck import verify_parquet
+from eraflow.tournament.filecheck import verify_json, verify_parquet
 from eraflow.tournament.sandbox.faults import LASTING, Faults
 from eraflow.tournament.sandbox.generate import generate
 from eraflow.tournament.sandbox.process import SandboxAddress, sandbox
@@ -156,6 +156,23 @@ def test_a_download_that_breaks_once_arrives_whole(server: Hostile, tmp_path: Pa
     assert receipt.sha256 == server.sha(NAME) == hashlib.sha256((tmp_path / "train.parquet").read_bytes()).hexdigest()
     resumed = any("going on after" in line for line in server.lines)
     assert resumed == (fault in ("file_truncated", "file_hang", "file_drip")), server.lines
+
+
+def test_a_bit_that_flips_on_the_way_is_noticed_by_the_servers_checksum(server: Hostile, tmp_path: Path) -> None:
+    server.arm(file_flipped=1)
+    assert fetch(server, tmp_path).sha256 == server.sha(NAME)
+    assert any("not those that the server speaks of" in line for line in server.lines)
+
+
+def test_the_same_flipped_bit_every_time_is_named_where_the_labels_are_known_to_be_checksums(
+    server: Hostile, tmp_path: Path
+) -> None:
+    client = server.client()
+    client.download("v5.3/features.json", tmp_path / "features.json", verify_json)
+    server.arm(file_flipped=LASTING)
+    with pytest.raises(DownloadCorruptError, match=r"not those that the server speaks of.*fetched twice"):
+        client.download(NAME, tmp_path / "train.parquet", verify_parquet)
+    assert not (tmp_path / "train.parquet").exists()
 
 
 @pytest.mark.parametrize(
