@@ -23,7 +23,8 @@ from eraflow.machine.isolate import Outcome, run_isolated
 from eraflow.machine.ledger import HAPPENED, Ledger
 from eraflow.machine.plan import FailureKind, Plan, next_plan
 from eraflow.machine.progress import Progress
-from eraflow.machine.resources import Resources, disk_floor_mb, probe, roomiest_plan
+from eraflow.machine.resources import MIN_MEMORY_MB, Resources, disk_floor_mb, probe, roomiest_plan
+from eraflow.machine.shortage import wait_out
 from eraflow.settings import MachineSettings
 from eraflow.store import stage
 from eraflow.store.codeversion import code_version
@@ -104,8 +105,10 @@ def attempt_stage(
     require_disk(expected, work.name, folder, resources, machine)
     asked = _next(work, ledger, folder, resources, machine)
     budget = Budget((home or run_dir) / BUDGET, machine.memory_mb)
-    with budget.acquire(expected.least_mb(asked), name=work.name, log=log, wait_s=machine.wait_minutes * 60) as lease:
+    patience = machine.wait_minutes * 60
+    with budget.acquire(expected.least_mb(asked), name=work.name, log=log, wait_s=patience) as lease:
         plan = expected.fit(asked, lease)
+        wait_out(MIN_MEMORY_MB, plan.threads, name=work.name, log=log, wait_s=patience)
         log(f"{work.name}: attempt {1 + len(ledger.rows)}, {expected.words(plan, lease.limit_mb)}")
         outcome = _run(work, ledger, plan, lease, folder, machine, log, on_progress)
     return stage.finish(
@@ -146,6 +149,13 @@ def _began_with(ledger: Ledger, failures: list[FailureKind], fresh: Plan) -> Pla
         threads=min(first.threads, fresh.threads),
         device=first.device if fresh.device == "cuda" else "cpu",
     )
+
+
+def _smaller_is_left(ledger: Ledger, plan: Plan, machine: MachineSettings) -> bool:
+    """Whether a stage that is ended for its memory now would be tried again with less."""
+    failures: list[FailureKind] = [*ledger.failures()[:-1], "oom"]  # the last row is the attempt that is under way
+    following = next_plan(_began_with(ledger, failures, plan), failures)
+    return following is not None and following != plan and len(failures) < machine.attempts
 
 
 def _exhausted(work: Work, ledger: Ledger, failures: list[FailureKind], folder: Path) -> StageExhaustedError:
@@ -190,6 +200,7 @@ def _run(
             env={name: os.environ[name] for name in work.credentials if name in os.environ},
             disk_floor_mb=disk_floor_mb(probe(folder), machine) or None,
             vram_mb=machine.vram_mb,
+            smaller_plan=_smaller_is_left(ledger, plan, machine),
         )
     except StageError as error:
         ledger.finish(attempt, error.kind, peak_mb=error.peak_mb, seconds=error.seconds, error=str(error))

@@ -21,7 +21,13 @@ from types import TracebackType
 from typing import Any
 
 from eraflow.errors import EraflowError
-from eraflow.machine.resources import MIN_MEMORY_MB, SHARE_OF_FREE, NotEnoughMemoryError, free_memory_mb
+from eraflow.machine.resources import (
+    MIN_MEMORY_MB,
+    SHARE_OF_FREE,
+    NotEnoughMemoryError,
+    free_memory_mb,
+    total_memory_mb,
+)
 from eraflow.machine.tree import descendants, usage
 from eraflow.store.atomic import storage_errors
 
@@ -36,6 +42,8 @@ LOOK_SECONDS = 2.0
 CLOSE_LOOK_SECONDS = 0.25  # by a stage that would like to grow
 WAIT_SECONDS = 0.5
 TELL_SECONDS = 60.0
+ALONE_SECONDS = 60.0
+"""How long one waits for other programs although one could begin with a smaller plan."""
 GROWTH = 1.25
 """A stage that comes near what it holds takes this factor of its use, so that it does not ask at every step."""
 
@@ -70,29 +78,35 @@ class Budget:
     def acquire(self, at_least_mb: float, *, name: str, log: Callable[[str], None], wait_s: float = 3600.0) -> Lease:
         """A lease of `at_least_mb`; waits for it while others hold the memory. Alone, one gets what there is.
 
+        Other programs of the computer are waited for too: for 300 MiB to the end of the wait, for all of `at_least_mb`
+        a minute.
+
         Raises:
-            NotEnoughMemoryError: nobody else holds anything, and less than 300 MiB are free.
+            NotEnoughMemoryError: nobody else holds anything, and less than 300 MiB were free to the end of the wait.
             BudgetBusyError: others held it until the end of the wait.
             StorageError: the folder cannot be written.
         """
         least = max(at_least_mb, MIN_MEMORY_MB)
         if self.total_mb is not None:
             least = min(least, self.total_mb)
+        most = SHARE_OF_FREE * total_memory_mb()
+        alone_s = min(wait_s, ALONE_SECONDS) if least <= most else 0.0
         began, told = time.monotonic(), float("-inf")
         while True:
+            waited = time.monotonic() - began
             with self.locked():
                 others = self.holders()
                 room = self.room_mb(others, own=None, used_mb=0.0)
-                if room >= least or (not others and room >= MIN_MEMORY_MB):
+                # Alone one begins with less; but what another program takes for a moment only is waited for.
+                alone = not others and room >= MIN_MEMORY_MB and waited >= alone_s
+                if room >= least or alone:
                     return Lease(self, name, min(least, room), room)
-            if not others:
-                raise self._too_little(room)
-            waited = time.monotonic() - began
-            if waited >= wait_s:
-                raise _busy(name, least, room, others, waited)
+            if waited >= wait_s or (not others and most < MIN_MEMORY_MB):
+                raise _busy(name, least, room, others, waited) if others else self._too_little(room, waited)
             if waited - told >= TELL_SECONDS:
                 told = waited
-                log(f"{name} waits for {least:.0f} MiB of memory, {room:.0f} are free of promises; {_named(others)}")
+                log(f"{name} waits for {least:.0f} MiB of memory, {max(room, 0.0):.0f} are free of promises; "
+                    + (_named(others) if others else "other programs of this computer hold the rest"))  # fmt: skip
             time.sleep(min(WAIT_SECONDS, max(wait_s - waited, 0.0)))
 
     @contextmanager
@@ -124,10 +138,12 @@ class Budget:
         promised = sum(holder.held_mb for holder in others)
         return free if self.total_mb is None else min(free, self.total_mb - promised)
 
-    def _too_little(self, room: float) -> NotEnoughMemoryError:
+    def _too_little(self, room: float, waited: float) -> NotEnoughMemoryError:
         return NotEnoughMemoryError(
-            f"{max(room, 0.0):.0f} MiB may be used by a stage, and it needs at least {MIN_MEMORY_MB} MiB",
-            "close other programs, raise the memory limit of the container or service, or machine.memory_mb",
+            f"{max(room, 0.0):.0f} MiB may be used by a stage, and it needs at least {MIN_MEMORY_MB} MiB"
+            + (f", still after {waited:.0f} s of waiting" if waited else ""),
+            "close other programs, raise the memory limit of the container or service, or machine.memory_mb; "
+            "machine.wait_minutes tells how long is waited",
         )
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from eraflow.errors import EraflowError
 from eraflow.machine.deaths import Remains, oom_kills, value_or_raise
+from eraflow.machine.failures import StageError, classify, stage_error
 from eraflow.machine.launch import environment, left_behind, let_go, output_of, planned, prepare, start
 from eraflow.machine.limits import refuse_passed_limit
 from eraflow.machine.listener import Listener
@@ -59,6 +60,7 @@ def run_isolated(
     threads: int | None = None,
     disk_floor_mb: float | None = None,
     vram_mb: float | None = None,
+    smaller_plan: bool = False,
 ) -> Outcome:
     """Call `target(**kwargs)` in a child process and wait for it.
 
@@ -77,6 +79,7 @@ def run_isolated(
         threads: of the numerical libraries; empty: those of `kwargs["plan"]`.
         disk_floor_mb: the disk of `folder` must keep this much free, MiB; None or 0 for no such limit.
         vram_mb: ceiling of the tree's GPU memory, MiB; None for none.
+        smaller_plan: whether a stage that is ended for its memory is tried again with less, for the warning before.
 
     Raises:
         StageError: one of its classes in `eraflow.machine.failures`.
@@ -85,7 +88,7 @@ def run_isolated(
     """
     place = Path(folder).absolute()
     prepare(place, target, kwargs)
-    limits = Limits(memory_mb, timeout_s, disk_floor_mb, vram_mb)
+    limits = Limits(memory_mb, timeout_s, disk_floor_mb, vram_mb, smaller_plan)
     stage = _Stage(target, place, limits, log, on_progress, gpu=planned(kwargs, "device", str) == "cuda")
     return stage.run(threads or planned(kwargs, "threads", int), env or {})
 
@@ -110,7 +113,10 @@ class _Stage:
 
     def run(self, threads: int | None, env: Mapping[str, str]) -> Outcome:
         """Start the child, wait for its end, and tell what it was."""
-        self.process = start(self.place, environment(threads, {**env, STAGE_VARIABLE: self.id}))
+        try:
+            self.process = start(self.place, environment(threads, {**env, STAGE_VARIABLE: self.id}))
+        except OSError as error:
+            raise self._not_started(error) from error
         tree = ProcessTree(self.process.pid)
         self.watchdog = Watchdog(tree, self.limits)
         self.recorder = Recorder(self.watchdog, tree, self.place, gpu=self.gpu)
@@ -141,8 +147,10 @@ class _Stage:
             self.watchdog.start()
             self.recorder.start()
             self._follow()
-        except BaseException:
+        except BaseException as error:
             self.listener.abandon()
+            if isinstance(error, RuntimeError) and classify(error) == "oom":  # no thread for the watch
+                raise self._not_started(error) from error
             raise
         finally:
             seconds = self.watchdog.seconds
@@ -155,6 +163,14 @@ class _Stage:
         if self.watchdog.fault is not None:
             raise self.watchdog.fault
         return seconds
+
+    def _not_started(self, error: Exception) -> StageError:
+        """The system has no process or thread to give, or it refuses for a reason of its own."""
+        return stage_error(
+            "oom" if classify(error) == "oom" else "error",
+            f"{self.target} could not be started: {error}",
+            "close other programs, or raise the limits of processes and memory (ulimit -u, ulimit -v, container)",
+        )
 
     def _follow(self) -> None:
         """Pass on output and progress until the child has ended."""

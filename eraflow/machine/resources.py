@@ -97,6 +97,12 @@ def free_memory_mb(limits: GroupLimits | None = None) -> float:
     return float(available if free is None else min(available, free))
 
 
+def total_memory_mb() -> float:
+    """Memory of the computer, or of the container where that is less, MiB: what could be free at the most."""
+    total, limit = psutil.virtual_memory().total / MIB, group_limits().memory_limit_mb
+    return float(total if limit is None else min(total, limit))
+
+
 def _cores(limits: GroupLimits) -> int:
     if hasattr(os, "sched_getaffinity"):
         cores = len(os.sched_getaffinity(0))

@@ -44,12 +44,14 @@ class Limits:
         timeout_s: deadline in seconds.
         disk_floor_mb: the stage's disk must keep this much free, MiB.
         vram_mb: ceiling of the tree's GPU memory, MiB.
+        smaller_plan: whether the stage is tried again with less when its memory ends it.
     """
 
     memory: float | Allowance | None = None
     timeout_s: float | None = None
     disk_floor_mb: float | None = None
     vram_mb: float | None = None
+    smaller_plan: bool = False
 
 
 class Watchdog(threading.Thread):
@@ -142,9 +144,10 @@ class Watchdog(threading.Thread):
     def _soft(self, used_mb: float, budget_mb: float) -> None:
         if self.soft_at is None and used_mb > SOFT_SHARE * budget_mb:
             self.soft_at = round(self.seconds, 2)
+            then = " and tried again with a smaller plan" if self.limits.smaller_plan else "; no smaller plan is left"
             self.note(
                 f"WARNING memory is at {used_mb:.0f} MiB of a budget of {budget_mb:.0f} MiB (machine.memory_mb); "
-                "above it the stage is ended and tried again with a smaller plan"
+                f"above it the stage is ended{then}"
             )
 
 

@@ -54,6 +54,13 @@ class DeadlineError(TournamentError):
     passing = True
 
 
+class NoThreadError(TournamentError):
+    """This computer has no thread to give; as a rule other programs hold them for a moment."""
+
+    code = "out_of_threads"
+    passing = True
+
+
 class OverallDeadlineError(DeadlineError):
     """The time for the whole thing, all attempts together, is over. Look at what was done, then run again."""
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from eraflow.tournament.api_errors import DeadlineError, TournamentError
+from eraflow.tournament.api_errors import DeadlineError, NoThreadError, TournamentError
 
 T = TypeVar("T")
 
@@ -120,7 +120,12 @@ def within(seconds: float, what: str, work: Callable[[], T], *, late: Callable[[
     errand = _Errand(work, late)
     context = contextvars.copy_context()
     thread = threading.Thread(target=context.run, args=(errand.run,), name=f"eraflow: {what}", daemon=True)
-    thread.start()
+    try:
+        thread.start()
+    except RuntimeError as error:
+        raise NoThreadError(
+            f"{what}: {error}", "close other programs, or raise the limit of processes (ulimit -u), then run again"
+        ) from error
     thread.join(max(seconds, 0.0))
     if thread.is_alive() and errand.abandon():
         raise DeadlineError(

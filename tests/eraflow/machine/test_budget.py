@@ -168,9 +168,28 @@ def test_what_others_were_promised_and_have_not_taken_is_not_free(tmp_path, othe
         assert lease.limit_mb == pytest.approx(4_000 * 0.85 - 2_000, abs=60)
 
 
-def test_nothing_free_and_nobody_to_wait_for(tmp_path):
-    with pytest.raises(NotEnoughMemoryError):
-        acquire(Budget(tmp_path, 12_000, lambda: 100.0), 300, wait_s=60)
+def test_memory_that_other_programs_never_give_back_is_named_after_the_wait(tmp_path):
+    lines: list[str] = []
+    with pytest.raises(NotEnoughMemoryError, match=r"85 MiB may be used.*still after 1 s"):
+        acquire(Budget(tmp_path, 12_000, lambda: 100.0), 300, wait_s=0.7, lines=lines)
+    assert len(lines) == 1
+    assert "other programs of this computer hold the rest" in lines[0]
+
+
+@pytest.mark.parametrize("free", [100.0, 700.0])
+def test_memory_that_other_programs_hold_for_a_while_is_waited_for(tmp_path, free):
+    """Also where one could begin with a smaller plan at once."""
+    looks = iter([free, free])
+    budget = Budget(tmp_path, 12_000, lambda: next(looks, 4_000.0))
+    with acquire(budget, 1_000, wait_s=30) as lease:
+        assert lease.held_mb == 1_000
+
+
+def test_a_computer_that_can_never_give_so_much_is_not_waited_for(tmp_path):
+    began = time.monotonic()
+    with acquire(Budget(tmp_path, None, lambda: 1_000.0), 1e8, wait_s=30) as lease:
+        assert lease.limit_mb == pytest.approx(850)
+    assert time.monotonic() - began < 5
 
 
 def test_a_stage_that_needs_more_than_all_waits_for_all_and_no_longer(tmp_path):
