@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from eraflow.attempt import StageExhaustedError, Work, attempt_stage
+from eraflow.attempt import StageExhaustedError, Work, _smaller_is_left, attempt_stage
 from eraflow.errors import SettingsError
 from eraflow.machine import recorder
 from eraflow.machine.budget import Budget, BudgetBusyError
@@ -176,3 +176,14 @@ def test_memory_that_is_not_given_back_is_a_named_error_and_no_attempt(tmp_path)
     with budget.acquire(900, name="another", log=print), pytest.raises(BudgetBusyError, match="another 900 MiB"):
         attempt_stage(work("dawdles", seconds=0), tmp_path, machine, log=lambda line: None)
     assert kinds(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("earlier", "attempts", "left"), [(0, 12, True), (0, 1, False), (1, 2, False), (1, 3, True), (30, 31, False)]
+)
+def test_a_smaller_plan_is_promised_only_where_one_is_left(tmp_path, earlier, attempts, left):
+    ledger, plan = Ledger(tmp_path / stage.LEDGER), Plan(threads=1)
+    for _ in range(earlier):
+        ledger.finish(ledger.start(plan), "oom")
+    ledger.start(plan)
+    assert _smaller_is_left(ledger, plan, MachineSettings.model_construct(attempts=attempts)) is left

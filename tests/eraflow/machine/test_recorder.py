@@ -107,12 +107,14 @@ def test_a_kill_of_everything_leaves_what_was_known(tmp_path):
 
 
 @linux_only
-def test_the_soft_limit_warns_once_and_goes_on(tmp_path):
+@pytest.mark.parametrize(("smaller", "end"), [(True, "with a smaller plan"), (False, "no smaller plan is left")])
+def test_the_soft_limit_warns_once_and_goes_on(tmp_path, smaller, end):
     lines: list[str] = []
-    isolated("allocate", tmp_path, lines, memory_mb=130, kwargs={"mb": 105, "seconds": 0.6})
+    isolated("allocate", tmp_path, lines, memory_mb=130, kwargs={"mb": 105, "seconds": 0.6}, smaller_plan=smaller)
     warnings = [line for line in lines if line.startswith("WARNING memory is at")]
     assert len(warnings) == 1
     assert "130 MiB (machine.memory_mb)" in warnings[0]
+    assert warnings[0].endswith(end)
     assert read_watch(tmp_path)[0]["soft_at"] is not None
 
 
