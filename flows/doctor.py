@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
-from eraflow.home import home_folder
+from eraflow.errors import EraflowError
+from eraflow.home import home_folder, make_home
 from eraflow.settings import SourceSettings
 from flows.cli import print_record
 from flows.environment import prepare
 from flows.examine import Check
+from flows.examine_history import examine_history, examine_proxies, examine_rights
 from flows.examine_leftovers import examine_leftovers
 from flows.examine_machine import examine_machine
 from flows.examine_tournament import examine_tournament
@@ -33,11 +37,16 @@ def doctor(arguments: argparse.Namespace) -> int:
 
 def examine(home: Path, arguments: argparse.Namespace) -> Iterator[Check]:
     """All checks: the computer, what earlier runs left, the Prefect server, the way to the tournament."""
+    with suppress(EraflowError):  # the check of the home says why
+        make_home(home)
     machine = list(examine_machine(home))
     yield from machine
     if any(check.name == "home" and check.state == "failed" for check in machine):
         return  # everything below keeps something there
+    yield examine_rights(home)
     yield from examine_leftovers(home)
+    yield from examine_history(home, os.environ)
+    yield from examine_proxies(getattr(arguments, "put_aside", []))
     prepare(home)
     from flows.examine_prefect import examine_prefect
 
