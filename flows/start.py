@@ -19,6 +19,7 @@ from eraflow.errors import EraflowError, SettingsError
 from eraflow.settings import RunSettings
 from eraflow.settings.override import settings_from
 from eraflow.store.atomic import write_text
+from eraflow.store.conclusion import conclusion
 from eraflow.store.rundir import locked, new_run_dir
 from eraflow.store.weekrecord import error_values, week_record
 from flows.cli import print_record
@@ -72,6 +73,8 @@ def start(flow_name: str, arguments: argparse.Namespace, telling: Telling = WEEK
     try:
         _serve(server)
         error = _run_flow(flow_name, settings)
+        if error is not None and not isinstance(error, EraflowError | KeyboardInterrupt):
+            error = _unless_concluded(run_dir, error)
     except KeyboardInterrupt as interruption:
         print(f"eraflow: interrupted; {telling.when_interrupted.format(run_dir=run_dir)}", file=sys.stderr)
         if arguments.json:
@@ -157,6 +160,8 @@ def _run_flow(flow_name: str, settings: RunSettings) -> BaseException | None:
     try:
         state = flow(settings, return_state=True)
     except Exception as error:  # noqa: BLE001 - the flow's own errors come as a state; what is raised is Prefect's
+        if conclusion(Path(str(settings.run_dir))) is not None:
+            return error
         return PrefectUnreachableError(
             f"Prefect could not run the flow ({type(error).__name__}: {error})",
             "if PREFECT_API_URL is set, start that server or unset it; otherwise look at the lines above",
@@ -167,6 +172,22 @@ def _run_flow(flow_name: str, settings: RunSettings) -> BaseException | None:
     if state.is_crashed() and not isinstance(found, Exception):
         raise KeyboardInterrupt  # Prefect made a state of it
     return found if isinstance(found, BaseException) else RuntimeError(state.message or state.name)
+
+
+def _unless_concluded(run_dir: Path, error: BaseException) -> BaseException | None:
+    """None where the run had come to its end before Prefect failed: then only what Prefect shows of it is wrong.
+
+    `in_folder` lets nobody into a folder that has ended, so it was this run that ended there.
+    """
+    ended = conclusion(run_dir)
+    if ended is None:
+        return error
+    told = (str(error).splitlines() or [""])[0][:200]
+    _say(
+        f"the run has ended as {ended}; only Prefect could not be told so ({type(error).__name__}: {told}), and shows "
+        "it as unfinished"
+    )
+    return None
 
 
 def _record(run_dir: Path, error: BaseException | None, telling: Telling) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from eraflow.store.charts import cumulative_corr_chart
 from eraflow.store.markdown import markdown_table, png_markdown
 from eraflow.tournament.scoring import ModelScores
 from eraflow.tournament.verdict import Verdict
+from tasks.presence import server_listens
 
 
 class Place(StrEnum):
@@ -44,6 +45,9 @@ def shown(create: Callable[[], object], place: Place = Place.PAGE) -> None:
         create: makes it and returns its id.
         place: where it is to stand in the list.
     """
+    if not server_listens():
+        logging.getLogger(__name__).warning("an artifact cannot be shown: the Prefect server is not there")
+        return
     try:
         placed(create, place)
     except Exception as error:  # noqa: BLE001

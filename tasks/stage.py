@@ -20,6 +20,7 @@ from eraflow.machine.progress import Progress
 from eraflow.store.stage import LEDGER, StageRecord
 from eraflow.store.weekrecord import note_stage
 from tasks.artifacts import Place, artifact_key, placed, show_attempts
+from tasks.presence import server_listens
 from tasks.run import Run
 from tasks.watchpage import show_watch
 
@@ -112,6 +113,8 @@ class ProgressShown:
         self._show(percent)
 
     def _show(self, percent: float) -> None:
+        if not server_listens():
+            return
         try:
             if self.artifact is None:
                 key = artifact_key("progress", self.name)
