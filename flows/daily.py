@@ -15,6 +15,7 @@ from tasks.refresh import refresh_live
 from tasks.round import wait_for_round
 from tasks.run import conclude, open_run
 from tasks.submit import find_model, submit, write_checked_submission
+from tasks.success import tell_of_success
 from tasks.tournament import open_tournament
 
 DEFAULTS = RunSettings()
@@ -25,6 +26,7 @@ DEFAULTS = RunSettings()
     flow_run_name="daily",
     on_failure=[tell_of_trouble],
     on_crashed=[tell_of_trouble],
+    on_completion=[tell_of_success],
     persist_result=False,
 )
 def daily(settings: RunSettings = DEFAULTS) -> dict[str, Any]:

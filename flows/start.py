@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib import import_module
@@ -30,6 +30,7 @@ from flows.runserver import PrefectUnreachableError, run_server
 from models.libraries import present_members
 
 DEFAULT_PROFILE = "laptop"
+PING_VARIABLE = "ERAFLOW_PING_URL"  # of tasks/ping.py
 EXIT_HELD = 3
 EXIT_TERMINATED = 143
 
@@ -145,12 +146,27 @@ def chosen_settings(flow_name: str, arguments: argparse.Namespace) -> RunSetting
         given["home"] = arguments.home
     if arguments.dry_run:
         given["submit"] = {"dry_run": True}
+    arguments.set = without_ping_address(arguments.set)
     settings = settings_from(arguments.profile or DEFAULT_PROFILE, given, arguments.set).at_home()
     chosen = arguments.run_dir or settings.run_dir
     if arguments.resume:
         nothing_asked = not (arguments.profile or arguments.set or given.keys() - {"home"})
         return resumed(flow_name, settings, chosen, may_take_over=nothing_asked)
     return in_folder(settings, chosen or new_run_dir(settings.home_path, flow_name))
+
+
+def without_ping_address(assignments: Sequence[str]) -> list[str]:
+    """The assignments without `alert.ping_url=ADDRESS`: an address goes into the environment, from where it is in no
+    settings, no file and no log.
+    """
+    kept = []
+    for assignment in assignments:
+        key, _, value = assignment.partition("=")
+        if key.strip() == "alert.ping_url" and value.strip().startswith(("http://", "https://")):
+            os.environ[PING_VARIABLE] = value.strip()
+        else:
+            kept.append(assignment)
+    return kept
 
 
 def _run_flow(flow_name: str, settings: RunSettings) -> BaseException | None:

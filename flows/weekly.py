@@ -23,6 +23,7 @@ from tasks.round import wait_for_round
 from tasks.run import conclude, open_run
 from tasks.select import select
 from tasks.submit import find_model, submit, write_checked_submission
+from tasks.success import tell_of_success
 from tasks.tournament import open_tournament
 from tasks.train import train_all
 from tasks.tuning import search_first
@@ -35,6 +36,7 @@ DEFAULTS = RunSettings()
     flow_run_name="weekly",
     on_failure=[tell_of_trouble],
     on_crashed=[tell_of_trouble],
+    on_completion=[tell_of_success],
     persist_result=False,
 )
 def weekly(settings: RunSettings = DEFAULTS) -> dict[str, Any] | State:

@@ -34,7 +34,7 @@ def tell_of_crashes(decisions: Sequence[Decision], folder: Path) -> list[str]:
             continue
         subject = f"Eraflow {decision.deployment}: crashed, {'goes on' if decision.rescheduled else 'given up'}"
         try:
-            send(decision.block, subject, f"{subject}\nrun {decision.name}\n{decision.news}")
+            send(decision.block, subject, f"run {decision.name}\n{decision.news}")
         except AlertError as error:
             errors.append(str(error))
             continue

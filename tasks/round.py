@@ -7,6 +7,7 @@ from prefect import get_run_logger, task
 from eraflow.store.outcome import note_round
 from eraflow.tournament.client import Round, Tournament
 from tasks.endofrun import name_run
+from tasks.roundcheck import compare_round
 from tasks.run import RUNNING, Run
 from tasks.stage import LIGHT_TASK
 
@@ -21,4 +22,5 @@ def wait_for_round(run: Run, tournament: Tournament) -> Round:
     get_run_logger().info(
         "round %s is open until %s; multipliers %s", found.number, found.close_time, found.multipliers
     )
+    compare_round(run, tournament, found)
     return found

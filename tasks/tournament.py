@@ -13,6 +13,7 @@ from eraflow.settings import RunSettings
 from eraflow.store.digest import value_sha256
 from eraflow.store.turns import my_turn
 from eraflow.tournament.client import Endpoint, Tournament
+from eraflow.tournament.sandbox.calendar import RoundSpec
 from eraflow.tournament.sandbox.generate import generate
 from eraflow.tournament.sandbox.process import sandbox
 from eraflow.tournament.sandbox.records import SANDBOX_KEYS
@@ -34,9 +35,10 @@ def open_tournament(run: Run, *, sends: bool = True) -> Iterator[Tournament]:
     source = run.settings.source
     if source.kind == "sandbox" and source.url is None:
         folder, state = _sandbox_folders(run.settings)
+        spec = RoundSpec(target=run.settings.data.target)
         with (
             _state_of(run, state, sends=sends) as own,
-            sandbox(folder, own, version=run.settings.data.version) as address,
+            sandbox(folder, own, version=run.settings.data.version, round_spec=spec) as address,
         ):
             get_run_logger().info("sandbox serves %s at %s", folder, address.url)
             yield _client(run, Endpoint(address.url, address.public_id, address.secret_key))

@@ -22,6 +22,7 @@ class Section(BaseModel):
         validate_default=True,
         frozen=True,
         coerce_numbers_to_str=True,
+        hide_input_in_errors=True,  # what was typed may be a secret at the wrong place
         allow_inf_nan=False,
         json_schema_extra=draw,
     )

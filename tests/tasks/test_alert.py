@@ -5,20 +5,22 @@ import logging
 import pytest
 from prefect import flow
 from prefect.blocks.notifications import CustomWebhookNotificationBlock
+from prefect.blocks.system import Secret
 from prefect.states import Failed
 
 from eraflow.errors import SettingsError
 from eraflow.settings import RunSettings
-from tasks.alert import AlertError, send, tell_of_trouble
+from tasks.alert import AlertError, parts_taken, send, tell_of_trouble
 from tests.weeks import receiver
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("prefect_server")]
 
 
-def webhook(name, url):
-    block = CustomWebhookNotificationBlock(
-        name=name, url=url, method="POST", json_data={"text": "{{subject}} | {{body}}"}
-    )
+FILLED = {"json_data": {"text": "{{subject}} | {{body}}"}}
+
+
+def webhook(name, url, **fields):
+    block = CustomWebhookNotificationBlock(name=name, url=url, **{"method": "POST", **(fields or FILLED)})
     block.save(name, overwrite=True)
     return f"custom-webhook/{name}"
 
@@ -51,6 +53,46 @@ def test_a_blocked_gate_is_told_once():
         assert [("held" in message["text"], "CORR bound" in message["text"]) for message in inbox.messages] == [
             (True, True)
         ]
+
+
+def test_a_subject_is_told_once():
+    with receiver() as inbox:
+        send(webhook("once-both", inbox.url), "SUBJECT", "BODY")
+        send(webhook("once-body", inbox.url, json_data={"text": "{{ body }}"}), "SUBJECT", "BODY")
+        failing(RunSettings(alert={"block": webhook("once-flow", inbox.url)}), return_state=True)
+    assert [message["text"] for message in inbox.messages[:2]] == ["SUBJECT | BODY", "SUBJECT\nBODY"]
+    assert inbox.messages[2]["text"].count("Eraflow failing") == 1
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"json_data": {}},
+        {"json_data": {"text": "{{subject}}"}},
+        {"json_data": {"text": "{{name}} has a message"}},
+        {"json_data": {"text": "body"}, "params": {"about": "{{subject}}"}},
+    ],
+)
+def test_a_webhook_that_leaves_the_text_out_is_no_success_and_says_how_to_fill_it_in(fields):
+    with receiver() as inbox:
+        block = webhook("left-out", inbox.url, **fields)
+        with pytest.raises(AlertError, match="without its text") as caught:
+            send(block, "SUBJECT", "BODY")
+        assert len(inbox.messages) == 1  # something is better than nothing
+    assert "{{subject}}" in caught.value.remedy
+    assert "{{body}}" in caught.value.remedy
+
+
+@pytest.mark.parametrize("fields", [{"params": {"q": "{{body}}"}}, {"headers": {"x-text": "{{body}}"}}, FILLED])
+def test_the_text_may_be_anywhere_in_what_a_webhook_sends(fields):
+    block = CustomWebhookNotificationBlock(name="anywhere", url="http://127.0.0.1:9", **fields)
+    assert "body" in parts_taken(block)
+
+
+def test_a_block_that_sends_no_messages_is_named():
+    Secret(value="x").save("no-messages", overwrite=True)
+    with pytest.raises(AlertError, match="sends no messages"):
+        send("secret/no-messages", "subject", "body")
 
 
 def test_a_receiver_that_refuses_is_an_error_not_a_success():
