@@ -18,6 +18,7 @@ from pathlib import Path
 
 from eraflow.errors import EraflowError
 from eraflow.store.atomic import storage_errors
+from eraflow.store.ownership import check_home_places, mark_home
 
 VARIABLE = "ERAFLOW_HOME"
 IN_A_CHECKOUT = ".eraflow"
@@ -96,8 +97,10 @@ def make_home(home: Path) -> None:
     other folder keeps its rights, as it may be shared on purpose; `eraflow doctor` tells of it.
 
     Raises:
+        ForeignFolderError: it holds what is not Eraflow's; nothing in it was touched.
         StorageError: it cannot be made.
     """
+    check_home_places(home)
     os.umask(OTHERS)
     with storage_errors(home):
         home.parent.mkdir(parents=True, exist_ok=True)
@@ -107,6 +110,7 @@ def make_home(home: Path) -> None:
             home.mkdir(exist_ok=True)  # refused where it is a file
             if _usual_name(home) and open_to_others(home) and home.stat().st_uid == os.getuid():
                 home.chmod(PRIVATE)
+    mark_home(home)
 
 
 def open_to_others(home: Path) -> bool:

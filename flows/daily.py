@@ -13,7 +13,7 @@ from tasks.champion import fetch_champion
 from tasks.predict import predict_twice
 from tasks.refresh import refresh_live
 from tasks.round import wait_for_round
-from tasks.run import conclude, open_run
+from tasks.run import conclude, ended_before, open_run
 from tasks.submit import find_model, submit, write_checked_submission
 from tasks.success import tell_of_success
 from tasks.tournament import open_tournament
@@ -31,6 +31,8 @@ DEFAULTS = RunSettings()
 )
 def daily(settings: RunSettings = DEFAULTS) -> dict[str, Any]:
     """Fetch the live data, predict with the champion, submit; returns the run's record."""
+    if (ended := ended_before(settings)) is not None:
+        return ended
     with open_run(settings, "daily", trains=False) as run, open_tournament(run) as tournament:
         slot = find_model(run, tournament)
         round_now = wait_for_round(run, tournament)

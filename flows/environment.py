@@ -8,6 +8,7 @@ from pathlib import Path
 
 from eraflow.home import make_home, user_folder
 from eraflow.store.atomic import storage_errors
+from eraflow.store.ownership import check_home
 from eraflow.store.sqliteurl import sqlite_url
 from flows.runningserver import prefect_folder, running_server
 
@@ -28,7 +29,11 @@ def prepare(home: Path) -> str:
     A Prefect server that the user has named in `PREFECT_API_URL` is used; then the one that `eraflow server` runs for
     this home; then one that a profile of the user's names. Otherwise the words are empty. The history of a home lies in
     its folder `prefect` (or in `PREFECT_HOME`), whoever writes it: a run's own server, `eraflow server`, `eraflow ui`.
+
+    Raises:
+        ForeignFolderError: the home folder is somebody else's; nothing in it was touched.
     """
+    check_home(home)
     give_a_user_folder(home)
     make_home(home)
     for name, value in QUIET.items():

@@ -18,6 +18,7 @@ from eraflow.errors import SettingsError
 from eraflow.home import home_folder
 from eraflow.machine.isolate import Outcome, run_isolated
 from eraflow.machine.progress import Progress, readable_seconds
+from eraflow.store.conclusion import check_outside_of_concluded
 from eraflow.store.scratch import scratch_folder
 from flows.cli import print_record
 
@@ -36,6 +37,7 @@ LITTLE = {
 def predict(arguments: argparse.Namespace) -> int:
     """Predict every row of the file and write the output."""
     data, out, began = _data(arguments), Path(arguments.out), time.monotonic()
+    check_outside_of_concluded(out)
     with scratch_folder("eraflow-predict-") as scratch:
         folder, source = _predictor(arguments, scratch)
         outcome = _run(arguments, folder, data, out, scratch)

@@ -12,7 +12,7 @@ from eraflow.store.searchrecord import write_search_outcome
 from tasks.alert import tell_of_trouble
 from tasks.features import build_features
 from tasks.refresh import refresh
-from tasks.run import open_run
+from tasks.run import ended_before, open_run
 from tasks.search import research_round, search_all
 from tasks.tournament import open_tournament
 
@@ -28,6 +28,8 @@ DEFAULTS = RunSettings()
 )
 def research(settings: RunSettings = DEFAULTS) -> dict[str, Any]:
     """Fetch, lay out, search; returns the run's record. What is found serves the models whose `tuned` is set."""
+    if (ended := ended_before(settings)) is not None:
+        return ended
     with open_run(settings, "research") as run, open_tournament(run, sends=False) as tournament:
         round_now = research_round(run, tournament)
         data = refresh(run, tournament, round_now)

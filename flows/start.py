@@ -17,15 +17,18 @@ from typing import Any, NoReturn
 
 from eraflow.errors import EraflowError, SettingsError
 from eraflow.settings import RunSettings
-from eraflow.settings.override import settings_from
+from eraflow.settings.override import named_profile, settings_from, settings_on
 from eraflow.store.atomic import write_text
-from eraflow.store.conclusion import conclusion
+from eraflow.store.conclusion import check_outside_of_concluded, conclusion
+from eraflow.store.continuation import check_may_work_in, check_verb, stored_settings, take_over
+from eraflow.store.ownership import check_home, check_run_dir
 from eraflow.store.rundir import locked, new_run_dir
+from eraflow.store.unfinished import note_run
 from eraflow.store.weekrecord import error_values, week_record
 from flows.cli import print_record
 from flows.entry import EXIT_INTERRUPTED
 from flows.environment import prepare
-from flows.resumption import in_folder, resumed
+from flows.resumption import Chosen, in_folder, in_named, resumed
 from flows.runserver import PrefectUnreachableError, run_server
 from models.libraries import present_members
 
@@ -65,10 +68,12 @@ WEEK = Telling(week_record, _week_in_words, "the same command with --resume goes
 
 def start(flow_name: str, arguments: argparse.Namespace, telling: Telling = WEEK) -> int:
     """Run a flow in this process and tell what came of it; returns the exit code."""
-    settings = chosen_settings(flow_name, arguments)
+    choice = chosen(flow_name, arguments)
+    settings = choice.settings
     run_dir = Path(str(settings.run_dir))
-    server = prepare(settings.home_path)
     _check_early(flow_name, settings, run_dir)
+    server = prepare(settings.home_path)
+    _open_folder(flow_name, choice, run_dir)
     print(f"run folder {run_dir}", file=sys.stderr, flush=True)
     signal.signal(signal.SIGTERM, _terminated)
     try:
@@ -92,19 +97,40 @@ def start(flow_name: str, arguments: argparse.Namespace, telling: Telling = WEEK
 
 
 def _check_early(flow_name: str, settings: RunSettings, run_dir: Path) -> None:
-    """What can be known before anything is started: the folders are there, and nobody works in the run's.
+    """What can be refused before anything is touched or started.
 
     Raises:
-        SettingsError, MissingLibraryError, StorageError, RunLockedError: as the run itself would, some seconds later.
+        SettingsError, MissingLibraryError, ForeignFolderError, RunConcludedError: as the run itself would, some seconds later.
     """
     data = settings.source.data_dir
     if data is not None and not Path(data).is_dir():
         raise SettingsError(f"--data: there is no folder {data}", "name a folder in tournament layout")
+    home = settings.home_path
+    if run_dir == home or run_dir in home.parents:
+        raise SettingsError(
+            f"--run-dir: {run_dir} holds the home folder {home}",
+            "choose a folder of its own for the run, or leave it out",
+        )
+    check_home(home)
+    check_outside_of_concluded(home)
+    check_may_work_in(run_dir, flow_name, settings)
     if flow_name != "daily":  # there the champion predicts, and nothing is trained
         present_members(settings)
+
+
+def _open_folder(flow_name: str, choice: Chosen, run_dir: Path) -> None:
+    """See that the run's folder can be written and that nobody works in it; a new run takes over stages here.
+
+    Raises:
+        StorageError, RunLockedError: as the run itself would, some seconds later.
+    """
     with locked(run_dir):
         write_text(run_dir / ".writable", "")
         (run_dir / ".writable").unlink()
+        if choice.taken_from is not None:
+            note_run(choice.settings.home_path, run_dir, flow_name, None)
+            finished = take_over(choice.taken_from, run_dir)
+            print(f"taken over: {', '.join(finished) or 'nothing'}", file=sys.stderr, flush=True)
 
 
 def _terminated(number: int, frame: object) -> NoReturn:
@@ -132,11 +158,40 @@ def _say(text: str) -> None:
 
 
 def chosen_settings(flow_name: str, arguments: argparse.Namespace) -> RunSettings:
-    """The settings that the command line asks for, with the run's folder fixed: a new one, or one to go on in.
+    """The settings of `chosen`."""
+    return chosen(flow_name, arguments).settings
+
+
+def chosen(flow_name: str, arguments: argparse.Namespace) -> Chosen:
+    """What the command line asks for: a new run, one to go on with, or a new one that takes over another's stages.
+
+    Where the named folder holds a run, its settings count, and what the command line names changes them.
 
     Raises:
-        SettingsError: an unknown key or a value outside its range, or other settings than those of the run to resume.
+        SettingsError: an unknown key or a value outside its range, or other settings than those of the run to go on
+            with.
+        ForeignFolderError: the folder of the run is not ours.
+        RunConcludedError: the run in the named folder has ended.
     """
+    given = _given(arguments)
+    arguments.set = without_ping_address(arguments.set)
+    settings = settings_from(arguments.profile or DEFAULT_PROFILE, given, arguments.set).at_home()
+    named = arguments.run_dir or settings.run_dir
+    if named is None:
+        if arguments.resume:
+            return Chosen(resumed(flow_name, settings))
+        return Chosen(in_folder(settings, new_run_dir(settings.home_path, flow_name)))
+    run_dir = Path(named).expanduser().resolve()
+    check_run_dir(run_dir)
+    check_verb(run_dir, flow_name)
+    stored = stored_settings(run_dir)
+    if stored is not None and arguments.profile in (None, stored.profile) and not named_profile(arguments.set):
+        settings = settings_on(stored, given, arguments.set).at_home()
+    return in_named(flow_name, settings, run_dir, stored, resume=arguments.resume)
+
+
+def _given(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The options that are settings."""
     given: dict[str, Any] = {}
     if arguments.data:
         given["source"] = {"kind": "sandbox", "data_dir": str(Path(arguments.data).expanduser().resolve())}
@@ -146,13 +201,7 @@ def chosen_settings(flow_name: str, arguments: argparse.Namespace) -> RunSetting
         given["home"] = arguments.home
     if arguments.dry_run:
         given["submit"] = {"dry_run": True}
-    arguments.set = without_ping_address(arguments.set)
-    settings = settings_from(arguments.profile or DEFAULT_PROFILE, given, arguments.set).at_home()
-    chosen = arguments.run_dir or settings.run_dir
-    if arguments.resume:
-        nothing_asked = not (arguments.profile or arguments.set or given.keys() - {"home"})
-        return resumed(flow_name, settings, chosen, may_take_over=nothing_asked)
-    return in_folder(settings, chosen or new_run_dir(settings.home_path, flow_name))
+    return given
 
 
 def without_ping_address(assignments: Sequence[str]) -> list[str]:

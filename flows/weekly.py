@@ -20,7 +20,7 @@ from tasks.predict import predict_twice
 from tasks.refresh import refresh
 from tasks.register import register, track
 from tasks.round import wait_for_round
-from tasks.run import conclude, open_run
+from tasks.run import conclude, ended_before, open_run
 from tasks.select import select
 from tasks.submit import find_model, submit, write_checked_submission
 from tasks.success import tell_of_success
@@ -41,6 +41,8 @@ DEFAULTS = RunSettings()
 )
 def weekly(settings: RunSettings = DEFAULTS) -> dict[str, Any] | State:
     """Fetch, train, blend, judge and submit; returns the run's record, or the state `Held` when the gate blocks."""
+    if (ended := ended_before(settings)) is not None:
+        return ended
     with open_run(settings, "weekly") as run, open_tournament(run) as tournament:
         slot = find_model(run, tournament)
         round_now = wait_for_round(run, tournament)
@@ -56,7 +58,7 @@ def weekly(settings: RunSettings = DEFAULTS) -> dict[str, Any] | State:
         verdict = decide(run, features, members, blended, backtested, champion_scores(run, features, slot), round_now)
 
         shipped, why_not = ours(blended, verdict), ""
-        if not verdict.passed and settings.gate.on_block == "champion":
+        if not verdict.passed and run.settings.gate.on_block == "champion":
             shipped, why_not = stand_in(run, round_now, slot)
         if shipped is None:
             return held(run, verdict, why_not)

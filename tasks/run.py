@@ -15,6 +15,9 @@ from eraflow.home import make_home
 from eraflow.loopback import go_direct
 from eraflow.settings import RunSettings
 from eraflow.store.atomic import remove_leftovers, write_text
+from eraflow.store.conclusion import conclusion, ended_record
+from eraflow.store.continuation import beside, check_may_work_in, stored_settings, take_over
+from eraflow.store.ownership import check_home_places, is_run_dir
 from eraflow.store.rundir import locked, new_run_dir
 from eraflow.store.unfinished import SETTINGS, earlier_flow_runs, folder_of_flow_run, note_run
 from eraflow.store.weekrecord import forget_last_outcome, note_left_out, write_outcome
@@ -38,7 +41,9 @@ class Run:
 def open_run(settings: RunSettings, label: str, *, trains: bool = True) -> Iterator[Run]:
     """Choose the folder, take its lock, and write the settings into it.
 
-    A flow run that Prefect retries goes on in the folder it began in: finished stages are not repeated.
+    A flow run that Prefect retries goes on in the folder it began in: finished stages are not repeated. Where it was
+    held, what it left stays as it is, and the retry takes its stages over into a folder beside. Settings that name
+    nothing but an unfinished run's folder mean those stored there.
 
     Args:
         settings: as given; those of the run are without the optional members whose library is not installed.
@@ -47,6 +52,9 @@ def open_run(settings: RunSettings, label: str, *, trains: bool = True) -> Itera
 
     Raises:
         MissingLibraryError: a member that is wanted needs a library that is not installed.
+        ForeignFolderError: the folder, or the home, is not ours; nothing in it was touched.
+        RunConcludedError: a run has ended in the folder.
+        OtherRunError: an unfinished run of other settings lies in it.
         RunLockedError: when another process works in the folder.
         StorageError: when it cannot be written.
     """
@@ -54,15 +62,21 @@ def open_run(settings: RunSettings, label: str, *, trains: bool = True) -> Itera
     for unusable in go_direct():  # under a worker, which knows nothing of it
         get_run_logger().warning("%s", unusable)
     settings = settings.at_home()
-    make_home(settings.home_path)
     flow_run_id = flow_run.get_id()
-    path = _folder(settings, label, flow_run_id)
+    check_home_places(settings.home_path)
+    path, taken_from = _folder(settings, label, flow_run_id)
+    settings = _meant(settings, path)
+    check_may_work_in(path, label, settings)
+    make_home(settings.home_path)
     with locked(path):
+        check_may_work_in(path, label, settings)  # somebody may have ended it meanwhile
+        note_run(settings.home_path, path, label, flow_run_id)
+        if taken_from is not None:
+            take_over(taken_from, path)
         close_earlier(earlier_flow_runs(path), flow_run_id, get_run_logger())
         remove_leftovers(path)
         forget_last_outcome(path)
-        write_text(path / SETTINGS, settings.model_dump_json(indent=2) + "\n")
-        note_run(settings.home_path, path, label, flow_run_id)
+        _write_settings(settings, path)
         name_run(path, RUNNING)
         try:
             yield Run(_present(settings, path) if trains else settings, path)
@@ -83,11 +97,46 @@ def _present(settings: RunSettings, path: Path) -> RunSettings:
     return present
 
 
-def _folder(settings: RunSettings, label: str, flow_run_id: str | None) -> Path:
+def ended_before(settings: RunSettings) -> dict[str, Any] | None:
+    """The record of what this very flow run did before it was killed or retried, where nothing is left to be done.
+
+    A held one is not among them: a retry judges it anew.
+    """
+    begun = _begun(settings, flow_run.get_id())
+    if begun is None or conclusion(begun) in (None, "held"):
+        return None
+    get_run_logger().info("this flow run has ended before, in %s: nothing is done a second time", begun)
+    return ended_record(begun)
+
+
+def _folder(settings: RunSettings, label: str, flow_run_id: str | None) -> tuple[Path, Path | None]:
+    """Where this run works, and the folder of the held run whose stages it takes over."""
+    begun = _begun(settings, flow_run_id)
+    if begun is not None:
+        return (begun, None) if conclusion(begun) is None else (beside(begun), begun)
     if settings.run_dir:
-        return Path(settings.run_dir).expanduser().resolve()
-    begun = folder_of_flow_run(settings.home_path, flow_run_id) if flow_run_id else None
-    return begun or new_run_dir(settings.home_path, label)
+        return Path(settings.run_dir).expanduser().resolve(), None
+    return new_run_dir(settings.home_path, label), None
+
+
+def _begun(settings: RunSettings, flow_run_id: str | None) -> Path | None:
+    return folder_of_flow_run(settings.home_path, flow_run_id) if flow_run_id else None
+
+
+def _meant(settings: RunSettings, path: Path) -> RunSettings:
+    """The settings stored in the folder where none are named but the folder itself."""
+    if settings.model_fields_set <= {"home", "run_dir"} and is_run_dir(path) and conclusion(path) is None:
+        stored = stored_settings(path)
+        if stored is not None:
+            return stored.model_copy(update={"run_dir": str(path)})
+    return settings
+
+
+def _write_settings(settings: RunSettings, path: Path) -> None:
+    """Once, and again only where how the run works has changed: what decides its results never does."""
+    text = settings.model_dump_json(indent=2) + "\n"
+    if not (path / SETTINGS).exists() or (path / SETTINGS).read_text(encoding="utf-8") != text:
+        write_text(path / SETTINGS, text)
 
 
 def conclude(run: Run) -> dict[str, Any]:

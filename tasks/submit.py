@@ -12,6 +12,7 @@ import polars as pl
 from prefect import get_run_logger, task
 
 from eraflow.store.atomic import write_json
+from eraflow.store.conclusion import RunConcludedError, accepted_submission
 from eraflow.store.plainpaths import read_parquet
 from eraflow.store.stage import StageRecord
 from eraflow.store.weekrecord import timed
@@ -76,6 +77,7 @@ def write_checked_submission(run: Run, first: StageRecord, second: StageRecord, 
 
     Raises:
         EmptyLiveError: the live file has no rows.
+        RunConcludedError: this run has sent other predictions before, which were accepted.
         SubmissionCheckError: a check failed; its text names which.
     """
     folder = run.path / "submission"
@@ -84,6 +86,7 @@ def write_checked_submission(run: Run, first: StageRecord, second: StageRecord, 
         raise EmptyLiveError(
             f"{live} has no rows", "wait for Numerai to publish this round's live data, then run again"
         )
+    _keep_what_was_accepted(run, first)
     path = _write(first, folder / "submission.csv")
     again = _write(second, folder / ".again" / "submission.csv")
     record = check_submission(path, ids, repeat_sha256=SubmissionRecord.sha256_of(again))
@@ -91,6 +94,26 @@ def write_checked_submission(run: Run, first: StageRecord, second: StageRecord, 
     write_json(folder / "checks.json", record.as_dict())
     record.require()
     return record
+
+
+def _keep_what_was_accepted(run: Run, first: StageRecord) -> None:
+    """An unfinished run whose submission was accepted goes on with the same predictions only.
+
+    Raises:
+        RunConcludedError: these are others.
+    """
+    accepted = accepted_submission(run.path)
+    if accepted is None:
+        return
+    fresh = _write(first, run.path / ".fresh" / "submission.csv")
+    sha256 = SubmissionRecord.sha256_of(fresh)
+    shutil.rmtree(fresh.parent, ignore_errors=True)
+    if sha256 != accepted["file"]["sha256"]:
+        raise RunConcludedError(
+            f"the run in {run.path} has sent other predictions, for round {accepted['round_number']}, and they were "
+            "accepted: they are kept as they are",
+            "choose another --run-dir, or leave it out, for a new run",
+        )
 
 
 def _write(prediction: StageRecord, path: Path) -> Path:

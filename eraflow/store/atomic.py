@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,8 @@ from typing import Any
 from eraflow.errors import EraflowError
 
 TEMPORARY = ".tmp"
+OUR_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp", re.DOTALL)
+"""Names that `atomic_path` makes; another program's hidden `.tmp` file is not ours to remove."""
 
 
 class StorageError(EraflowError):
@@ -51,7 +54,8 @@ def remove_leftovers(folder: Path) -> list[Path]:
 
     Symbolic links are not followed. Returns what was removed.
     """
-    found = [path for path in folder.rglob(f".*{TEMPORARY}") if path.is_file() and not path.is_symlink()]
+    ours = (path for path in folder.rglob(f".*{TEMPORARY}") if OUR_TEMPORARY.fullmatch(path.name))
+    found = [path for path in ours if path.is_file() and not path.is_symlink()]
     with storage_errors(folder):
         for path in found:
             path.unlink(missing_ok=True)

@@ -46,6 +46,11 @@ def conclusion(run_dir: Path) -> str | None:
     return str(outcome)
 
 
+def ended_record(run_dir: Path) -> dict[str, Any] | None:
+    """The record of a run that ended, as it stands in its folder; None while it is unfinished."""
+    return _json(run_dir / RECORD) if conclusion(run_dir) is not None else None
+
+
 def check_unfinished(run_dir: Path) -> None:
     """Whoever is about to write into a run's folder asks first.
 
@@ -70,7 +75,8 @@ def check_outside_of_concluded(path: Path) -> None:
     Raises:
         RunConcludedError: `path` is the folder of a concluded run, or lies in one.
     """
-    for folder in (path, *path.parents):
+    place = path.expanduser().resolve()
+    for folder in (place, *place.parents):
         ended = conclusion(folder)
         if ended is not None:
             raise RunConcludedError(

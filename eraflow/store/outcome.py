@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from eraflow.store.atomic import write_json
-from eraflow.store.unfinished import RUN_FILE, SETTINGS
+from eraflow.store.ownership import RUN_FILE
+from eraflow.store.unfinished import SETTINGS
 from eraflow.store.weekrecord import ROUND
 
 WORDS = {

@@ -6,6 +6,7 @@ makes the next such folder removes those whose owner is dead.
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 import time
@@ -15,9 +16,12 @@ from pathlib import Path
 
 from eraflow.errors import EraflowError, SettingsError
 from eraflow.store.atomic import storage_errors
+from eraflow.store.conclusion import check_outside_of_concluded
 from eraflow.store.ownerlock import CAN_TELL, own, owner_is_dead
 
 LOCK = ".lock"
+MARK = "a temporary folder of eraflow\n"
+"""What the lock says: a folder that is only called like one of ours, and may well hold a lock, is somebody else's."""
 YOUNG_SECONDS = 60.0
 """A folder without a lock is only then taken for a dead one: its owner may be about to make it."""
 
@@ -34,9 +38,11 @@ def scratch_folder(prefix: str, parent: Path | None = None) -> Iterator[Path]:
 
     Raises:
         SettingsError: the parent is no folder.
+        RunConcludedError: the parent lies in the folder of a run that has ended.
         StorageError: it cannot be written.
     """
     place = Path(tempfile.gettempdir()) if parent is None else parent
+    check_outside_of_concluded(place)
     if not place.is_dir():
         raise SettingsError(f"{place} is no folder", "name a folder that is there, or make it")
     sweep(prefix, place)
@@ -45,6 +51,8 @@ def scratch_folder(prefix: str, parent: Path | None = None) -> Iterator[Path]:
         lock = (folder / LOCK).open("w")
     with lock:
         own(lock)
+        lock.write(MARK)
+        lock.flush()
         told = False
         try:
             yield folder
@@ -58,22 +66,26 @@ def scratch_folder(prefix: str, parent: Path | None = None) -> Iterator[Path]:
 
 def sweep(prefix: str, parent: Path) -> list[Path]:
     """Remove the folders of this prefix whose owner is dead; returns them."""
-    removed = [folder for folder in parent.glob(f"{prefix}*") if folder.is_dir() and _is_dead(folder)]
+    made_here = re.compile(re.escape(prefix) + "[a-z0-9_]{8}")  # as tempfile names them
+    named = (folder for folder in parent.iterdir() if made_here.fullmatch(folder.name))
+    removed = [folder for folder in named if folder.is_dir() and not folder.is_symlink() and _is_dead(folder)]
     for folder in removed:
         shutil.rmtree(folder, ignore_errors=True)
     return removed
 
 
 def _is_dead(folder: Path) -> bool:
-    if not CAN_TELL or folder.is_symlink():
+    """Whether the folder is ours and its owner is dead. One that says nothing yet must also hold nothing."""
+    if not CAN_TELL:
         return False
     try:
-        (folder / LOCK).stat()
-    except FileNotFoundError:
-        return _age(folder) > YOUNG_SECONDS
-    except OSError:  # somebody else's
+        held = {path.name for path in folder.iterdir()}
+        if not held:
+            return _age(folder) > YOUNG_SECONDS
+        said = (folder / LOCK).read_text(encoding="utf-8")
+    except (OSError, ValueError):  # gone meanwhile, or somebody else's
         return False
-    return owner_is_dead(folder / LOCK)
+    return (said == MARK or (said == "" and held == {LOCK})) and owner_is_dead(folder / LOCK)
 
 
 def _age(folder: Path) -> float:

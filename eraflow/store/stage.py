@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from eraflow.errors import EraflowError
-from eraflow.store.atomic import TEMPORARY, StorageError, remove_leftovers, storage_errors, write_json
+from eraflow.store.atomic import OUR_TEMPORARY, StorageError, remove_leftovers, storage_errors, write_json
 from eraflow.store.digest import file_sha256, value_sha256
 
 MANIFEST = "manifest.json"
@@ -117,7 +117,7 @@ def _empty(folder: Path) -> None:
     """
     content = list(folder.iterdir())
     marked = any(path.name in (BEGUN, MANIFEST, EMPTYING) for path in content)
-    if not marked and not all(path.name.endswith(TEMPORARY) for path in content):
+    if not marked and not all(OUR_TEMPORARY.fullmatch(path.name) for path in content):
         raise StorageError(
             f"{folder} exists and was not made by Eraflow", "choose an empty folder for --run-dir, or move it away"
         )

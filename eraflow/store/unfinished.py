@@ -11,8 +11,8 @@ from typing import Any
 from eraflow.store.atomic import write_json, write_text
 from eraflow.store.conclusion import conclusion
 from eraflow.store.digest import value_sha256
+from eraflow.store.ownership import RUN_FILE
 
-RUN_FILE = "run.json"
 SETTINGS = "settings.json"
 ELSEWHERE = ".elsewhere"
 MAX_AGE_DAYS = 6.0  # an older run was for a round that is over; a new one is started instead
@@ -40,6 +40,12 @@ def folder_of_flow_run(home: Path, flow_run_id: str) -> Path | None:
         if flow_run_id in (_json(run_dir / RUN_FILE) or {}).get("flow_runs", []):
             return run_dir
     return None
+
+
+def begun_by(run_dir: Path) -> str | None:
+    """The flow that was begun in a folder, or None."""
+    flow = (_json(run_dir / RUN_FILE) or {}).get("flow")
+    return flow if isinstance(flow, str) else None
 
 
 def earlier_flow_runs(run_dir: Path) -> list[str]:

@@ -16,6 +16,7 @@ from typing import Any
 
 from eraflow.errors import EraflowError
 from eraflow.store.atomic import write_json
+from eraflow.store.conclusion import accepted_submission, check_unfinished
 from eraflow.store.stage import read_manifest
 
 TIMES = "times.jsonl"
@@ -31,10 +32,18 @@ STALE = ("gate/verdict.json", "record.json", TIMES, ERROR, STAGES, LOST, LEFT_OU
 
 
 def forget_last_outcome(run_dir: Path) -> None:
-    """Remove what an earlier attempt of this run concluded, and start its clock anew; finished stages stay."""
+    """Remove what an earlier attempt of this run left, and start its clock anew; finished stages stay.
+
+    So does a submission that was accepted, before whatever came next failed.
+
+    Raises:
+        RunConcludedError: the run has ended: nothing of it is removed.
+    """
+    check_unfinished(run_dir)
     for name in STALE:
         (run_dir / name).unlink(missing_ok=True)
-    if (run_dir / "submission" / CHECKS).exists():  # ours, and not a folder that was there before
+    # ours, and not a folder that was there before
+    if (run_dir / "submission" / CHECKS).exists() and accepted_submission(run_dir) is None:
         shutil.rmtree(run_dir / "submission")
     write_json(run_dir / CLOCK, {"started": time.time()})
 

@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 
+import flows.start
 from eraflow.errors import SettingsError
 from eraflow.store.atomic import write_json
+from eraflow.store.conclusion import RunConcludedError
+from eraflow.store.continuation import OtherRunError
 from eraflow.store.unfinished import note_run
 from flows.cli import parser
 from flows.start import chosen_settings
@@ -14,6 +17,10 @@ from flows.start import chosen_settings
 
 def chosen(*words):
     return chosen_settings("weekly", parser().parse_args(["run", *words]))
+
+
+def contents(folder):
+    return {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.rglob("*") if path.is_file()}
 
 
 def interrupted(settings, outcome=None):
@@ -62,13 +69,61 @@ def test_a_named_folder_brings_its_own_settings(home, tmp_path):
     assert chosen("--resume", "--run-dir", folder, *home) == stored
 
 
-def test_a_named_folder_with_other_settings_is_refused(home, tmp_path):
+@pytest.mark.parametrize("resume", [[], ["--resume"]])
+def test_a_named_folder_is_gone_on_in_under_its_own_settings_and_how_it_works_may_change(resume, home, tmp_path):
+    folder = str(tmp_path / "mine")
+    stored = chosen("--profile", "sandbox", "--set", "windows.folds=3", "--run-dir", folder, *home)
+    interrupted(stored)
+    assert chosen("--run-dir", folder, *resume) == stored
+    roomier = chosen("--set", "machine.memory_mb=2500", "--run-dir", folder, *resume, *home)
+    assert roomier.machine.memory_mb == 2500
+    assert roomier.windows == stored.windows
+    assert roomier.run_dir == folder
+
+
+@pytest.mark.parametrize(
+    "words", [["--set", "seed=9"], ["--target", "target_b_20"], ["--dry-run"], ["--profile", "laptop"]]
+)
+def test_an_unfinished_run_is_not_gone_on_with_under_other_settings(words, home, tmp_path):
     folder = str(tmp_path / "mine")
     interrupted(chosen("--profile", "sandbox", "--run-dir", folder, *home))
-    with pytest.raises(SettingsError, match=r"other settings \(windows\)"):
-        chosen("--profile", "sandbox", "--set", "windows.folds=2", "--resume", "--run-dir", folder, *home)
-    roomier = chosen("--profile", "sandbox", "--set", "machine.memory_mb=2500", "--resume", "--run-dir", folder, *home)
-    assert roomier.machine.memory_mb == 2500
+    before = contents(tmp_path)
+    with pytest.raises(OtherRunError, match=r"other settings .*leave them out"):
+        chosen(*words, "--run-dir", folder, *home)
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("outcome", [None, "held", "ready", "submitted"])
+def test_resume_under_other_settings_is_a_new_run_beside(outcome, home, tmp_path, capsys):
+    folder = str(tmp_path / "mine")
+    stored = chosen("--profile", "sandbox", "--set", "windows.folds=3", "--run-dir", folder, *home)
+    interrupted(stored, outcome)
+    words = ["--resume", "--run-dir", folder, "--set", "gate.bmc_bound=null"]
+    choice = flows.start.chosen("weekly", parser().parse_args(["run", *words]))
+    assert choice.settings.run_dir == f"{folder}-2"
+    assert choice.taken_from == Path(folder)
+    assert choice.settings.gate.bmc_bound is None
+    assert choice.settings.windows == stored.windows
+    assert "stays as it is" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("outcome", ["held", "ready", "submitted", "searched"])
+@pytest.mark.parametrize("words", [[], ["--set", "seed=9"], ["--resume"], ["--profile", "laptop"]])
+def test_a_run_that_has_ended_is_not_gone_on_with(outcome, words, home, tmp_path):
+    folder = str(tmp_path / "mine")
+    interrupted(chosen("--profile", "sandbox", "--run-dir", folder, *home), outcome)
+    before = contents(tmp_path)
+    with pytest.raises(RunConcludedError, match="has ended"):
+        chosen(*words, "--run-dir", folder, *home)
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("verb", ["daily", "search"])
+def test_another_verb_does_not_go_on_with_it(verb, home, tmp_path):
+    folder = str(tmp_path / "mine")
+    interrupted(chosen("--profile", "sandbox", "--run-dir", folder, *home))
+    with pytest.raises(OtherRunError, match="begun by `eraflow run`"):
+        flows.start.chosen({"search": "research"}.get(verb, verb), parser().parse_args([verb, "--run-dir", folder]))
 
 
 def test_an_empty_named_folder_is_started_in(home, tmp_path, capsys):
@@ -78,7 +133,7 @@ def test_an_empty_named_folder_is_started_in(home, tmp_path, capsys):
 
 
 def test_stored_settings_that_cannot_be_read_are_named(home, tmp_path):
-    (tmp_path / "mine").mkdir()
+    note_run(tmp_path, tmp_path / "mine", "weekly", None)
     (tmp_path / "mine" / "settings.json").write_text('{"profile": "nope"}')
     with pytest.raises(SettingsError, match=r"settings\.json cannot be read"):
         chosen("--resume", "--run-dir", str(tmp_path / "mine"))

@@ -1,6 +1,7 @@
 """A whole week, through the real client, server, children and gate; and what happens when it must not end well."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -8,8 +9,13 @@ import polars as pl
 import pytest
 from numerai_tools.submissions import validate_submission_numerai
 
+import tasks.run
+from eraflow.store.continuation import take_over
 from eraflow.store.rundir import locked
+from eraflow.store.unfinished import note_run
+from flows.cli import main
 from flows.daily import daily
+from flows.research import research
 from flows.summary import summary
 from flows.weekly import weekly
 from tests.weeks import receiver, tiny
@@ -54,9 +60,40 @@ def test_numerai_tools_accepts_the_file(shipped):
     validate_submission_numerai(ids, pd.read_csv(record["submission"]["file"]["path"]))
 
 
-def test_the_same_settings_again_skip_everything_and_send_nothing_twice(shipped):
+def contents(folder):
+    return {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in Path(folder).rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("flow", [weekly, daily, research])
+@pytest.mark.parametrize("changes", [{}, {"seed": 9}, {"profile": "laptop"}])
+def test_what_a_run_that_has_ended_left_is_never_rewritten(flow, changes, shipped):
+    settings, _ = shipped
+    before = contents(settings.run_dir)
+    state = flow(settings.model_copy(update=changes), return_state=True)
+    assert "run_concluded" in state.message
+    assert contents(settings.run_dir) == before
+
+
+@pytest.mark.parametrize("out", ["submission/submission.csv", "new.csv", "submission/../deep/new.parquet"])
+def test_nor_is_anything_predicted_into_it(out, shipped, capsys):
+    settings, _ = shipped
+    live = next(Path(settings.home).glob("data/*/v5.3/round-*/live.parquet"))
+    before = contents(settings.run_dir)
+    assert main(["predict", str(live), "--run-dir", settings.run_dir, "--out", f"{settings.run_dir}/{out}"]) == 2
+    assert "run_concluded" in capsys.readouterr().err
+    assert contents(settings.run_dir) == before
+
+
+def test_a_run_that_was_killed_after_it_sent_skips_everything_and_sends_nothing_twice(shipped, tmp_path):
     settings, record = shipped
-    again = weekly(settings)
+    killed = tmp_path / "killed"
+    shutil.copytree(settings.run_dir, killed)
+    (killed / "record.json").unlink()
+    accepted = (killed / "submission" / "submission.csv").read_bytes()
+    other = weekly(settings.model_copy(update={"run_dir": str(killed), "seed": 9}), return_state=True)
+    assert "other_run" in other.message
+    again = weekly(settings.model_copy(update={"run_dir": str(killed)}))
+    assert (killed / "submission" / "submission.csv").read_bytes() == accepted
     assert again["submission"]["file"]["sha256"] == record["submission"]["file"]["sha256"]
     assert again["submission"]["state"]["id"] == record["submission"]["state"]["id"]
     for name in ("features", "train-lightgbm", "blend", "backtest", "predict-live"):
@@ -200,10 +237,30 @@ def test_a_damaged_champion_does_not_cost_the_week(tmp_path):
     assert told["submission"]["state"]["id"] != first["submission"]["state"]["id"]
 
 
-def test_a_second_run_in_a_folder_that_is_held_changes_nothing_in_it(shipped):
-    settings, _ = shipped
-    before = (Path(settings.run_dir) / "record.json").read_bytes()
-    with locked(Path(settings.run_dir)):
+def test_a_second_run_in_a_folder_that_is_held_changes_nothing_in_it(tmp_path):
+    settings = tiny(tmp_path, run_dir=str(tmp_path / "run"))
+    note_run(tmp_path, tmp_path / "run", "weekly", None)
+    with locked(tmp_path / "run"):
+        before = contents(tmp_path / "run")
         state = weekly(settings, return_state=True)
+        assert contents(tmp_path / "run") == before
     assert "run_locked" in state.message
-    assert (Path(settings.run_dir) / "record.json").read_bytes() == before
+
+
+def test_a_held_run_that_prefect_retries_is_judged_anew_beside_it(tmp_path):
+    settings = blocked(tiny(tmp_path), tmp_path / "run")
+    assert weekly(settings, return_state=True).name == "Held"
+    before = contents(tmp_path / "run")
+    identifier = json.loads((tmp_path / "run" / "run.json").read_text())["flow_runs"][0]
+    path, taken_from = tasks.run._folder(settings, "weekly", identifier)
+    assert (path, taken_from) == (tmp_path / "run-2", tmp_path / "run")
+    allowed = settings.model_copy(update={"gate": tiny(tmp_path).gate, "run_dir": str(path)})
+    note_run(settings.home_path, path, "weekly", None)
+    made = take_over(taken_from, path)
+    again = weekly(allowed)
+    assert again["outcome"] == "submitted"
+    assert {"features", "train-lightgbm", "blend", "backtest"} <= set(made)
+    first = json.loads((tmp_path / "run" / "record.json").read_text())["stages"]
+    for name in ("features", "train-lightgbm", "blend", "backtest"):
+        assert again["stages"][name] == first[name]
+    assert contents(tmp_path / "run") == before

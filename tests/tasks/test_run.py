@@ -3,6 +3,7 @@
 import pytest
 from prefect import flow
 
+from eraflow.store.unfinished import note_run
 from eraflow.store.weekrecord import week_record
 from tasks.run import open_run
 from tests.weeks import tiny
@@ -38,8 +39,10 @@ def test_leftovers_of_a_killed_run_are_removed(tmp_path):
 
     place = tmp_path / "mine"
     (place / "train-a").mkdir(parents=True)
+    note_run(tmp_path, place, "weekly", None)
     (place / "train-a" / ".oof.parquet.0123abcd.tmp").write_text("torn")
-    assert listing(tiny(tmp_path, run_dir=str(place))) == []
+    (place / ".mine.tmp").write_text("another program's")
+    assert listing(tiny(tmp_path, run_dir=str(place))) == [".mine.tmp"]
 
 
 def test_a_run_ended_from_outside_says_that_it_can_go_on(tmp_path):

@@ -58,7 +58,7 @@ def test_folders_of_the_dead_are_swept_and_those_of_the_living_and_of_others_are
 
 
 def test_a_folder_that_is_just_being_made_is_not_swept(tmp_path):
-    new, old = tmp_path / "mine-new", tmp_path / "mine-old"
+    new, old = tmp_path / "mine-new00000", tmp_path / "mine-old00000"
     new.mkdir()
     old.mkdir()
     os.utime(old, (time.time() - 600, time.time() - 600))
