@@ -100,7 +100,8 @@ def _check_early(flow_name: str, settings: RunSettings, run_dir: Path) -> None:
     """What can be refused before anything is touched or started.
 
     Raises:
-        SettingsError, MissingLibraryError, ForeignFolderError, RunConcludedError: as the run itself would, some seconds later.
+        SettingsError, MissingLibraryError, ForeignFolderError, RunConcludedError: as the run itself would, some seconds
+            later.
     """
     data = settings.source.data_dir
     if data is not None and not Path(data).is_dir():
