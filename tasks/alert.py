@@ -18,7 +18,8 @@ from eraflow.errors import EraflowError
 from eraflow.home import home_folder
 from eraflow.settings import RunSettings
 from eraflow.store.outcome import outcome_of
-from eraflow.store.unfinished import RUN_FILE, folder_of_flow_run
+from eraflow.store.ownership import RUN_FILE
+from eraflow.store.unfinished import folder_of_flow_run
 from tasks.links import flow_run_link
 from tasks.run import Run
 
