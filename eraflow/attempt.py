@@ -25,6 +25,7 @@ from eraflow.machine.plan import FailureKind, Plan, next_plan
 from eraflow.machine.progress import Progress
 from eraflow.machine.resources import MIN_MEMORY_MB, Resources, disk_floor_mb, probe, roomiest_plan
 from eraflow.machine.shortage import wait_out
+from eraflow.onlookers import News, Seen, tell
 from eraflow.settings import MachineSettings
 from eraflow.store import stage
 from eraflow.store.codeversion import code_version
@@ -97,8 +98,10 @@ def attempt_stage(
     done = stage.finished(folder, work.signature)
     if done is not None:
         log(f"{work.name} is finished already ({done.seconds:.0f} s of work kept)")
+        tell(News(work.name, "kept", seconds=done.seconds, memory_mb=done.peak_mb))
         return done
     stage.begin(folder, work.signature)
+    tell(News(work.name, label="getting ready"))
     ledger = Ledger(folder / stage.LEDGER)
     resources = probe(folder)
     expected = expectation(work.need, resources, machine, home=home, run_dir=run_dir)
@@ -192,10 +195,10 @@ def _run(
         outcome = run_isolated(
             work.target,
             {**work.arguments, "out": str(folder), "plan": plan.as_dict()},
-            memory_mb=lease,
+            memory_mb=Seen(work.name, lease.ceiling_mb),
             timeout_s=machine.stage_minutes * 60,
             log=log,
-            on_progress=on_progress,
+            on_progress=_told(work.name, on_progress),
             folder=folder,
             env={name: os.environ[name] for name in work.credentials if name in os.environ},
             disk_floor_mb=disk_floor_mb(probe(folder), machine) or None,
@@ -204,10 +207,24 @@ def _run(
         )
     except StageError as error:
         ledger.finish(attempt, error.kind, peak_mb=error.peak_mb, seconds=error.seconds, error=str(error))
+        tell(News(work.name, "failed", label=error.kind, seconds=error.seconds))
         raise
     except EraflowError as error:
         kind = getattr(error, "kind", "error")
         ledger.finish(attempt, kind, peak_mb=None, seconds=None, error=str(error))
+        tell(News(work.name, "failed", label=kind))
         raise
     ledger.finish(attempt, "ok", peak_mb=outcome.peak_mb, seconds=outcome.seconds, error=None)
+    tell(News(work.name, "finished", seconds=outcome.seconds, memory_mb=outcome.peak_mb))
     return outcome
+
+
+def _told(step: str, on_progress: Callable[[Progress], None] | None) -> Callable[[Progress], None]:
+    """Progress for the onlookers, and for whoever asked for it."""
+
+    def show(progress: Progress) -> None:
+        tell(News(step, fraction=progress.fraction, label=progress.label, seconds_left=progress.seconds_left))
+        if on_progress is not None:
+            on_progress(progress)
+
+    return show

@@ -15,6 +15,7 @@ from eraflow.attempt import StageExhaustedError
 from eraflow.errors import EraflowError
 from eraflow.machine.failures import StageCrashed, StageError
 from eraflow.machine.progress import readable_seconds
+from eraflow.onlookers import News, tell
 from eraflow.store.weekrecord import timed
 from eraflow.tournament.api_errors import TournamentError
 from eraflow.tournament.inspection import NOW_READING, SpoiltFilesError
@@ -142,8 +143,12 @@ class DownloadShown:
     def __call__(self, done: int, total: int) -> None:
         """Take the bytes that are there and the bytes in all."""
         now = time.monotonic()
-        if now - self.said < SAY_EVERY_SECONDS or not 0 < done <= total:
+        if not 0 < done <= total:
+            return
+        left = (now - self.started) * (total - done) / done
+        label = f"{self.name}, {done / 1e6:,.0f} of {total / 1e6:,.0f} MB"
+        tell(News("refresh", fraction=done / total, label=label, seconds_left=left))
+        if now - self.said < SAY_EVERY_SECONDS:
             return
         self.said = now
-        left = (now - self.started) * (total - done) / done
         self.log(f"{self.name} {done / 1e6:,.0f} of {total / 1e6:,.0f} MB, {readable_seconds(left)} left")

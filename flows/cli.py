@@ -121,6 +121,11 @@ def _settings_arguments(verb: argparse.ArgumentParser) -> None:
     )
     verb.add_argument("--home", metavar="DIR", help=HOME_HELP)
     verb.add_argument("--dry-run", action="store_true", help="stop before anything is sent")
+    verb.add_argument(
+        "--verbose",
+        action="store_true",
+        help="show the lines of the log instead of the live view; they are in run.log of the run's folder either way",
+    )
     _json_argument(verb)
 
 
@@ -164,6 +169,8 @@ def _search(verbs: Any) -> None:
 
 
 def _start(flow: str, arguments: argparse.Namespace) -> int:
+    if sys.stderr.isatty() and not arguments.json:
+        print("Eraflow is starting", file=sys.stderr, flush=True)  # what follows takes seconds to import
     from flows.start import start
 
     return start(flow, arguments)

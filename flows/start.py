@@ -8,8 +8,8 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -29,7 +29,9 @@ from flows.cli import print_record
 from flows.entry import EXIT_INTERRUPTED
 from flows.environment import prepare
 from flows.resumption import Chosen, in_folder, in_named, resumed
+from flows.runlog import run_log
 from flows.runserver import PrefectUnreachableError, run_server
+from flows.view import Lines, view_of
 from models.libraries import present_members
 
 DEFAULT_PROFILE = "laptop"
@@ -74,15 +76,15 @@ def start(flow_name: str, arguments: argparse.Namespace, telling: Telling = WEEK
     _check_early(flow_name, settings, run_dir)
     server = prepare(settings.home_path)
     _open_folder(flow_name, choice, run_dir)
-    print(f"run folder {run_dir}", file=sys.stderr, flush=True)
-    signal.signal(signal.SIGTERM, _terminated)
+    go_on = telling.when_interrupted.format(run_dir=run_dir)
     try:
-        _serve(server)
-        error = _run_flow(flow_name, settings)
+        with view_of(flow_name, settings, run_dir, arguments) as view, _signals(view, go_on):
+            _serve(server, view)
+            error = _run_flow(flow_name, settings, run_dir, view)
         if error is not None and not isinstance(error, EraflowError | KeyboardInterrupt):
             error = _unless_concluded(run_dir, error)
     except KeyboardInterrupt as interruption:
-        print(f"eraflow: interrupted; {telling.when_interrupted.format(run_dir=run_dir)}", file=sys.stderr)
+        print(f"eraflow: interrupted; {go_on}", file=sys.stderr)
         if arguments.json:
             print_record(telling.record(run_dir))
         return EXIT_TERMINATED if isinstance(interruption, Terminated) else EXIT_INTERRUPTED
@@ -134,12 +136,29 @@ def _open_folder(flow_name: str, choice: Chosen, run_dir: Path) -> None:
             print(f"taken over: {', '.join(finished) or 'nothing'}", file=sys.stderr, flush=True)
 
 
-def _terminated(number: int, frame: object) -> NoReturn:
-    """The handler of SIGTERM."""
-    raise Terminated
+@contextmanager
+def _signals(view: Lines, when_interrupted: str) -> Iterator[None]:
+    """SIGTERM is taken as Ctrl-C is; a second Ctrl-C does not wait until everybody has been told of the first."""
+
+    def at_once(number: int, frame: object) -> NoReturn:
+        view.close()
+        os.write(2, f"eraflow: ended at once; {when_interrupted}\n".encode())
+        os._exit(EXIT_INTERRUPTED)
+
+    def interrupted(number: int, frame: object) -> NoReturn:
+        signal.signal(signal.SIGINT, at_once)
+        view.interrupted()
+        raise KeyboardInterrupt if number == signal.SIGINT else Terminated
+
+    before = {number: signal.signal(number, interrupted) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
-def _serve(server: str) -> None:
+def _serve(server: str, view: Lines) -> None:
     """Unless the user named a server: start one that shows this run and lives as long as this process.
 
     It is ended last of all at exit (handlers run in the opposite order of their registration, and Prefect is imported
@@ -147,15 +166,13 @@ def _serve(server: str) -> None:
     """
     if server:
         return
+    view.say("starting the Prefect server of this run; the first time in a home takes ten seconds or more")
     stack = ExitStack()
     atexit.register(stack.close)
-    address = stack.enter_context(run_server(Path(os.environ["PREFECT_HOME"]), _say))
+    address = stack.enter_context(run_server(Path(os.environ["PREFECT_HOME"]), view.warn))
     os.environ["PREFECT_API_URL"] = f"{address}/api"
-    print(f"watch it meanwhile at {address}", file=sys.stderr, flush=True)
-
-
-def _say(text: str) -> None:
-    print(f"eraflow: {text}", file=sys.stderr, flush=True)
+    view.note("watch it meanwhile at", address)
+    view.say("loading Prefect and the flow")
 
 
 def chosen_settings(flow_name: str, arguments: argparse.Namespace) -> RunSettings:
@@ -219,12 +236,13 @@ def without_ping_address(assignments: Sequence[str]) -> list[str]:
     return kept
 
 
-def _run_flow(flow_name: str, settings: RunSettings) -> BaseException | None:
+def _run_flow(flow_name: str, settings: RunSettings, run_dir: Path, view: Lines) -> BaseException | None:
     """The exception that ended the flow, or None. A blocked gate is not an exception here: the record tells it."""
     flow = getattr(import_module(f"flows.{flow_name}"), flow_name)
     import_module("tasks.deadruns").sweep(settings.home_path)
     try:
-        state = flow(settings, return_state=True)
+        with run_log(run_dir, view.show):
+            state = flow(settings, return_state=True)
     except Exception as error:  # noqa: BLE001 - the flow's own errors come as a state; what is raised is Prefect's
         if conclusion(Path(str(settings.run_dir))) is not None:
             return error
@@ -249,9 +267,10 @@ def _unless_concluded(run_dir: Path, error: BaseException) -> BaseException | No
     if ended is None:
         return error
     told = (str(error).splitlines() or [""])[0][:200]
-    _say(
-        f"the run has ended as {ended}; only Prefect could not be told so ({type(error).__name__}: {told}), and shows "
-        "it as unfinished"
+    print(
+        f"eraflow: the run has ended as {ended}; only Prefect could not be told so ({type(error).__name__}: {told}), "
+        "and shows it as unfinished",
+        file=sys.stderr,
     )
     return None
 

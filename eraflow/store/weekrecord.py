@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from eraflow.errors import EraflowError
+from eraflow.onlookers import News, StepState, tell
 from eraflow.store.atomic import write_json
 from eraflow.store.conclusion import accepted_submission, check_unfinished
 from eraflow.store.stage import read_manifest
@@ -72,10 +73,15 @@ def _noted(run_dir: Path) -> set[str]:
 def timed(run_dir: Path, name: str) -> Iterator[None]:
     """Note the seconds of a step that is not a stage: downloads, tracking, the upload."""
     started = time.monotonic()
+    ended: StepState = "failed"
+    tell(News(name))
     try:
         yield
+        ended = "finished"
     finally:
-        line = json.dumps({"name": name, "seconds": round(time.monotonic() - started, 3)})
+        seconds = round(time.monotonic() - started, 3)
+        tell(News(name, ended, seconds=seconds))
+        line = json.dumps({"name": name, "seconds": seconds})
         with (run_dir / TIMES).open("a", encoding="utf-8") as handle:
             handle.write(line + "\n")
 
