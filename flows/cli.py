@@ -17,7 +17,7 @@ from eraflow.errors import EraflowError
 from eraflow.loopback import go_direct
 from eraflow.settings.profiles import PROFILES
 from eraflow.store.weekrecord import error_values
-from flows import server_verb
+from flows import server_verb, settings_verb
 from flows.confidence import add_confidence
 from flows.entry import EXIT_INTERRUPTED
 from flows.outputs import finish_outputs, open_outputs
@@ -85,6 +85,7 @@ def parser() -> argparse.ArgumentParser:
     _resume(verbs)
     _ui(verbs)
     server_verb.add(verbs)
+    settings_verb.add(verbs)
     return top
 
 
@@ -106,7 +107,8 @@ def _settings_arguments(verb: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUE",
         action="append",
         default=[],
-        help="any other setting by its dotted name, for example windows.folds=4, models=lightgbm,xgboost, "
+        help="any other setting by its dotted name (`eraflow settings` lists them all), for example windows.folds=4, "
+        "models=lightgbm,xgboost, "
         "models.lightgbm.params.n_estimators=500; may be given many times. A model may name its own target after @, "
         "and after a colon that it learns what the benchmark leaves over (residual) or starts from searched parameters "
         "(tuned): models=lightgbm,lightgbm@target_ender_60,lightgbm:residual,xgboost:tuned. The members are then "
