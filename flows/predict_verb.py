@@ -39,9 +39,12 @@ def predict(arguments: argparse.Namespace) -> int:
     data, out, began = _data(arguments), Path(arguments.out), time.monotonic()
     check_outside_of_concluded(out)
     with scratch_folder("eraflow-predict-") as scratch:
-        folder, source = _predictor(arguments, scratch)
-        outcome = _run(arguments, folder, data, out, scratch)
+        folder, source, oof_file = _predictor(arguments, scratch)
+        outcome = _run(arguments, folder, data, out, scratch, oof_file)
     record = _record(outcome, out, source, time.monotonic() - began)
+    warning = in_sample_warning(record)
+    if warning:
+        print(f"eraflow: warning: {warning}", file=sys.stderr)
     if arguments.json:
         print_record(record)
     else:
@@ -49,7 +52,9 @@ def predict(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _run(arguments: argparse.Namespace, folder: Path, data: Path, out: Path, scratch: Path) -> Outcome:
+def _run(
+    arguments: argparse.Namespace, folder: Path, data: Path, out: Path, scratch: Path, oof_file: str | None
+) -> Outcome:
     from eraflow.machine.resources import first_plan, probe
     from eraflow.settings import MachineSettings
 
@@ -62,6 +67,7 @@ def _run(arguments: argparse.Namespace, folder: Path, data: Path, out: Path, scr
         "out": str(out),
         "plan": plan.as_dict(),
         "features": arguments.features,
+        "oof_file": oof_file,
         "prefetch": "off" if little else arguments.prefetch,
     }
     shown = _Shown()
@@ -119,7 +125,30 @@ def _record(outcome: Outcome, out: Path, source: str, seconds: float) -> dict[st
         "seconds": round(seconds, 3),
         "peak_mb": round(outcome.peak_rss_mb, 1),
         "resumed_from": outcome.value["resumed_from"],
+        "origin_known": outcome.value["origin_known"],
+        "in_sample": outcome.value["in_sample"],
+        "oof_file": outcome.value["oof_file"],
     }
+
+
+def in_sample_warning(record: dict[str, Any]) -> str:
+    """What must be known before these predictions are scored; empty where nothing is."""
+    if not record["origin_known"]:
+        return (
+            "which eras these models learned from is unknown (an earlier version trained them): scores of past eras "
+            "may be in-sample; those of the run's out-of-fold predictions are not"
+        )
+    found = record["in_sample"]
+    count = found["learned"] + found["overlapping"]
+    if not count:
+        return ""
+    oof = record["oof_file"]
+    return (
+        f"{count} of {record['eras']} eras ({found['first_era']} to {found['last_era']}) are in-sample, and their "
+        f"scores no evidence of skill: the models learned from {found['learned']} of them, labels of "
+        f"{found['overlapping']} overlap with those they learned; "
+        + (f"honest predictions of past eras are in {oof}" if oof else "score the out-of-fold predictions of the run")
+    )
 
 
 def _words(record: dict[str, Any]) -> str:
@@ -137,14 +166,15 @@ def _data(arguments: argparse.Namespace) -> Path:
     return Path(arguments.live) if arguments.live else Path(arguments.data) / "live.parquet"
 
 
-def _predictor(arguments: argparse.Namespace, scratch: Path) -> tuple[Path, str]:
-    """The ensemble or model that is named, else the champion; and its lasting name, not that of a scratch copy."""
+def _predictor(arguments: argparse.Namespace, scratch: Path) -> tuple[Path, str, str | None]:
+    """The ensemble or model that is named, else the champion; its lasting name, not that of a scratch copy; and its
+    run's out-of-fold predictions, where there are such."""
     for name, given in (("--ensemble", arguments.ensemble), ("--run-dir", arguments.run_dir)):
         if given and not Path(given).is_dir():
             raise SettingsError(f"{name}: there is no folder {given}", "name the folder of a run or of an ensemble")
     if arguments.ensemble:
         _check_is_model(Path(arguments.ensemble))
-        return Path(arguments.ensemble), str(arguments.ensemble)
+        return Path(arguments.ensemble), str(arguments.ensemble), _oof_beside(Path(arguments.ensemble))
     if arguments.run_dir:
         from eraflow.store.stage import require
 
@@ -153,7 +183,7 @@ def _predictor(arguments: argparse.Namespace, scratch: Path) -> tuple[Path, str]
                 f"--run-dir: {arguments.run_dir} holds no blend", "name the folder of a run that has come so far"
             )
         folder = require(Path(arguments.run_dir) / "blend").path / "ensemble"
-        return folder, str(folder)
+        return folder, str(folder), _oof_beside(folder)
     found = run_isolated(  # MLflow takes more memory than the prediction: it is not to stay
         "flows.predict_verb:fetch_champion",
         {"home": str(home_folder(arguments.home)), "destination": str(scratch / "champion")},
@@ -163,7 +193,15 @@ def _predictor(arguments: argparse.Namespace, scratch: Path) -> tuple[Path, str]
         folder=scratch / "fetch",
         env={name: value for name, value in os.environ.items() if name.startswith(TRACKING)},
     )
-    return scratch / "champion", str(found.value)
+    return scratch / "champion", found.value["name"], found.value["oof_file"]
+
+
+def _oof_beside(folder: Path) -> str | None:
+    """The out-of-fold predictions of the stage that a model or an ensemble lies in, or of that of its ensemble."""
+    for place in list(folder.resolve().parents)[:4]:
+        if (place / "oof.parquet").is_file():
+            return str(place / "oof.parquet")
+    return None
 
 
 def _check_is_model(folder: Path) -> None:
@@ -179,8 +217,11 @@ def _check_is_model(folder: Path) -> None:
     raise SettingsError(f"--ensemble: {folder} holds neither ensemble.json nor model.json", remedy)
 
 
-def fetch_champion(*, home: str, destination: str) -> str:
-    """Bring the champion to a folder: Numerai's, or where there is none yet the sandbox's. Returns its name.
+def fetch_champion(*, home: str, destination: str) -> dict[str, str | None]:
+    """Bring the champion to a folder: Numerai's, or where there is none yet the sandbox's.
+
+    Returns:
+        Its name, and `oof_file`: the out-of-fold predictions of its run, where that still is where it was.
 
     Raises:
         SettingsError: no champion is registered.
@@ -196,7 +237,8 @@ def fetch_champion(*, home: str, destination: str) -> str:
         tracker = Tracker(settings.home_path, tracking)
         champion, info = load_champion(tracker, Path(destination)), champion_info(tracker)
         if champion is not None and info is not None:
-            return f"{name} version {info.version}"
+            oof = Path(info.tags.get("run_dir", "")) / "blend" / "oof.parquet"
+            return {"name": f"{name} version {info.version}", "oof_file": str(oof) if oof.is_file() else None}
     raise SettingsError(
         f"no champion is registered in {settings.home_path}",
         "name a run with --run-dir or a folder with --ensemble",

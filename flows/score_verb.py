@@ -9,7 +9,8 @@ from typing import Any
 from eraflow.errors import SettingsError
 from eraflow.settings import DataSettings
 from eraflow.store.scratch import scratch_folder
-from eraflow.tournament.scorefile import FileScores, score_file
+from eraflow.tournament.scorefile import FileScores, InSample, score_file
+from eraflow.tournament.scoring import ModelScores
 from flows.cli import print_record
 from flows.confidence import confidence_of
 from flows.summary import figure, interval
@@ -33,17 +34,54 @@ def score(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_record({"predictions": arguments.predictions, **found.as_dict()})
     else:
-        print(_table({name: summary.as_dict() for name, summary in found.scores.summary.items()}))
+        print("\n".join(_sections(found)))
         print(_coverage(found))
         for line in unscored(found):
             print(line)
     return 0
 
 
+def _sections(found: FileScores) -> list[str]:
+    """The tables, and what each is worth as evidence; the record says the same (`in_sample`, `origin_known`)."""
+    apart = found.in_sample
+    lines = [_summary(found.scores)] if apart is None or found.scores.summary else []
+    if apart is not None:
+        return lines + _in_sample(apart, found.origin.oof_file, alone=not lines)
+    if found.origin.out_of_fold:
+        lines.append("out of fold: each era was predicted by models that had not learned from it")
+    elif not found.origin.known:
+        lines.append("which eras the models learned from is unknown: these scores may be in-sample")
+    return lines
+
+
+def _in_sample(apart: InSample, oof_file: str | None, *, alone: bool) -> list[str]:
+    """The scores that are no evidence of skill, named so, and where honest ones are."""
+    eras = sorted([*apart.learned, *apart.overlapping], key=int)
+    title = f"in-sample, no evidence of skill: {len(eras)} eras, {eras[0]} to {eras[-1]}"
+    reasons = [f"the models learned from {len(apart.learned)} of them"]
+    if apart.overlapping:
+        reasons.append(f"labels of {len(apart.overlapping)} overlap with those they learned")
+    honest = oof_file if oof_file and Path(oof_file).is_file() else "blend/oof.parquet in the folder of the run"
+    return [
+        "no era that is out of sample has a score" if alone else "the eras above are out of sample",
+        "",
+        title,
+        f"({'; '.join(reasons)})",
+        _summary(apart.scores),
+        f"honest scores of past eras: score {honest}",
+        "",
+    ]
+
+
+def _summary(scores: ModelScores) -> str:
+    return _table({name: summary.as_dict() for name, summary in scores.summary.items()})
+
+
 def unscored(found: FileScores) -> list[str]:
     """What has no figure, and why; the record says the same (`unscored_eras`, `absent`)."""
     lines = []
-    if eras := found.scores.unscored_eras:
+    apart = found.in_sample.scores.unscored_eras if found.in_sample else ()
+    if eras := (*found.scores.unscored_eras, *apart):
         shown = ", ".join(eras[:ERAS_SHOWN]) + (", ..." if len(eras) > ERAS_SHOWN else "")
         these = "1 era is not scored, its" if len(eras) == 1 else f"{len(eras)} eras are not scored, their"
         lines.append(f"{these} predictions are constant or missing: {shown}")

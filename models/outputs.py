@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from eraflow.errors import SettingsError
 from eraflow.store.atomic import StorageError, atomic_path
+from eraflow.tournament.insample import UNKNOWN, Origin, write_side
 from eraflow.tournament.ranking import EraGroups, order_within_eras
 from models.growing import GrowingFile
 from models.protocol import FloatArray
@@ -44,8 +45,8 @@ class Output(Protocol):
         """Make the output of the complete growing file, all of which is on the disk."""
 
 
-def output_for(out: Path) -> Output:
-    """The form that the name of the output asks for.
+def output_for(out: Path, origin: Origin = UNKNOWN) -> Output:
+    """The form that the name of the output asks for; the output carries `origin` with it.
 
     Raises:
         SettingsError: it ends neither in .csv nor in .parquet; a packed CSV would not be what its name says.
@@ -53,20 +54,24 @@ def output_for(out: Path) -> Output:
     """
     if out.is_dir():  # found out now, not after hours
         raise StorageError(f"cannot write {out}: it is a folder", "name a file in it that ends in .csv or .parquet")
-    forms: dict[str, Callable[[], Output]] = {".csv": SubmissionCsv, ".parquet": RawParquet}
+    forms: dict[str, Callable[[Origin], Output]] = {".csv": SubmissionCsv, ".parquet": RawParquet}
     form = forms.get(out.suffix.lower())
     if form is None:
         raise SettingsError(f"{out} ends neither in .csv nor in .parquet", "give the output one of these endings")
-    return form()
+    return form(origin)
 
 
 class RawParquet:
     """Columns id, era and prediction (float64, as the predictor gives them), rows in the order of the data.
 
     It grows as Arrow record batches, because parquet has its index at the end; the same content gives the same bytes.
+    Which eras the members learned from stands in its metadata.
     """
 
     name = "parquet"
+
+    def __init__(self, origin: Origin = UNKNOWN) -> None:
+        self._origin = origin
 
     def head(self) -> bytes:
         """The schema as an Arrow stream begins with it."""
@@ -84,13 +89,14 @@ class RawParquet:
         """Lay the batches out as parquet, some eras at a time."""
         import pyarrow.parquet as pq
 
+        schema = SCHEMA.with_metadata(self._origin.as_metadata())
         with (
             atomic_path(out) as temporary,
             pa.OSFile(str(file.part)) as source,
-            pq.ParquetWriter(temporary, SCHEMA, compression="zstd") as writer,
+            pq.ParquetWriter(temporary, schema, compression="zstd") as writer,
         ):
             for table in _gathered(pa.ipc.open_stream(source)):
-                writer.write_table(table, row_group_size=max(table.num_rows, 1))
+                writer.write_table(table.cast(schema), row_group_size=max(table.num_rows, 1))
         file.discard()
 
 
@@ -98,10 +104,14 @@ class SubmissionCsv:
     """`id,prediction`: the form of `eraflow.tournament.submission_csv`, era after era.
 
     Within an era the rows are sorted by id, and a prediction is its tie-kept rank, (rank - 0.5)/n. So a file of one era
-    is the submission of that era, and one of many eras is what Numerai's diagnostics take.
+    is the submission of that era, and one of many eras is what Numerai's diagnostics take. Which eras the members
+    learned from stands in a side file.
     """
 
     name = "csv"
+
+    def __init__(self, origin: Origin = UNKNOWN) -> None:
+        self._origin = origin
 
     def head(self) -> bytes:
         """The header."""
@@ -131,6 +141,7 @@ class SubmissionCsv:
             DuplicateIdsError: an id stands in two eras.
         """
         _check_unique(file.part)
+        write_side(out, file.part, self._origin)  # it knows the content, so that it may come first
         file.give_name(out)
 
 

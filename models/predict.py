@@ -12,6 +12,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ def predict_file(
     plan: Mapping[str, Any] | None = None,
     features: str | None = None,
     prefetch: Prefetch = "off",
+    oof_file: str | None = None,
 ) -> dict[str, Any]:
     """Predict every row of a file, era by era.
 
@@ -56,10 +58,12 @@ def predict_file(
             raw predictions, float64, in the order of the data.
         plan: a Plan as a dictionary.
         features: JSON file with the feature names of a single model; see `models.predictor.load_predictor`.
+        oof_file: where the run that made the models keeps its out-of-fold predictions; the output tells it.
         prefetch: read the next rows meanwhile: "on", "off", or "auto", which measures whether it pays.
 
     Returns:
-        rows, eras, members, the ensemble's signature, and `resumed_from`, the rows that were there already, or None.
+        rows, eras, members, the ensemble's signature, `resumed_from`, the rows that were there already, or None, and
+        what is told of the eras that are in-sample; see `models.stream.predict_stream`.
 
     Raises:
         MissingFeatureError, BadFeatureValueError, FeatureTypeError: the features are not those it was trained on.
@@ -75,7 +79,8 @@ def predict_file(
     alone = ENVIRONMENT_FLAG in os.environ
     with lean_imports(not_needed(kinds_in(ensemble))) if alone else contextlib.nullcontext():
         loaded = load_predictor(ensemble, Path(features) if features else None)
-    done = predict_stream(loaded, Path(data), Path(out), Plan(**(plan or {})), prefetch=prefetch)
+    origin = replace(loaded.origin, oof_file=oof_file)
+    done = predict_stream(loaded, Path(data), Path(out), Plan(**(plan or {})), prefetch=prefetch, origin=origin)
     return {**done, "members": list(loaded.names), "ensemble_signature": loaded.signature}
 
 

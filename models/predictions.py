@@ -14,6 +14,7 @@ import polars as pl
 from eraflow.errors import EraflowError
 from eraflow.store.atomic import atomic_path
 from eraflow.store.plainpaths import read_parquet
+from eraflow.tournament.insample import OUT_OF_FOLD
 from eraflow.tournament.ranking import EraGroups
 from models.protocol import FloatArray
 
@@ -26,7 +27,7 @@ class PredictionFileError(EraflowError):
 
 @dataclass(frozen=True)
 class Predictions:
-    """The content of a prediction file.
+    """The content of a file of out-of-fold predictions, which says in its metadata that it is one.
 
     Attributes:
         ids: str[n].
@@ -50,7 +51,7 @@ class Predictions:
             }
         )
         with atomic_path(path) as temporary:
-            frame.write_parquet(temporary, compression="zstd")
+            frame.write_parquet(temporary, compression="zstd", metadata=OUT_OF_FOLD.as_metadata())
         return path
 
 

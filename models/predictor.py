@@ -13,6 +13,7 @@ from eraflow import __version__
 from eraflow.errors import EraflowError, SettingsError
 from eraflow.machine.plan import Plan
 from eraflow.store.digest import file_sha256, value_sha256
+from eraflow.tournament.insample import UNKNOWN, Origin, origin_of
 from eraflow.tournament.ranking import EraGroups
 from models.ensemble import ENSEMBLE_FILE, Ensemble, MissingFeatureError, read_ensemble
 from models.protocol import MODEL_FILE, Codes, DamagedModelError, FloatArray, Model, load_model, read_description
@@ -40,6 +41,10 @@ class Predictor(Protocol):
     def names(self) -> tuple[str, ...]:
         """The members."""
 
+    @property
+    def origin(self) -> Origin:
+        """What its members learned from, which its predictions carry with them."""
+
     def check_features(self, columns: Collection[str]) -> None:
         """Raise MissingFeatureError unless all features are among `columns`."""
 
@@ -65,14 +70,22 @@ def load_predictor(folder: Path | str, features: Path | None = None) -> Predicto
     folder = Path(folder)
     if (folder / MODEL_FILE).is_file() and not (folder / ENSEMBLE_FILE).exists():
         return SingleModel.load(folder, features)
-    return WholeEnsemble(Ensemble.load(folder))
+    loaded = Ensemble.load(folder)
+    members = [folder / "models" / name for name in loaded.members]
+    return WholeEnsemble(loaded, origin_of(members))
 
 
 class WholeEnsemble:
     """An ensemble; see `Predictor`."""
 
-    def __init__(self, ensemble: Ensemble) -> None:
+    def __init__(self, ensemble: Ensemble, origin: Origin = UNKNOWN) -> None:
         self._ensemble = ensemble
+        self._origin = origin
+
+    @property
+    def origin(self) -> Origin:
+        """Of all members together."""
+        return self._origin
 
     @property
     def keeps_codes(self) -> bool:
@@ -115,6 +128,7 @@ class SingleModel:
     features: tuple[str, ...]
     signature: str
     name: str
+    origin: Origin = UNKNOWN
     keeps_codes: bool = False
 
     @classmethod
@@ -133,7 +147,8 @@ class SingleModel:
                 "name the features of the data it was fitted on",
             )
         signature = value_sha256({"model": file_sha256(folder / MODEL_FILE), "features": names})
-        return cls(load_model(folder), tuple(names), signature, str(described["kind"]))
+        origin = origin_of([folder])
+        return cls(load_model(folder), tuple(names), signature, str(described["kind"]), origin)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -15,13 +15,14 @@ from eraflow.machine.plan import Plan
 from eraflow.machine.progress import report
 from eraflow.store.rowsource import RowSource, Tile, file_identity, open_rows
 from eraflow.store.tiles import TILE_BYTES
+from eraflow.tournament.insample import UNKNOWN, Origin, Standing
 from models.growing import growing
 from models.outputs import Output, output_for
 from models.predictor import Predictor, library_versions
 from models.prefetch import Prefetch, prefetched
 from models.protocol import Codes, FloatArray, check_predictions
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass
@@ -31,12 +32,27 @@ class Course:
     Attributes:
         rows, eras: finished ones.
         low, high: of each member's raw predictions so far.
+        learned, overlapping: eras that the members learned from, and others whose labels overlap with such.
+        first_in_sample, last_in_sample: of both together; empty while there are none.
     """
 
     rows: int = 0
     eras: int = 0
     low: list[float] = field(default_factory=list)
     high: list[float] = field(default_factory=list)
+    learned: int = 0
+    overlapping: int = 0
+    first_in_sample: str = ""
+    last_in_sample: str = ""
+
+    def note(self, era: str, standing: Standing) -> None:
+        """Count an era that is in-sample."""
+        if standing == "out of sample":
+            return
+        self.learned += standing == "learned"
+        self.overlapping += standing == "overlapping"
+        self.first_in_sample = self.first_in_sample or era
+        self.last_in_sample = era
 
     def add(self, members: FloatArray) -> None:
         """Count an era of raw predictions, float64[n, k]."""
@@ -52,31 +68,55 @@ class Course:
 
 
 def predict_stream(
-    predictor: Predictor, data: Path, out: Path, plan: Plan, *, prefetch: Prefetch = "off"
+    predictor: Predictor,
+    data: Path,
+    out: Path,
+    plan: Plan,
+    *,
+    prefetch: Prefetch = "off",
+    origin: Origin = UNKNOWN,
 ) -> dict[str, Any]:
     """Predict every row of `data`; see `models.predict.predict_file`.
 
+    Args:
+        origin: what the members learned from; the output carries it.
+
     Returns:
-        rows, eras, and `resumed_from`: the rows that an earlier attempt had done, None where there was none.
+        rows, eras, `resumed_from`: the rows that an earlier attempt had done, None where there was none; `origin_known`
+        and `oof_file`; `in_sample`: how many eras the members learned from, how many more overlap with such, the first
+        and the last.
     """
     if out.exists() and data.exists() and out.samefile(data):
         raise SettingsError(f"{out} is the data itself", "name another file for the predictions")
-    output = output_for(out)
+    output = output_for(out, origin)
     source = open_rows(data)
     predictor.check_features(source.columns)
-    with growing(out, _key(predictor, source, output), output.head()) as file:
+    with growing(out, _key(predictor, source, output, origin), output.head()) as file:
         course = Course(**file.state)
         resumed_from = course.rows if file.resumed else None
         most_rows = max(1, min(plan.rows_in_memory, TILE_BYTES // max(1, len(predictor.features))))
         tiles = source.tiles(predictor.features, most_rows=most_rows, skip=course.rows, scratch=out.parent)
         for era in _eras(prefetched(tiles, prefetch, plan.threads), predictor, source, plan):
             course.add(era.members)
+            course.note(era.label, origin.standing(era.label))
             values = predictor.finish(era.members, era.codes)
             file.append(output.era(era.label, era.ids, values), vars(course))
         course.check(predictor.names)
         file.note()
         output.finish(file, out)
-    return {"rows": course.rows, "eras": course.eras, "resumed_from": resumed_from}
+    return {
+        "rows": course.rows,
+        "eras": course.eras,
+        "resumed_from": resumed_from,
+        "origin_known": origin.known,
+        "oof_file": origin.oof_file,
+        "in_sample": {
+            "learned": course.learned,
+            "overlapping": course.overlapping,
+            "first_era": course.first_in_sample or None,
+            "last_era": course.last_in_sample or None,
+        },
+    }
 
 
 @dataclass
@@ -115,12 +155,13 @@ def _eras(tiles: Iterator[Tile], predictor: Predictor, source: RowSource, plan: 
         yield era
 
 
-def _key(predictor: Predictor, source: RowSource, output: Output) -> Mapping[str, Any]:
+def _key(predictor: Predictor, source: RowSource, output: Output, origin: Origin) -> Mapping[str, Any]:
     """What a leftover must have been made from to be continued."""
     return {
         "format": FORMAT,
         "input": file_identity(source.path),
         "predictor": predictor.signature,
         "output": output.name,
+        "origin": origin.as_dict(),
         "versions": library_versions(),
     }

@@ -19,6 +19,7 @@ from eraflow.store.atomic import write_json
 from eraflow.store.digest import file_sha256
 from eraflow.store.erastore import EraStore
 from eraflow.tournament.eras import ALIAS_TARGET, era_number, purge_weeks, target_horizon
+from eraflow.tournament.insample import write_learned
 from models.predictions import PredictionFileError, Predictions, join, read_predictions
 from models.protocol import ProgressFn, make_model
 from models.selected import SelectedFeatures
@@ -109,6 +110,7 @@ def train_model(
     began = time.monotonic()
     final = trainer.fit(resolved_eras, len(windows), _share_of(shares, len(windows), f"{model['name']} for live"))
     final.save(trainer.out / MODEL_FOLDER)
+    write_learned(trainer.out / MODEL_FOLDER, resolved_eras, _own_purge(target, windows))
     shutil.rmtree(trainer.out / CHECKPOINTS, ignore_errors=True)  # they are no part of what the stage made
     return {
         "folds": len(windows),
@@ -199,6 +201,12 @@ def _check_window(window: Mapping[str, Any], target: str) -> None:
             f"window {window['index']} learns up to era {last} and is judged from {first} on, purge {purge} weeks",
             "cut the windows with eraflow.tournament.eras.walk_forward",
         )
+
+
+def _own_purge(target: str, windows: Sequence[Mapping[str, Any]]) -> int:
+    """How far the labels of the target reach, with the margin; the alias does not tell it, the windows do."""
+    least = int(windows[0]["purge_weeks"])
+    return least if target == ALIAS_TARGET else purge_weeks(target_horizon(target))
 
 
 def _share_of(shares: npt.NDArray[np.int64], position: int, label: str) -> ProgressFn:

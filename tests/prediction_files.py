@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from eraflow.machine.plan import Plan
+from eraflow.tournament.insample import UNKNOWN, Origin
 
 FEATURES = tuple(f"feature_{number}" for number in range(7))
 FORMS = ("parquet", "one.parquet", "tiny.parquet", "csv", "csv.gz", "csv.xz")
@@ -53,6 +54,7 @@ class Sums:
     signature: str = "sums"
     names: tuple[str, ...] = ("rising", "falling")
     keeps_codes: bool = False
+    origin: Origin = UNKNOWN
     finished: list[int] = field(default_factory=list)
     before_era: Callable[[int], None] = lambda era: None
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,29 @@ from eraflow.tournament.coverage import any_by_era
 from eraflow.tournament.eraindex import read_era_index
 from eraflow.tournament.features import companion_files
 from eraflow.tournament.footer import read_footer
+from eraflow.tournament.insample import UNKNOWN, Origin, origin_of_file
 from eraflow.tournament.predictionfile import PredictionFileError, read_predictions
+from eraflow.tournament.ranking import FloatArray
 from eraflow.tournament.schema import META_MODEL, Contract, DataFiles, check_contract
-from eraflow.tournament.scoring import ModelScores, score_predictions
+from eraflow.tournament.scoring import ModelScores, NothingToScoreError, score_predictions
+
+
+@dataclass(frozen=True)
+class InSample:
+    """Scores that are no evidence of skill, and of which eras.
+
+    Attributes:
+        learned: the eras that a model learned from; overlapping: those whose labels overlap with such.
+        scores: of both together.
+    """
+
+    learned: tuple[str, ...]
+    overlapping: tuple[str, ...]
+    scores: ModelScores
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {"learned": list(self.learned), "overlapping": list(self.overlapping), **self.scores.as_dict()}
 
 
 @dataclass(frozen=True)
@@ -27,7 +47,10 @@ class FileScores:
     """What a file of predictions scores, and how it fits the data.
 
     Attributes:
-        scores: per era and in summary.
+        scores: per era and in summary, of the eras that are out of sample, or of all where that is not known.
+        in_sample: of the others, never summed with those: `learned` names the eras that the models learned from,
+            `overlapping` those whose labels overlap with such. None where there are none.
+        origin: how the predictions came about.
         rows: predictions that were scored.
         unknown_ids: predictions of the file that were left out: their id is in no resolved era of the folder.
         missing_rows: rows of the scored eras for which the file has no finite prediction.
@@ -41,6 +64,8 @@ class FileScores:
     missing_rows: int
     not_finite: int = 0
     absent: Mapping[str, str] = field(default_factory=dict)
+    in_sample: InSample | None = None
+    origin: Origin = UNKNOWN
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -50,7 +75,15 @@ class FileScores:
             "missing_rows": self.missing_rows,
             "not_finite": self.not_finite,
         }
-        return {**counts, "absent": dict(self.absent), **self.scores.as_dict()}
+        return {
+            **counts,
+            "absent": dict(self.absent),
+            "origin_known": self.origin.known,
+            "out_of_fold": self.origin.out_of_fold,
+            "oof_file": self.origin.oof_file,
+            "in_sample": None if self.in_sample is None else self.in_sample.as_dict(),
+            **self.scores.as_dict(),
+        }
 
 
 def score_file(
@@ -82,19 +115,12 @@ def score_file(
     )
     aligned = _aligned(given, store)
     used = int(np.count_nonzero(np.isfinite(aligned)))
-    scores = score_predictions(
-        store,
-        aligned,
-        eras=store.eras,
-        target=contract.target,
-        horizon_days=contract.horizon_days,
-        benchmark=contract.benchmark,
-        meta_model=META_MODEL if META_MODEL in store.columns else None,
-        fnc_features=fnc_features(read_catalog(files.features_json), contract.features),
-        confidence=confidence,
-    )
+    origin = origin_of_file(predictions)
+    judged = _Judged(store, aligned, contract, fnc_features(read_catalog(files.features_json), contract.features))
+    scores, in_sample = _apart(judged, origin, confidence)
     known = given.filter(pl.col("prediction").is_finite()).height
-    absent = absent_metrics(scores, contract.benchmark, META_MODEL if META_MODEL in store.columns else None)
+    shown = in_sample.scores if in_sample and not scores.summary else scores
+    absent = absent_metrics(shown, contract.benchmark, META_MODEL if META_MODEL in store.columns else None)
     return FileScores(
         scores,
         rows=used,
@@ -102,7 +128,66 @@ def score_file(
         missing_rows=store.n_rows - used,
         not_finite=given.height - known,
         absent=absent,
+        in_sample=in_sample,
+        origin=origin,
     )
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """Predictions, float64[rows of the store], and what they are scored on."""
+
+    store: EraStore
+    predictions: FloatArray
+    contract: Contract
+    fnc_features: Sequence[str]
+
+    def scores(self, eras: Sequence[str], confidence: float) -> ModelScores:
+        """Of some eras; empty where there are none.
+
+        Raises:
+            NothingToScoreError: not one of them has a CORR.
+        """
+        if not eras:
+            return ModelScores(self.contract.target, self.contract.horizon_days, 0, 0)
+        wanted, sizes = set(eras), np.diff(self.store.offsets())
+        rows = np.repeat([era in wanted for era in self.store.eras], sizes)
+        return score_predictions(
+            self.store,
+            self.predictions[rows],
+            eras=eras,
+            target=self.contract.target,
+            horizon_days=self.contract.horizon_days,
+            benchmark=self.contract.benchmark,
+            meta_model=META_MODEL if META_MODEL in self.store.columns else None,
+            fnc_features=self.fnc_features,
+            confidence=confidence,
+        )
+
+    def scores_or_none(self, eras: Sequence[str], confidence: float) -> ModelScores:
+        """The same; eras of which none has a CORR are told as unscored."""
+        try:
+            return self.scores(eras, confidence)
+        except NothingToScoreError:
+            return replace(self.scores((), confidence), unscored_eras=tuple(eras))
+
+
+def _apart(judged: _Judged, origin: Origin, confidence: float) -> tuple[ModelScores, InSample | None]:
+    """The scores of the eras that are out of sample, and of the others."""
+    purge = judged.contract.purge_weeks
+    standing = {era: origin.standing(era, purge) for era in judged.store.eras}
+    learned, overlapping, clean = (
+        tuple(era for era, found in standing.items() if found == wanted)
+        for wanted in ("learned", "overlapping", "out of sample")
+    )
+    flattering = tuple(era for era in judged.store.eras if era not in set(clean))
+    if not flattering:
+        return judged.scores(clean, confidence), None
+    # Only where nothing at all can be scored is that an error: the reader is to hear of the others in any case.
+    scores, others = (judged.scores_or_none(eras, confidence) for eras in (clean, flattering))
+    if not scores.summary and not others.summary:
+        judged.scores(flattering, confidence)
+    return scores, InSample(learned, overlapping, others)
 
 
 def absent_metrics(scores: ModelScores, benchmark: str | None, meta_model: str | None) -> dict[str, str]:

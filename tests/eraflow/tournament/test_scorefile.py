@@ -10,6 +10,7 @@ import pytest
 from numerai_tools.scoring import correlation_contribution, numerai_corr
 
 from eraflow.settings import DataSettings, SandboxSettings
+from eraflow.tournament.insample import Learned, Origin
 from eraflow.tournament.sandbox.generate import generate
 from eraflow.tournament.scorefile import PredictionFileError, read_predictions, score_file
 from flows.cli import main
@@ -149,7 +150,7 @@ def test_a_name_is_no_pattern(folder, frame, tmp_path, name):
     place.mkdir()
     rows.write_csv(tmp_path / "plain.csv")
     (place / name).write_bytes((tmp_path / "plain.csv").read_bytes())
-    found = score_file(place / name, folder, DataSettings(target=TARGET, feature_set="all"), place / "scratch #1")
+    found = score_file(place / name, folder, DataSettings(target=TARGET, features="all"), place / "scratch #1")
     assert (found.rows, found.missing_rows) == (rows.height, 0)
 
 
@@ -162,10 +163,82 @@ def test_what_is_not_finite_is_no_prediction_in_every_count_and_score(folder, fr
     (tmp_path / "odd.csv").write_text("".join(lines))
     (tmp_path / "without.csv").write_text("".join([*lines[:5], *lines[8:]]))
     odd, without = (
-        score_file(tmp_path / name, folder, DataSettings(target=TARGET, feature_set="all"), tmp_path / "s")
+        score_file(tmp_path / name, folder, DataSettings(target=TARGET, features="all"), tmp_path / "s")
         for name in ("odd.csv", "without.csv")
     )
     assert (odd.rows, odd.missing_rows, odd.unknown_ids, odd.not_finite) == (rows.height - 3, 3, 0, 3)
     assert odd.scores == without.scores
     assert "max_exposure" in odd.scores.summary
     assert without.not_finite == 0
+
+
+def predictions_from(frame, path, members, oof_file=None):
+    origin = Origin(members=members, oof_file=oof_file)
+    frame.select("id", "prediction").write_parquet(path, metadata=origin.as_metadata())
+    return path
+
+
+HORIZON = 8
+
+
+@pytest.mark.parametrize(
+    ("learned", "in_sample"),
+    [
+        (range(31, 53), range(31, 61)),  # eras 53 to 60 overlap
+        (range(1, 200), range(31, 76)),  # everything
+        ((45,), range(37, 54)),  # before and after
+        ((1, 2), ()),  # long ago
+    ],
+)
+def test_eras_that_the_models_learned_from_are_never_summed_with_the_others(
+    folder, frame, tmp_path, capsys, learned, in_sample
+):
+    path = predictions_from(frame, tmp_path / "x", (Learned(tuple(learned), HORIZON),), str(tmp_path / "x"))
+    plain = tmp_path / "plain"
+    frame.select("id", "prediction").write_parquet(plain)
+    data = DataSettings(target=TARGET, features="all")
+    found, whole = (score_file(each, folder, data, tmp_path / "s") for each in (path, plain))
+    assert whole.in_sample is None
+    assert not whole.origin.known
+    corr = dict(zip(*whole.scores.per_era["corr"], strict=True))
+    expected = {era for era in corr if int(era) in in_sample}
+    apart = found.in_sample
+    assert set(apart.learned + apart.overlapping if apart else ()) == expected
+    for scores, eras in ((found.scores, set(corr) - expected), (apart.scores if apart else None, expected)):
+        if not eras:
+            assert scores is None or not scores.summary
+            continue
+        assert dict(zip(*scores.per_era["corr"], strict=True)) == {era: corr[era] for era in sorted(eras)}
+        assert scores.summary["corr"].mean == pytest.approx(np.mean([corr[era] for era in eras]))
+    arguments = ["score", str(path), "--data", str(folder), "--target", TARGET]
+    assert main([*arguments, "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record["origin_known"]
+    assert set(record["in_sample"]["learned"] + record["in_sample"]["overlapping"] if apart else ()) == expected
+    assert main(arguments) == 0
+    text = capsys.readouterr().out
+    assert ("in-sample, no evidence of skill" in text) == bool(expected)
+    assert (f"score {tmp_path / 'x'}" in text) == bool(expected)
+    assert main(["score", str(plain), *arguments[2:]]) == 0
+    assert "which eras the models learned from is unknown" in capsys.readouterr().out
+
+
+def test_a_run_that_was_moved_away_is_not_pointed_to(folder, frame, tmp_path, capsys):
+    path = predictions_from(frame, tmp_path / "x", (Learned((40,), HORIZON),), str(tmp_path / "gone"))
+    assert main(["score", str(path), "--data", str(folder), "--target", TARGET]) == 0
+    text = capsys.readouterr().out
+    assert "gone" not in text
+    assert "blend/oof.parquet in the folder of the run" in text
+
+
+def test_eras_that_cannot_be_scored_do_not_hide_those_that_are_in_sample(folder, frame, tmp_path, capsys):
+    flat = frame.with_columns(prediction=pl.when(pl.col("era") > "0060").then(0.5).otherwise(pl.col("prediction")))
+    path = predictions_from(flat, tmp_path / "x", (Learned(tuple(range(1, 53)), HORIZON),))
+    assert main(["score", str(path), "--data", str(folder), "--target", TARGET]) == 0
+    text = capsys.readouterr().out
+    assert "no era that is out of sample has a score" in text
+    assert "15 eras are not scored" in text
+    flat = frame.with_columns(prediction=0.5)
+    path = predictions_from(flat, tmp_path / "y", (Learned(tuple(range(1, 53)), HORIZON),))
+    assert main(["score", str(path), "--data", str(folder), "--target", TARGET]) == 1
+    assert "nothing_to_score" in capsys.readouterr().err
