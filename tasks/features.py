@@ -12,6 +12,7 @@ from eraflow.attempt import Work
 from eraflow.errors import SettingsError
 from eraflow.machine.estimate import Need
 from eraflow.settings import ModelSettings, WindowSettings
+from eraflow.store.sharedstages import SharedStages
 from eraflow.store.stage import StageRecord
 from eraflow.tournament.contract import Contract
 from eraflow.tournament.eras import Window, final_eras, walk_forward
@@ -22,6 +23,8 @@ from tasks.stage import STAGE_TASK, run_stage
 
 __all__ = ["Features", "build_features", "final_eras_for", "target_of", "windows_for"]
 
+ERAS = "cache/eras"
+"""Where the era stores of a home are kept, each once."""
 LEARNED = ("train.parquet", "validation.parquet")
 """The files whose rows the era store is made of."""
 
@@ -88,7 +91,7 @@ def build_features(run: Run, data: Data) -> Features:
         arguments={"files": data.files.as_dict(), "contract": contract.as_dict()},
         need=_need(contract),
     )
-    record = run_stage(run, work)
+    record = _shared(run, work)
     get_run_logger().info(
         "%d windows over eras %s to %s, purge %d weeks",
         len(windows),
@@ -104,6 +107,18 @@ def build_features(run: Run, data: Data) -> Features:
         settings.windows,
         stride,
     )
+
+
+def _shared(run: Run, work: Work) -> StageRecord:
+    """The stage, made by this run or taken from another one that learnt from the same data: one copy on disk."""
+    stages = SharedStages(run.settings.home_path / ERAS)
+    logger = get_run_logger()
+    with stages.held(work.signature, logger.info):
+        if stages.take(work.signature, run.path / work.name):
+            logger.info("the era store of these data is there already: shared with %s", stages.entry(work.signature))
+        record = run_stage(run, work)
+        stages.keep(record)
+    return record
 
 
 def _told(model: ModelSettings, target: str, windows: Sequence[Window]) -> str:
