@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import Any
 
 from eraflow.home import home_option
@@ -35,13 +36,26 @@ def summary(record: dict[str, Any], settings: RunSettings, server: str) -> str:
     if record.get("against_benchmark"):
         parts.append(_against(record["against_benchmark"]))
     if record.get("verdict"):
-        parts.append(_verdict(record["verdict"]))
+        parts.append(verdict_in_words(record["verdict"]))
     if record.get("stages"):
         parts.append(_stages(record["stages"]))
+    if record["outcome"] == "held" and record.get("may_be_done"):
+        parts.append(_may_be_done(record["may_be_done"]))
     parts.append(_places(record, settings, server))
     if settings.source.kind == "sandbox" and record["outcome"] == "submitted":
         parts.append(_go_live())
     return "\n\n" + "\n\n".join(parts)
+
+
+def _may_be_done(sentences: list[str]) -> str:
+    """A held week is no dead end."""
+    wrapped = [
+        textwrap.fill(
+            each, 78, initial_indent="  - ", subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
+        )
+        for each in sentences
+    ]
+    return "\n".join(["What may be done:", *wrapped])
 
 
 def _lost(record: dict[str, Any]) -> list[str]:
@@ -99,7 +113,8 @@ def _with_eras(metric: dict[str, Any] | None) -> str:
     return f"{figure(metric['mean'])} ({metric['eras']})" if metric and metric["eras"] else "-"
 
 
-def _verdict(verdict: dict[str, Any]) -> str:
+def verdict_in_words(verdict: dict[str, Any]) -> str:
+    """A line a rule."""
     lines = ["The gate passed." if verdict["passed"] else "The gate BLOCKED."]
     lines += [f"  {_rule_state(rule):<10}  {rule['text']}" for rule in verdict["rules"]]
     return "\n".join(lines)

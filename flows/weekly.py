@@ -22,7 +22,7 @@ from tasks.register import register, track
 from tasks.round import wait_for_round
 from tasks.run import conclude, ended_before, open_run
 from tasks.select import select
-from tasks.submit import find_model, submit, write_checked_submission
+from tasks.submit import find_model, keep_for_later, submit, write_checked_submission
 from tasks.success import tell_of_success
 from tasks.tournament import open_tournament
 from tasks.train import train_all
@@ -61,7 +61,9 @@ def weekly(settings: RunSettings = DEFAULTS) -> dict[str, Any] | State:
         if not verdict.passed and run.settings.gate.on_block == "champion":
             shipped, why_not = stand_in(run, round_now, slot)
         if shipped is None:
-            return held(run, verdict, why_not)
+            ensemble, made_by = blended.path / "ensemble", verdict.ensemble_signature
+            predicted = keep_for_later(run, slot, round_now, ensemble, made_by, data.files.live, verdict)
+            return held(run, verdict, round_now, why_not, predicted=predicted)
         first, second = predict_twice(run, shipped, data.files.live)
         checked = write_checked_submission(run, first, second, data.files.live)
         sent = submit(run, tournament, slot, round_now, shipped, first, checked)

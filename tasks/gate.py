@@ -14,10 +14,11 @@ from prefect.states import Failed
 
 from eraflow.store.atomic import write_json
 from eraflow.store.stage import StageRecord
-from eraflow.store.weekrecord import write_outcome
+from eraflow.store.weekrecord import HELD, write_outcome
 from eraflow.tournament.backtest import BLEND, read_scores
 from eraflow.tournament.client import Round
-from eraflow.tournament.gate import judge
+from eraflow.tournament.gate import GateBlockedError, judge
+from eraflow.tournament.heldweek import what_may_be_done
 from eraflow.tournament.scoring import ModelScores
 from eraflow.tournament.verdict import Verdict
 from tasks.artifacts import show_verdict
@@ -71,12 +72,25 @@ def ours(blended: StageRecord, verdict: Verdict) -> Shipment | None:
     return Shipment(blended.path / "ensemble", ensemble_signature(blended), verdict)
 
 
-def held(run: Run, verdict: Verdict, no_stand_in: str = "") -> State[Any]:
-    """The end of a blocked week: a red state named Held, so that nobody takes it for a submission."""
+def held(run: Run, verdict: Verdict, round_now: Round, no_stand_in: str = "", *, predicted: bool = False) -> State[Any]:
+    """The end of a blocked week: a red state named Held, so that nobody takes it for a submission.
+
+    It holds a named error, as every failed run's state does: Prefect raises it where a worker ends, and a named error
+    is one line in the log.
+
+    Args:
+        run, verdict, round_now: what is held.
+        no_stand_in: why the champion cannot stand in, where it should.
+        predicted: whether the live prediction was made and kept.
+    """
+    may_be_done = what_may_be_done(run.path, verdict, round_now.close_time, predicted=predicted)
+    write_json(run.path / HELD, {"closes": round_now.close_time.isoformat(), "may_be_done": may_be_done})
     write_outcome(run.path)
     reasons = "; ".join(verdict.reasons())
     champion = f"; the champion cannot stand in: {no_stand_in}" if no_stand_in else ""
-    return Failed(name="Held", message=f"the gate blocked, nothing was sent: {reasons}{champion}; run {run.path}")
+    problem = f"the gate blocked, nothing was sent: {reasons}{champion}; run {run.path}"
+    remedy = "\n".join(["what may be done:", *(f"- {sentence}" for sentence in may_be_done)])
+    return Failed(name="Held", message=f"{problem}\n{remedy}", data=GateBlockedError(problem, remedy))
 
 
 def ensemble_signature(blended: StageRecord) -> str:

@@ -7,7 +7,7 @@ import logging
 from eraflow.errors import EraflowError
 from eraflow.machine.failures import StageError
 
-ENGINE_LOGGERS = ("prefect.flow_runs", "prefect.task_runs")
+ENGINE_LOGGERS = ("prefect.flow_runs", "prefect.task_runs", "prefect.engine")
 
 
 class PlainErrors(logging.Filter):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from prefect import get_run_logger, task
@@ -20,6 +21,7 @@ from eraflow.tournament.scoring import ModelScores
 from eraflow.tournament.verdict import Verdict
 from tasks.features import Features
 from tasks.run import Run
+from tasks.runlog import run_log
 from tasks.stage import LIGHT_TASK
 from tasks.tournament import source_key
 
@@ -124,22 +126,43 @@ def register(
         return None
     try:
         with timed(run.path, "register"):
-            version = register_champion(
-                tracker(run),
-                blended.path / "ensemble",
-                tracked,
-                {
-                    "signature": verdict.ensemble_signature,
-                    "round": str(round_now.number),
-                    "run_dir": str(run.path),
-                },
-                seat=seat_of(run, slot),
-                scores=backtested.path / SCORES,
-                verdict=run.path / "gate" / "verdict.json",
-                oof=blended.path / "oof.parquet",
-            )
+            judged = run.path / "gate" / "verdict.json"
+            return ship(run, blended, backtested, tracked, verdict, judged, round_now.number, slot)
     except EraflowError as error:
         get_run_logger().error("%s", error)
         return None
-    get_run_logger().info("champion of %s is now version %s", seat_of(run, slot), version.number)
+
+
+def ship(
+    run: Run,
+    blended: StageRecord,
+    backtested: StageRecord,
+    tracked: str,
+    verdict: Verdict,
+    verdict_file: Path,
+    round_number: int,
+    slot: Slot,
+) -> int:
+    """Register the ensemble that was sent; returns its version.
+
+    Args:
+        run, blended, backtested: what was sent.
+        tracked: the ensemble's MLflow run.
+        verdict, verdict_file: what allowed it.
+        round_number, slot: where it went.
+
+    Raises:
+        TrackingError: MLflow cannot be written; the champion is then the one before.
+    """
+    version = register_champion(
+        tracker(run),
+        blended.path / "ensemble",
+        tracked,
+        {"signature": verdict.ensemble_signature, "round": str(round_number), "run_dir": str(run.path)},
+        seat=seat_of(run, slot),
+        scores=backtested.path / SCORES,
+        verdict=verdict_file,
+        oof=blended.path / "oof.parquet",
+    )
+    run_log().info("champion of %s is now version %s", seat_of(run, slot), version.number)
     return int(version.number)

@@ -11,6 +11,7 @@ from typing import Any
 import polars as pl
 from prefect import get_run_logger, task
 
+from eraflow.errors import EraflowError
 from eraflow.store.atomic import write_json
 from eraflow.store.conclusion import RunConcludedError, accepted_submission
 from eraflow.store.plainpaths import read_parquet
@@ -23,8 +24,10 @@ from eraflow.tournament.gate import check_may_submit
 from eraflow.tournament.sendlock import only_sender
 from eraflow.tournament.submission import EmptyLiveError, SubmissionRecord, check_submission, write_submission
 from eraflow.tournament.submission_state import kept_in_words
+from eraflow.tournament.verdict import Verdict
 from tasks.artifacts import show_submission
 from tasks.gate import Shipment
+from tasks.predict import predict_twice
 from tasks.run import Run
 from tasks.stage import LIGHT_TASK
 from tasks.tournament import destination
@@ -40,6 +43,7 @@ class Submission:
         round_number, model_id: where it goes; the model is None in a dry run without keys.
         sending: True from just before the upload until its state is known.
         state: what the tournament says; None when nothing was sent.
+        held: True for the prediction of a week that the gate holds: kept, so that `eraflow submit` can send it.
         kept: what somebody else had filed for this slot and round, and what was kept instead; None when there was none.
     """
 
@@ -49,6 +53,7 @@ class Submission:
     model_id: str
     sending: bool = False
     state: SubmissionState | None = None
+    held: bool = False
     kept: SubmissionState | None = None
 
     def as_dict(self) -> dict[str, Any]:
@@ -114,6 +119,24 @@ def _keep_what_was_accepted(run: Run, first: StageRecord) -> None:
             "accepted: they are kept as they are",
             "choose another --run-dir, or leave it out, for a new run",
         )
+
+
+def keep_for_later(
+    run: Run, slot: Slot, round_now: Round, ensemble: Path, signature: str, live: Path, verdict: Verdict
+) -> bool:
+    """Make and check the prediction of a week that is held, so that it can be sent later; whether that worked.
+
+    A prediction that fails costs only this possibility: the week is held either way.
+    """
+    try:
+        first, second = predict_twice(run, Shipment(ensemble, signature, verdict), live)
+        record = write_checked_submission(run, first, second, live)
+    except EraflowError as error:
+        get_run_logger().error("the prediction of this week cannot be kept for later: %s", error)
+        return False
+    made_by = str(first.metrics["ensemble_signature"])
+    _write_down(run, Submission(record, made_by, round_now.number, slot.id, held=True))
+    return True
 
 
 def _write(prediction: StageRecord, path: Path) -> Path:

@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from prefect import get_run_logger
-
 from eraflow.settings import RunSettings
 from eraflow.store.digest import value_sha256
 from eraflow.store.turns import my_turn
@@ -20,6 +18,7 @@ from eraflow.tournament.sandbox.records import SANDBOX_KEYS
 from eraflow.tournament.sendlock import NUMERAI
 from tasks.keys import numerai_keys
 from tasks.run import Run
+from tasks.runlog import run_log
 
 
 @contextmanager
@@ -40,7 +39,7 @@ def open_tournament(run: Run, *, sends: bool = True) -> Iterator[Tournament]:
             _state_of(run, state, sends=sends) as own,
             sandbox(folder, own, version=run.settings.data.version, round_spec=spec) as address,
         ):
-            get_run_logger().info("sandbox serves %s at %s", folder, address.url)
+            run_log().info("sandbox serves %s at %s", folder, address.url)
             yield _client(run, Endpoint(address.url, address.public_id, address.secret_key))
     elif source.kind == "sandbox":
         yield _client(run, Endpoint(source.url, *SANDBOX_KEYS))
@@ -55,7 +54,7 @@ def _state_of(run: Run, state: Path, *, sends: bool) -> Iterator[Path]:
         yield run.path / "sandbox"
         return
     told = "another run sends to the sandbox of the same data; this one goes on when that one has ended"
-    with my_turn(state / "turn", lambda: get_run_logger().warning(told)):
+    with my_turn(state / "turn", lambda: run_log().warning(told)):
         yield state
 
 
@@ -66,8 +65,8 @@ def _client(run: Run, endpoint: Endpoint) -> Tournament:
         call_seconds=source.call_seconds,
         transfer_seconds=source.transfer_seconds,
         attempts=source.attempts,
-        log=get_run_logger().info,
-        warn=get_run_logger().warning,
+        log=run_log().info,
+        warn=run_log().warning,
     )
 
 
@@ -79,7 +78,7 @@ def _sandbox_folders(settings: RunSettings) -> tuple[Path, Path]:
         return Path(settings.source.data_dir).expanduser().resolve(), home / name / "state"
     folder = home / name / "data"
     told = "another run generates the same data; this one waits for them"
-    with my_turn(home / name / "turn", lambda: get_run_logger().info(told)):
+    with my_turn(home / name / "turn", lambda: run_log().info(told)):
         generate(folder, settings.sandbox, version=settings.data.version)
     return folder, home / name / "state"
 

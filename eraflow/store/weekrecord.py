@@ -28,8 +28,10 @@ CHECKS = "checks.json"
 LOST = "lost.json"
 LEFT_OUT = "left_out.json"
 ROUND = "round.json"
+HELD = "held.json"
+SENT = "sent"  # the folder that `eraflow submit` adds
 TRAIN, SEARCH, SELECT = "train-", "search-", "select"
-STALE = ("gate/verdict.json", "record.json", TIMES, ERROR, STAGES, LOST, LEFT_OUT, ROUND)
+STALE = ("gate/verdict.json", "record.json", TIMES, ERROR, STAGES, LOST, LEFT_OUT, ROUND, HELD)
 
 
 def forget_last_outcome(run_dir: Path) -> None:
@@ -113,11 +115,13 @@ def week_record(run_dir: Path) -> dict[str, Any]:
         with intervals; members: name to what each learns (its target, and the benchmark whose residual it is), its
         purge in weeks and how many features each fold and the final fit use; lost_models and lost_searches: name to
         error of each that failed for good; lost_selection: its error, or null; left_out:
-        name to error of each member of the profile whose library is not installed; submission id and state; seconds,
+        name to error of each member of the profile whose library is not installed; submission id and state, that
+        of `eraflow submit` where it sent later; may_be_done: sentences, of a week that is held; seconds,
         peak MiB and attempts by stage; seconds of the whole flow; error or null.
     """
-    verdict = _json(run_dir / "gate" / "verdict.json")
-    submission = _json(run_dir / "submission" / "record.json")
+    later = _json(run_dir / SENT / "record.json")
+    verdict = _json(run_dir / SENT / "verdict.json" if later else run_dir / "gate" / "verdict.json")
+    submission = later or _json(run_dir / "submission" / "record.json")
     scores = _json(run_dir / "backtest" / "scores.json") if "backtest" in _noted(run_dir) else None
     error = _json(run_dir / ERROR)
     return {
@@ -128,6 +132,7 @@ def week_record(run_dir: Path) -> dict[str, Any]:
         "against_benchmark": _json(run_dir / "backtest" / "comparisons.json") if scores else None,
         "neutralisation": _json(run_dir / "backtest" / "neutralisation.json") if scores else None,
         "submission": submission,
+        "may_be_done": (_json(run_dir / HELD) or {}).get("may_be_done", []),
         "members": members(run_dir),
         **_lost(run_dir),
         "left_out": _json(run_dir / LEFT_OUT) or {},
@@ -172,7 +177,7 @@ def _outcome(verdict: Any, submission: Any, error: Any) -> str:
         return "kept"
     if error is not None:
         return "failed"
-    if submission is not None:
+    if submission is not None and not submission.get("held"):
         return "ready"
     return "held" if verdict is not None and not verdict["passed"] else "failed"
 

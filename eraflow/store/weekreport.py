@@ -31,6 +31,7 @@ def week_report(run_dir: Path, links: Mapping[str, str]) -> str:
         _sandbox(settings) if outcome.sandbox else "",
         _error(record.get("error")),
         _facts(outcome, record, settings),
+        _may_be_done(record),
         _lost(record),
         _submission(record.get("submission")),
         _models(record),
@@ -82,6 +83,12 @@ def _lost(record: Mapping[str, Any]) -> str:
     return "\n".join(["## The week went on without", "", *lines]) if lines else ""
 
 
+def _may_be_done(record: Mapping[str, Any]) -> str:
+    """What may be done about a held week."""
+    said = record.get("may_be_done") or []
+    return "\n".join(["## What may be done", "", *(f"- {sentence}" for sentence in said)]) if said else ""
+
+
 def _submission(submission: Mapping[str, Any] | None) -> str:
     if not submission:
         return "## Sent\n\nNothing was sent."
@@ -89,7 +96,8 @@ def _submission(submission: Mapping[str, Any] | None) -> str:
     if submission.get("kept"):
         told = f"Nothing was sent: another submission, `{submission['kept'].get('id')}`, was filed and was kept."
     elif state is None:
-        told = "Sent, and not known to have arrived." if submission.get("sending") else "Nothing was sent (dry run)."
+        why = "held, and kept for later" if submission.get("held") else "dry run"
+        told = "Sent, and not known to have arrived." if submission.get("sending") else f"Nothing was sent ({why})."
     elif state.get("already"):
         told = f"These very predictions were filed before as `{state.get('id')}`; nothing was sent again."
     else:

@@ -13,6 +13,7 @@ import tasks.run
 from eraflow.store.continuation import take_over
 from eraflow.store.rundir import locked
 from eraflow.store.unfinished import note_run
+from eraflow.store.weekreport import week_report
 from flows.cli import main
 from flows.daily import daily
 from flows.research import research
@@ -129,8 +130,15 @@ def test_a_blocked_gate_sends_nothing_and_says_why(tmp_path):
     assert state.is_failed()
     record = json.loads((tmp_path / "run" / "record.json").read_text())
     assert record["outcome"] == "held"
-    assert record["submission"] is None
-    assert not (tmp_path / "run" / "submission").exists()
+    # The live prediction is made, checked and kept, and the message and the page say what may be done.
+    assert (record["submission"]["state"], record["submission"]["held"]) == (None, True)
+    assert all(check["passed"] for check in record["submission"]["file"]["checks"])
+    assert (tmp_path / "run" / "submission" / "submission.csv").exists()
+    command = f"eraflow submit {tmp_path / 'run'} --set gate.corr_bound=null"
+    assert all(
+        command in text for text in (state.message, *record["may_be_done"][1:2], week_report(tmp_path / "run", {}))
+    )
+    assert " ".join(summary(record, settings, "").split()).count(command) == 1
 
 
 @pytest.fixture(scope="module")
