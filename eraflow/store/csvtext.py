@@ -27,7 +27,6 @@ KNOWN = frozenset({ID, ERA, "prediction", "probability"})
 NO_VALUE = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "<NA>")
 SHOWN = 60
 """Characters of a file's content in an error."""
-BLANK_LINE = re.compile(rb"(?m)^[ \r]*\n")
 SEPARATOR_LINE = re.compile(rb"sep=(.)\s*", re.IGNORECASE)
 """What Excel writes before the names."""
 AGAIN = "write or download it again"
@@ -50,22 +49,27 @@ class CsvText:
         self.path = path
         with Packed(path) as file:
             header, self.separator, self._lines_before = self._header(file)
-        self.names = _names(header, self.separator)
+        try:
+            self.names = _names(header, self.separator)
+        except csv.Error as error:
+            raise self.damaged(f"its line of names is none: {error}") from error
         if len(set(self.names)) != len(self.names):
             twice = min(name for name, times in Counter(self.names).items() if times > 1)
             raise MissingColumnError(f"{path} names column {cut(twice, SHOWN)!r} twice", "write each column once")
 
     def blocks(self, size: int) -> Iterator[tuple[bytes, int, int]]:
-        """Whole lines without the names and without blank lines; bytes of the file read so far, and all of them.
+        """Whole lines without the names, and without those that are blank or hold separators alone; bytes of the file
+        read so far, and all of them.
 
         Raises:
             TruncatedFileError: the last line has no end, or a packed file is damaged.
         """
+        blank = re.compile(rb"(?m)^[ \r%s]*\n" % re.escape(self.separator.encode("latin-1")))
         with Packed(self.path) as file:
             for _ in range(self._lines_before):
                 file.first_line(MOST_HEADER_BYTES)
             for block in file.lines(size):
-                yield BLANK_LINE.sub(b"", block), file.position, file.size
+                yield blank.sub(b"", block), file.position, file.size
 
     def table(
         self, text: bytes, columns: Mapping[str, pa.DataType], *, decimal_comma: bool = False, first_row: int = 0
@@ -174,5 +178,8 @@ def _names(header: str, separator: str) -> list[str]:
 
 def _separator(header: str) -> str:
     """What separates the names: the most known names decide, then the most names."""
-    names = {each: _names(header, each) for each in SEPARATORS}
+    try:
+        names = {each: _names(header, each) for each in SEPARATORS}
+    except csv.Error:
+        return SEPARATORS[0]  # whoever takes the names apart will say so
     return max(SEPARATORS, key=lambda each: (len(KNOWN.intersection(names[each])), len(names[each])))

@@ -42,7 +42,7 @@ def read_predictions(path: Path) -> pl.DataFrame:
     except MissingFileError as error:
         raise PredictionFileError(f"there is no file {path}", "name the CSV or parquet file of predictions") from error
     except MissingColumnError as error:
-        raise PredictionFileError(error.problem, "it needs id and prediction") from error
+        raise PredictionFileError(error.problem, "it needs id and prediction, each once") from error
     except EraflowError as error:
         raise PredictionFileError(error.problem, error.remedy) from error
     kept = raw.with_columns(_numbers(raw["prediction"], path))

@@ -122,7 +122,7 @@ TEXTS = {
     .select(pl.all().str.replace(".", ",", literal=True))
     .write_csv(quote_style="always")
     .encode(),
-    "blank lines": "".join(["\n", LINES[0], "\n", *LINES[1:70], "\r\n", " \n", *LINES[70:], "\n\n"]).encode(),
+    "blank lines": "".join(["\n", LINES[0], "\n", *LINES[1:70], "\r\n", " \n", ",,,\n", *LINES[70:], "\n\n"]).encode(),
     "a mark, CR LF and quotes": FRAME.write_csv(quote_style="always", line_terminator="\r\n").encode("utf-8-sig"),
     "sep=": ("sep=;\n" + FRAME.write_csv(separator=";")).encode(),
     "another name in another alphabet": TEXT.replace("feature_other", "größe", 1).encode("cp1252"),
@@ -153,6 +153,7 @@ CAUSES = {
     "decimal commas between commas": (TEXT.replace("0.", "0,").encode(), "put quotes around"),
     "UTF-16": (TEXT.encode("utf-16"), "UTF-16"),
     "CR alone": (TEXT.replace("\n", "\r").encode(), "CR alone"),
+    "a name without end": (b"id," + b"x" * 10**6 + b"\n", "names is none"),
     "nothing": (b"", "empty"),
     "blank lines only": (b"\n\n\n", "whole line of column names"),
     "a page": (b"<!DOCTYPE html><html><body>503</body></html>\n", "HTML"),
