@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from eraflow.store.conclusion import conclusion
+from eraflow.store.ownership import is_run_dir
+
 RUN_LOG = "run.log"
-LOGGERS = ("", "prefect")
-"""The root, which hears of every library, and Prefect's own, which does not pass on."""
+MOST_WAITING = 1000
 FORMAT = "%(asctime)s.%(msecs)03d | %(levelname)-7s | "
 REPEATED = ("Finished in state", "Crash detected!", "Encountered exception", "Task run failed with exception")
 """Prefect's own words about an error that is told anyway, by the task before or by the command after."""
@@ -26,7 +29,7 @@ def run_log(run_dir: Path, show: Callable[[logging.LogRecord], None] | None) -> 
     from prefect.logging.formatters import PrefectFormatter
     from prefect.logging.handlers import PrefectConsoleHandler
 
-    file = _RunLogHandler(run_dir / RUN_LOG, encoding="utf-8", delay=True)
+    file = _RunLogHandler(run_dir)
     file.setFormatter(
         PrefectFormatter(
             f"{FORMAT}%(name)s - %(message)s",
@@ -35,20 +38,14 @@ def run_log(run_dir: Path, show: Callable[[logging.LogRecord], None] | None) -> 
             task_run_fmt=f"{FORMAT}%(task_run_name)s - %(message)s",
         )
     )
-    changed: list[tuple[logging.Logger, Sequence[logging.Handler], Sequence[logging.Handler]]] = []
-    for name in LOGGERS:
-        logger = logging.getLogger(name)
-        silenced: Sequence[logging.Handler] = (
-            [each for each in logger.handlers if isinstance(each, PrefectConsoleHandler)] if show else []
-        )
-        added: Sequence[logging.Handler] = [file] if show is None else [file, _Shown(show)]
-        _change(logger, silenced, added)
-        changed.append((logger, silenced, added))
+    root = logging.getLogger()  # Prefect's own loggers pass on to it, as every library's do
+    silenced = [each for each in root.handlers if isinstance(each, PrefectConsoleHandler)] if show else []
+    added = [file, _Shown(show)] if show else [file]
+    _change(root, silenced, added)
     try:
         yield
     finally:
-        for logger, silenced, added in changed:
-            _change(logger, added, silenced)
+        _change(root, added, silenced)
         file.close()
 
 
@@ -60,7 +57,27 @@ def _change(logger: logging.Logger, taken: Sequence[logging.Handler], given: Seq
 
 
 class _RunLogHandler(logging.FileHandler):
-    """A file that cannot be written costs its lines, not the run: the disk may be full."""
+    """The file, from the moment at which the folder is a run's: what comes before waits, and nothing is written into a
+    folder that is not ours or has ended.
+
+    A file that cannot be written costs its lines, not the run: the disk may be full.
+    """
+
+    def __init__(self, run_dir: Path) -> None:
+        super().__init__(run_dir / RUN_LOG, encoding="utf-8", delay=True)
+        self._run_dir, self._waiting = run_dir, deque[logging.LogRecord](maxlen=MOST_WAITING)
+        self._closed = conclusion(run_dir) is not None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the line, or let it wait."""
+        self._waiting.append(record)
+        if self._closed or (self.stream is None and not is_run_dir(self._run_dir)):
+            return
+        try:
+            while self._waiting:
+                super().emit(self._waiting.popleft())
+        except OSError:  # it cannot be opened
+            self._closed = True
 
     def handleError(self, record: logging.LogRecord) -> None:
         """Prefect and the view still have the line."""
