@@ -30,6 +30,7 @@ STARTING = ".starting"
 HOST = "127.0.0.1"
 START_SECONDS = 180.0
 END_SECONDS = 5.0
+COMMAND = [sys.executable, "-m", "flows.runserver"]
 RESTARTS = 5
 LOG_BYTES = 1_000_000  # a longer log is begun anew
 # Deployments are the business of the server that schedules them, not of the one that shows a single run.
@@ -155,7 +156,7 @@ class WatchedServer:
         with log:
             began = log.tell()
             child = subprocess.Popen(
-                [sys.executable, "-m", "flows.runserver", str(self.listener.fileno())],
+                [*COMMAND, str(self.listener.fileno())],
                 stdin=subprocess.PIPE,  # never written to; its end tells the server that this process is gone
                 stdout=subprocess.PIPE,
                 stderr=log,
