@@ -12,9 +12,12 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 from eraflow.errors import EraflowError
+from eraflow.store.turns import my_turn
 
 LOCK_SECONDS = 60.0
 _IMPORT_LOCK = threading.Lock()
@@ -37,14 +40,21 @@ class MlflowLink:
 
     Args:
         uri: `sqlite:///...` or the address of a tracking server; runs and registry live in the same store.
+        turn: a lock file beside a database of this computer: whoever comes first makes its tables, as two at once fail.
         lock_seconds: how long a locked database is waited for, in all, in one call.
         sleep: waits the given seconds; replaced in tests.
     """
 
     def __init__(
-        self, uri: str, *, lock_seconds: float = LOCK_SECONDS, sleep: Callable[[float], None] = time.sleep
+        self,
+        uri: str,
+        *,
+        turn: Path | None = None,
+        lock_seconds: float = LOCK_SECONDS,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.uri = uri
+        self._turn = turn
         self._lock_seconds = lock_seconds
         self._sleep = sleep
         self._client: Any = None
@@ -75,8 +85,16 @@ class MlflowLink:
 
     def _connected(self) -> Any:
         if self._client is None:
-            self._client = quiet_mlflow().MlflowClient(self.uri, registry_uri=self.uri)
+            with nullcontext() if self._turn is None else my_turn(self._turn, lambda: None):
+                self._client = self._made()
         return self._client
+
+    def _made(self) -> Any:
+        client = quiet_mlflow().MlflowClient(self.uri, registry_uri=self.uri)
+        if self._turn is not None:  # the first questions make or renew the tables, of the runs and of the registry
+            client.search_experiments(max_results=1)
+            client.search_registered_models(max_results=1)
+        return client
 
 
 def quiet_mlflow() -> Any:

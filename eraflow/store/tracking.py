@@ -27,6 +27,7 @@ from eraflow.store.trackingtext import as_tags, flatten, text_params
 __all__ = ["DATABASE", "PER_ERA", "ChildRun", "NothingThereError", "TrackedRun", "Tracker", "TrackingError"]
 
 DATABASE = "mlflow.db"
+TURN = ".mlflow.turn"
 ARTIFACTS = "mlartifacts"
 CURVE = "curve"
 PER_ERA = "per_era/"  # MLflow draws the metrics before a slash as one group
@@ -132,7 +133,7 @@ class Tracker:
         self.home = Path(home).expanduser().resolve()
         self.settings = settings
         self.uri = settings.uri or sqlite_url(self.home / DATABASE)
-        self.link = MlflowLink(self.uri)
+        self.link = MlflowLink(self.uri, turn=self.home / TURN if self.is_local else None)
         self._experiment_id: str | None = None
 
     @property

@@ -220,7 +220,7 @@ def test_a_copied_home_has_its_own_artifacts(tracker, tmp_path):
 
 def test_a_fresh_home_is_silent_and_calls_nobody(fresh_home):
     assert (fresh_home.done.returncode, fresh_home.done.stdout, fresh_home.done.stderr) == (0, "", "")
-    assert sorted(path.name for path in fresh_home.home.iterdir()) == ["mlartifacts", "mlflow.db"]
+    assert sorted(path.name for path in fresh_home.home.iterdir()) == [".mlflow.turn", "mlartifacts", "mlflow.db"]
 
 
 def test_trials_are_runs_below_their_search_and_are_written_once(tracker):
@@ -238,3 +238,18 @@ def test_trials_are_runs_below_their_search_and_are_written_once(tracker):
     first = next(run for run in below if run.info.run_name == "trial 1")
     assert first.data.params == {"max_depth": "5"}
     assert first.data.metrics == {"value": 0.03, "curve": 0.02}
+
+
+FIRST = """
+import sys
+from pathlib import Path
+from eraflow.settings.run import TrackingSettings
+from eraflow.store.tracking import Tracker
+print(Tracker(Path(sys.argv[1]), TrackingSettings()).experiment_id())
+"""
+
+
+def test_two_first_runs_at_once_make_one_database(tmp_path):
+    command = [sys.executable, "-c", FIRST, str(tmp_path)]
+    both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    assert [one.communicate(timeout=200)[0] for one in both] == ["1\n", "1\n"]
