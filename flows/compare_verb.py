@@ -5,15 +5,18 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from rich.console import RenderableType
+
 from eraflow.tournament.compare import ComparisonTable, compare_runs
 from flows.cli import print_record
 from flows.confidence import confidence_of
+from flows.printing import show, table, words
 from flows.summary import figure
 
 
 def compare(arguments: argparse.Namespace) -> int:
     """Print a table, or one JSON record."""
-    table = compare_runs(
+    compared = compare_runs(
         [Path(run) for run in arguments.runs],
         arguments.against,
         only=arguments.models,
@@ -21,26 +24,36 @@ def compare(arguments: argparse.Namespace) -> int:
         confidence=confidence_of(arguments),
     )
     if arguments.json:
-        print_record(table.as_dict())
+        print_record(compared.as_dict())
     else:
-        print(_text(table))
+        show(_parts(compared))
     return 0
 
 
-def _text(table: ComparisonTable) -> str:
-    width = max(len(row.model) for row in table.rows)
-    lines = [
-        f"mean {table.metric.upper()} on {len(table.eras)} common eras ({table.eras[0]} to {table.eras[-1]}), "
-        f"{table.confidence:.0%} one-sided bounds; differences are paired, against {table.reference}"
+def _parts(compared: ComparisonTable) -> list[RenderableType]:
+    """The means, the paired differences, and what was left out."""
+    metric = compared.metric.upper()
+    head = (
+        f"Mean {metric} on {len(compared.eras)} common eras ({compared.eras[0]} to {compared.eras[-1]}), "
+        f"{compared.confidence:.0%} one-sided bounds; differences are paired, against {compared.reference}."
+    )
+    means = [
+        (row.model, figure(row.interval.mean), f"{figure(row.interval.low)} to {figure(row.interval.high)}")
+        for row in compared.rows
     ]
-    for row in table.rows:
-        line = f"{row.model:<{width}}  {figure(row.interval.mean)} ({figure(row.interval.low)} to "
-        line += f"{figure(row.interval.high)})"
-        if row.against is not None:
-            bounds = row.against.interval
-            line += f"  {row.against.difference:+.4f} ({bounds.low:+.4f} to {bounds.high:+.4f}): {row.against.verdict}"
-        lines.append(line)
-    if table.left_out:
-        lines.append(f"without a {table.metric.upper()}: {', '.join(table.left_out)}")
-    lines += [f"left out: {reason}" for reason in table.unfinished.values()]
-    return "\n".join(lines)
+    parts: list[RenderableType] = [words(head), table(("model", metric, "bounds"), means)]
+    differences = [
+        (
+            row.model,
+            f"{row.against.difference:+.4f}",
+            f"{figure(row.against.interval.low)} to {figure(row.against.interval.high)}",
+            row.against.verdict,
+        )
+        for row in compared.rows
+        if row.against is not None
+    ]
+    if differences:
+        parts.append(table((f"against {compared.reference}", "difference", "bounds", ""), differences))
+    left = [f"Without a {metric}: {', '.join(compared.left_out)}."] if compared.left_out else []
+    left += [f"left out: {reason}" for reason in compared.unfinished.values()]
+    return [*parts, *([words("\n".join(left))] if left else [])]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -91,7 +92,7 @@ class _Shown:
     """The progress on stderr: one line that is written over on a terminal, else a line every ten seconds."""
 
     def __init__(self) -> None:
-        self._terminal = sys.stderr.isatty()
+        self._terminal = sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
         self._next = time.monotonic() + (0.0 if self._terminal else 10.0)
         self._width = 0
 
@@ -101,7 +102,8 @@ class _Shown:
         left = "" if progress.seconds_left is None else f", about {readable_seconds(progress.seconds_left)} left"
         text = f"{progress.fraction:.0%} {progress.label}{left}"
         if self._terminal:
-            sys.stderr.write(f"\r{text:<{self._width}}")
+            text = text[: shutil.get_terminal_size().columns - 1]  # a line that is broken cannot be written over
+            sys.stderr.write(f"\r{text}\x1b[K")
             self._width = len(text)
         else:
             sys.stderr.write(f"{text}\n")

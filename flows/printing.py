@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Iterable, Sequence
 
-from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -43,12 +44,37 @@ def _print(console: Console, parts: Iterable[RenderableType]) -> None:
     for number, part in enumerate(parts):
         if number:
             console.print()
-        console.print(part)
+        console.print(part, crop=False)
 
 
-def words(text: str, style: str = "") -> Text:
-    """A paragraph; it is broken between words alone."""
-    return Text(text, style, overflow="ignore")
+def words(text: str, style: str = "") -> RenderableType:
+    """A paragraph, broken between words alone: paths and commands stay in one piece, so that they can be copied."""
+    return Paragraph(text, style)
+
+
+def whole(text: str) -> RenderableType:
+    """The same with an indent."""
+    return Paragraph(text, indent=2)
+
+
+class Paragraph:
+    """Lines that are broken between words alone; a word that is longer than a line stands out."""
+
+    def __init__(self, text: str, style: str = "", indent: int = 0) -> None:
+        self.text, self.style, self.indent = text, style, indent
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        first, others = " " * self.indent, " " * 2 * self.indent
+        for line in self.text.splitlines():
+            broken = textwrap.wrap(
+                line,
+                options.max_width,
+                initial_indent=first,
+                subsequent_indent=others,
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
+            yield Text("\n".join(broken), self.style, no_wrap=True, overflow="ignore")
 
 
 def judged(text: str) -> Text:
@@ -66,12 +92,14 @@ def listed(rows: Iterable[tuple[str, str]], first_width: int | None = None) -> R
     return Padding(table, (0, 0, 0, 2))
 
 
-def places(rows: Iterable[tuple[str, str]]) -> Text:
-    """Names and paths or commands. A path is never broken: a terminal that is too narrow does so without a line end."""
-    lines = [Text.assemble((f"{name:<14}", "dim"), text) for name, text in rows]
-    whole = Text("\n").join(lines)
-    whole.no_wrap, whole.overflow = True, "ignore"
-    return whole
+def places(rows: Iterable[tuple[str, str]]) -> RenderableType:
+    """Names and paths or commands, each in one piece."""
+    return Group(
+        *(
+            Text.assemble((f"{name:<14}", "dim"), text, no_wrap=True, overflow="ignore")  # the terminal may break it
+            for name, text in rows
+        )
+    )
 
 
 class Figures:
@@ -86,10 +114,15 @@ class Figures:
         if needed <= options.max_width:
             yield table
             return
+        yield Text(self.head[0], "dim")
         for first, *others in self.rows:
             yield Text(first, "bold", overflow="ignore")
-            told = [f"{name} {value}".strip() for name, value in zip(self.head[1:], others, strict=True) if value]
-            yield Padding(Text(", ".join(told)), (0, 0, 0, 2))
+            told = [
+                Text.assemble(f"{name} " if name else "", judged(value))
+                for name, value in zip(self.head[1:], others, strict=True)
+                if value
+            ]
+            yield Padding(Text(", ").join(told), (0, 0, 0, 2))
 
     def _table(self) -> Table:
         made = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", pad_edge=False)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+
+from rich.console import Group, RenderableType
 
 from eraflow.errors import SettingsError
 from eraflow.settings import DataSettings
@@ -13,6 +14,7 @@ from eraflow.tournament.scorefile import FileScores, InSample, score_file
 from eraflow.tournament.scoring import ModelScores
 from flows.cli import print_record
 from flows.confidence import confidence_of
+from flows.printing import show, table, words
 from flows.summary import figure, interval
 
 ERAS_SHOWN = 6
@@ -34,27 +36,24 @@ def score(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_record({"predictions": arguments.predictions, **found.as_dict()})
     else:
-        print("\n".join(_sections(found)))
-        print(_coverage(found))
-        for line in unscored(found):
-            print(line)
+        show([*_sections(found), words("\n".join([_coverage(found), *unscored(found)]))])
     return 0
 
 
-def _sections(found: FileScores) -> list[str]:
+def _sections(found: FileScores) -> list[RenderableType]:
     """The tables, and what each is worth as evidence; the record says the same (`in_sample`, `origin_known`)."""
     apart = found.in_sample
-    lines = [_summary(found.scores)] if apart is None or found.scores.summary else []
+    parts = _table(found.scores) if apart is None or found.scores.summary else []
     if apart is not None:
-        return lines + _in_sample(apart, found.origin.oof_file, alone=not lines)
+        return parts + _in_sample(apart, found.origin.oof_file, alone=not parts)
     if found.origin.out_of_fold:
-        lines.append("out of fold: each era was predicted by models that had not learned from it")
+        parts.append(words("out of fold: each era was predicted by models that had not learned from it"))
     elif not found.origin.known:
-        lines.append("which eras the models learned from is unknown: these scores may be in-sample")
-    return lines
+        parts.append(words("which eras the models learned from is unknown: these scores may be in-sample"))
+    return parts
 
 
-def _in_sample(apart: InSample, oof_file: str | None, *, alone: bool) -> list[str]:
+def _in_sample(apart: InSample, oof_file: str | None, *, alone: bool) -> list[RenderableType]:
     """The scores that are no evidence of skill, named so, and where honest ones are."""
     eras = sorted([*apart.learned, *apart.overlapping], key=int)
     title = f"in-sample, no evidence of skill: {len(eras)} eras, {eras[0]} to {eras[-1]}"
@@ -63,18 +62,11 @@ def _in_sample(apart: InSample, oof_file: str | None, *, alone: bool) -> list[st
         reasons.append(f"labels of {len(apart.overlapping)} overlap with those they learned")
     honest = oof_file if oof_file and Path(oof_file).is_file() else "blend/oof.parquet in the folder of the run"
     return [
-        "no era that is out of sample has a score" if alone else "the eras above are out of sample",
-        "",
-        title,
-        f"({'; '.join(reasons)})",
-        _summary(apart.scores),
-        f"honest scores of past eras: score {honest}",
-        "",
+        words("no era that is out of sample has a score" if alone else "the eras above are out of sample"),
+        Group(words(title, "bold yellow"), words(f"({'; '.join(reasons)})")),
+        *_table(apart.scores),
+        words(f"honest scores of past eras: score {honest}"),
     ]
-
-
-def _summary(scores: ModelScores) -> str:
-    return _table({name: summary.as_dict() for name, summary in scores.summary.items()})
 
 
 def unscored(found: FileScores) -> list[str]:
@@ -100,12 +92,27 @@ def _coverage(found: FileScores) -> str:
     return text
 
 
-def _table(summary: dict[str, dict[str, Any]]) -> str:
-    lines = [f"{'metric':<16}{'mean':>9}  {'interval':^18}{'std':>8}{'Sharpe':>8}{'drawdown':>10}  eras"]
-    for name, figures in summary.items():
-        lines.append(
-            f"{name:<16}{figure(figures['mean']):>9}  {interval(figures):^18}{figure(figures['std']):>8}"
-            f"{figure(figures['sharpe'], 2):>8}{figure(figures['max_drawdown'], 3):>10}"
-            f"  {figures['eras']} ({figures['first_era']} to {figures['last_era']})"
+def _table(scores: ModelScores) -> list[RenderableType]:
+    """A row a metric, and below what the bounds are and which eras they rest on."""
+    summary = scores.summary
+    rows = [
+        (
+            name,
+            figure(each.mean),
+            interval(each.as_dict()),
+            figure(each.std),
+            figure(each.sharpe, 2),
+            figure(each.max_drawdown, 3),
+            str(each.eras),
         )
-    return "\n".join(lines)
+        for name, each in summary.items()
+    ]
+    spans: dict[tuple[str | None, str | None], list[str]] = {}
+    for name, each in summary.items():
+        spans.setdefault((each.first_era, each.last_era), []).append(name)
+    eras = "; ".join(f"{first} to {last} for {', '.join(names)}" for (first, last), names in spans.items())
+    confidence = next(iter(summary.values())).confidence
+    return [
+        table(("metric", "mean", "bounds", "std", "Sharpe", "drawdown", "eras"), rows),
+        words(f"Bounds are one-sided, {confidence:.0%} each. Eras {eras}."),
+    ]

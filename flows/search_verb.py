@@ -6,8 +6,11 @@ import argparse
 import json
 from typing import Any
 
+from rich.console import Group, RenderableType
+
 from eraflow.settings import RunSettings
 from eraflow.store.searchrecord import search_record
+from flows.printing import places, table, words
 from flows.start import Telling, start
 from flows.summary import figure, interval
 
@@ -27,33 +30,40 @@ def with_options(arguments: argparse.Namespace) -> argparse.Namespace:
     return argparse.Namespace(**{**vars(arguments), "set": assignments, "dry_run": False})
 
 
-def summary(record: dict[str, Any], settings: RunSettings, server: str) -> str:
+def summary(record: dict[str, Any], settings: RunSettings, server: str) -> list[RenderableType]:
     """What was found, what may be said of it, and how to use it."""
-    parts = [_model(name, found) for name, found in record.get("search", {}).items()]
+    parts: list[RenderableType] = [_model(name, found) for name, found in record.get("search", {}).items()]
     if record.get("error"):
         parts.append(
-            f"{record['error']['code']}: {record['error']['problem']}\nWhat to do: {record['error']['remedy']}"
+            words(f"{record['error']['code']}: {record['error']['problem']}\nWhat to do: {record['error']['remedy']}")
         )
-    parts.append(f"Trials and results are kept in {settings.home_path / 'search'}; run folder {record['run_dir']}")
+    where = [("trials", str(settings.home_path / "search")), ("run folder", record["run_dir"])]
+    parts.append(places(where))
     if record["outcome"] == "searched":
-        parts.append("To use them, mark models as tuned: eraflow run --set models=lightgbm:tuned,xgboost:tuned,...")
-    return "\n\n" + "\n\n".join(parts)
+        use = "eraflow run --set models=lightgbm:tuned,xgboost:tuned,..."
+        parts.append(words(f"To use what was found, mark models as tuned:\n  {use}"))
+    return parts
 
 
-def _model(name: str, found: dict[str, Any]) -> str:
-    eras = found["eras"]
-    lines = [
-        f"{name}: {found['trials']} trials, {found['kept']} kept; on {eras['count']} eras that no trial saw "
-        f"({eras['first']} to {eras['last']}):"
-    ]
+def _model(name: str, found: dict[str, Any]) -> RenderableType:
+    eras, first = found["eras"], found["confirmation"][0] if found["confirmation"] else {}
+    head = (
+        f"{name}: {found['trials']} trials, {found['kept']} kept; CORR on {eras['count']} eras that no trial saw "
+        f"({eras['first']} to {eras['last']}), {first.get('confidence', 0.95):.0%} one-sided bounds:"
+    )
+    rows = []
     for row in found["confirmation"]:
         compared = row["against_defaults"]
-        against = (
-            "" if compared is None else f"  {compared['difference']:+.4f} ({interval(compared)}): {compared['verdict']}"
-        )
-        lines.append(f"  {row['label']:<12}{figure(row['mean'])}{against}")
+        against = ("", "", "")
+        if compared is not None:
+            against = (f"{compared['difference']:+.4f}", interval(compared), compared["verdict"])
+        rows.append((row["label"], figure(row["mean"]), *against))
     kept = ", ".join(f"{parameter}={_short(value)}" for parameter, value in found["params"].items())
-    return "\n".join([*lines, f"  kept: {kept or 'the defaults'}"])
+    return Group(
+        words(head),
+        table(("parameters", "CORR", "to the defaults", "bounds", ""), rows),
+        words(f"kept: {kept or 'the defaults'}"),
+    )
 
 
 def _short(value: Any) -> str:

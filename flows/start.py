@@ -15,6 +15,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
+from rich.console import RenderableType
+
 from eraflow.errors import EraflowError, SettingsError
 from eraflow.settings import RunSettings
 from eraflow.settings.override import named_profile, settings_from, settings_on
@@ -28,6 +30,7 @@ from eraflow.store.weekrecord import error_values, week_record
 from flows.cli import print_record
 from flows.entry import EXIT_INTERRUPTED
 from flows.environment import prepare
+from flows.printing import show
 from flows.resumption import Chosen, in_folder, in_named, resumed
 from flows.runlog import run_log
 from flows.runserver import PrefectUnreachableError, run_server
@@ -44,7 +47,7 @@ class Terminated(KeyboardInterrupt):
     """SIGTERM, taken as Ctrl-C is: children end at once, the folder says how far it came, and the run can go on."""
 
 
-def _week_in_words(record: dict[str, Any], settings: RunSettings, server: str) -> str:
+def _week_in_words(record: dict[str, Any], settings: RunSettings, server: str) -> Sequence[RenderableType]:
     from flows.summary import summary
 
     return summary(record, settings, server)
@@ -56,12 +59,12 @@ class Telling:
 
     Attributes:
         record: everything that the run's folder tells.
-        in_words: the record, the settings and the address of the user's own Prefect server, as text for people.
+        in_words: the record, the settings and the address of the user's own Prefect server as words and tables.
         when_interrupted: how the run goes on after Ctrl-C; may hold {run_dir}.
     """
 
     record: Callable[[Path], dict[str, Any]]
-    in_words: Callable[[dict[str, Any], RunSettings, str], str]
+    in_words: Callable[[dict[str, Any], RunSettings, str], Sequence[RenderableType]]
     when_interrupted: str
 
 
@@ -94,7 +97,8 @@ def start(flow_name: str, arguments: argparse.Namespace, telling: Telling = WEEK
     if arguments.json:
         print_record(record)
     else:
-        print(telling.in_words(record, settings, server))
+        print()
+        show(telling.in_words(record, settings, server))
     return _exit_code(record, error)
 
 

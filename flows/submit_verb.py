@@ -9,9 +9,12 @@ import sys
 from collections.abc import Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from eraflow.errors import SettingsError
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 MAY_CHANGE = ("gate.", "submit.replace", "submit.confirm_minutes", "source.keys_block")
 
@@ -57,7 +60,9 @@ def submit(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_record(record)
     else:
-        print(_words(record, run_dir))
+        from flows.printing import show
+
+        show(_parts(record, run_dir))
     return 0
 
 
@@ -145,14 +150,16 @@ def _log_to_stderr() -> None:
         logger.propagate = False  # Prefect's own handler would say it again
 
 
-def _words(record: dict[str, Any], run_dir: Path) -> str:
+def _parts(record: dict[str, Any], run_dir: Path) -> list[RenderableType]:
+    from flows.printing import places, words
     from flows.summary import OUTCOMES, verdict_in_words
 
-    state = (record["submission"] or {}).get("state") or {}
+    submission = record["submission"] or {}
+    state = submission.get("state") or {}
     told = {"ready": "The verdict allows it; nothing was sent (dry run)."}.get(
         record["outcome"], OUTCOMES[record["outcome"]]
     )
-    lines = [told, verdict_in_words(record["verdict"])]
+    where = [("run folder", str(run_dir))]
     if state:
-        lines.append(f"submission    {state['id']} ({state['status']}), round {record['submission']['round_number']}")
-    return "\n\n".join([*lines, f"run folder    {run_dir}"])
+        where.insert(0, ("submission", f"{state['id']} ({state['status']}), round {submission['round_number']}"))
+    return [words(told, "bold"), verdict_in_words(record["verdict"]), places(where)]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-import textwrap
+from collections.abc import Sequence
 from typing import Any
+
+from rich.console import Group, RenderableType
 
 from eraflow.home import home_option
 from eraflow.settings import RunSettings
+from flows.printing import listed, places, table, whole, words
+from flows.view import source_words
 
 OUTCOMES = {
     "submitted": "Submitted and accepted.",
@@ -17,26 +21,34 @@ OUTCOMES = {
     "unconfirmed": "Sent, but not confirmed: look at your model's submissions before you send again.",
     "failed": "Failed: no submission was accepted.",
 }
+OUTCOME_STYLES = {"submitted": "bold green", "ready": "bold green", "held": "bold red", "failed": "bold red"}
 
 
-def summary(record: dict[str, Any], settings: RunSettings, server: str) -> str:
-    """A few paragraphs of plain text."""
-    parts = [OUTCOMES[record["outcome"]]]
+def summary(record: dict[str, Any], settings: RunSettings, server: str) -> list[RenderableType]:
+    """A few paragraphs and tables; none is wider than 80 columns needs to be."""
+    outcome = record["outcome"]
+    parts: list[RenderableType] = [
+        Group(
+            words(OUTCOMES[outcome], OUTCOME_STYLES.get(outcome, "bold yellow")), words(_what(record, settings), "dim")
+        )
+    ]
     if record.get("error"):
         parts.append(
-            f"{record['error']['code']}: {record['error']['problem']}\nWhat to do: {record['error']['remedy']}"
+            words(f"{record['error']['code']}: {record['error']['problem']}\nWhat to do: {record['error']['remedy']}")
         )
     if lost := _lost(record):
-        parts.append("\n".join(["LOST, and the week went on without:", *lost]))
+        parts.append(Group(words("LOST, and the week went on without:", "bold red"), listed(lost)))
     if record.get("left_out"):
-        lines = [f"  {name}: {error['problem']}; {error['remedy']}" for name, error in record["left_out"].items()]
-        parts.append("\n".join(["Left out, because it is not installed:", *lines]))
+        rows = [(name, f"{error['problem']}; {error['remedy']}") for name, error in record["left_out"].items()]
+        parts.append(Group(words("Left out, because it is not installed:", "bold"), listed(rows)))
     if record.get("scores"):
-        parts.append(_scores(record["scores"], record.get("members", {})))
+        parts += _scores(record["scores"], record.get("members", {}))
     if record.get("against_benchmark"):
         parts.append(_against(record["against_benchmark"]))
     if record.get("verdict"):
         parts.append(verdict_in_words(record["verdict"]))
+        if caution := _caution(record["verdict"], record.get("against_benchmark")):
+            parts.append(words(caution, "yellow"))
     if record.get("stages"):
         parts.append(_stages(record["stages"]))
     if record["outcome"] == "held" and record.get("may_be_done"):
@@ -44,44 +56,84 @@ def summary(record: dict[str, Any], settings: RunSettings, server: str) -> str:
     parts.append(_places(record, settings, server))
     if settings.source.kind == "sandbox" and record["outcome"] == "submitted":
         parts.append(_go_live())
-    return "\n\n" + "\n\n".join(parts)
+    return parts
 
 
-def _may_be_done(sentences: list[str]) -> str:
+def _may_be_done(sentences: list[str]) -> RenderableType:
     """A held week is no dead end."""
-    wrapped = [
-        textwrap.fill(
-            each, 78, initial_indent="  - ", subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
-        )
-        for each in sentences
-    ]
-    return "\n".join(["What may be done:", *wrapped])
+    return Group(words("What may be done:", "bold"), *(whole(f"- {sentence}") for sentence in sentences))
 
 
-def _lost(record: dict[str, Any]) -> list[str]:
-    """A line for each model, search and selection that failed for good."""
+def _what(record: dict[str, Any], settings: RunSettings) -> str:
+    """Round, slot, target and where the data came from, in one sentence."""
+    verdict, submission = record.get("verdict") or {}, record.get("submission") or {}
+    number = submission.get("round_number") or verdict.get("round_number") or record.get("round_number")
+    slot = settings.submit.model
+    return ", ".join(
+        [
+            f"Round {number}" if number else "No round",
+            f"slot {slot}" if slot else "the only slot of the account",
+            f"target {verdict.get('target') or settings.data.target}",
+            source_words(settings),
+            f"profile {settings.profile}",
+        ]
+    )
+
+
+def _lost(record: dict[str, Any]) -> list[tuple[str, str]]:
+    """A row for each model, search and selection that failed for good."""
     errors = dict(record.get("lost_models", {}))
     errors |= {f"the search for {name}": error for name, error in record.get("lost_searches", {}).items()}
     if record.get("lost_selection"):
-        errors["the selection of features, all are used"] = record["lost_selection"]
-    return [f"  {what}: {error['problem']}; {error['remedy']}" for what, error in errors.items()]
+        errors["the selection"] = record["lost_selection"]
+    return [(what, f"{error['problem']}; {error['remedy']}") for what, error in errors.items()]
 
 
-def _scores(scores: dict[str, Any], members: dict[str, Any]) -> str:
+def _scores(scores: dict[str, Any], members: dict[str, Any]) -> list[RenderableType]:
     """A row a model; the scores are on the run's own target, whatever a member has learnt."""
-    width = max(20, *(len(name) + 2 for name in scores))
-    lines = [
-        f"{'model':<{width}}{'CORR':>8}  {'interval':^18}{'Sharpe':>8}{'BMC (eras)':>16}{'MMC (eras)':>16}{'eras':>6}"
-        + ("  learns" if members else "")
-    ]
-    for name, metrics in sorted(scores.items(), key=_members_first):
-        corr = metrics["corr"]
-        lines.append(
-            f"{name:<{width}}{figure(corr['mean']):>8}  {interval(corr):^18}{figure(corr['sharpe'], 2):>8}"
-            f"{_with_eras(metrics.get('bmc')):>16}{_with_eras(metrics.get('mmc')):>16}{corr['eras']:>6}"
-            + (f"  {members[name]['learns']}" if name in members else "")
+    ordered = sorted(scores.items(), key=_members_first)
+    rows = [
+        (
+            name,
+            figure(metrics["corr"]["mean"]),
+            interval(metrics["corr"]),
+            figure(metrics["corr"]["sharpe"], 2),
+            _mean(metrics.get("bmc")),
+            _mean(metrics.get("mmc")),
         )
-    return "\n".join(lines)
+        for name, metrics in ordered
+    ]
+    confidence = next(iter(scores.values()))["corr"].get("confidence")
+    notes = [f"CORR bounds are one-sided, {confidence:.0%} each."] if confidence else []
+    notes += _eras(ordered)
+    learnt = {member["learns"] for member in members.values()}
+    if len(learnt) == 1:
+        notes.append(f"All learn {learnt.pop()}.")
+    else:
+        notes += [f"{name} learns {member['learns']}." for name, member in members.items()]
+    return [table(("model", "CORR", "bounds", "Sharpe", "BMC", "MMC"), rows), words("\n".join(notes), "dim")]
+
+
+def _eras(ordered: Sequence[tuple[str, dict[str, Any]]]) -> list[str]:
+    """On how many eras each figure rests: one line where it is the same for all."""
+    counts = {
+        name: {
+            metric: found[metric]["eras"] for metric in ("corr", "bmc", "mmc") if (found.get(metric) or {}).get("eras")
+        }
+        for name, found in ordered
+    }
+    most: dict[str, int] = {}
+    for count in counts.values():
+        most |= {metric: eras for metric, eras in count.items() if metric not in most}
+    lines = [f"Eras: {_counted(most)}."]
+    for name, count in counts.items():
+        other = {metric: eras for metric, eras in count.items() if most[metric] != eras}
+        lines += [f"Eras of {name}: {_counted(other)}."] if other else []
+    return lines
+
+
+def _counted(eras: dict[str, int]) -> str:
+    return ", ".join(f"{metric.upper()} {count}" for metric, count in eras.items())
 
 
 def figure(value: float | None, digits: int = 4) -> str:
@@ -94,13 +146,14 @@ def interval(metric: dict[str, Any]) -> str:
     return f"{figure(metric['low'])} to {figure(metric['high'])}"
 
 
-def _against(compared: dict[str, Any]) -> str:
-    lines = [f"CORR against {next(iter(compared.values()))['benchmark']} on common eras:"]
-    for name, found in sorted(compared.items(), key=lambda item: item[0] == "blend"):
-        lines.append(
-            f"  {name:<18}{found['difference']:+.4f}  ({interval(found)}, {found['eras']} eras): {found['verdict']}"
-        )
-    return "\n".join(lines)
+def _against(compared: dict[str, Any]) -> RenderableType:
+    rows = [
+        (name, f"{found['difference']:+.4f}", interval(found), str(found["eras"]), found["verdict"])
+        for name, found in sorted(compared.items(), key=lambda item: item[0] == "blend")
+    ]
+    benchmark = next(iter(compared.values()))["benchmark"]
+    head = (f"against {benchmark}", "CORR", "bounds", "eras", "")
+    return table(head, rows)
 
 
 def _members_first(item: tuple[str, dict[str, Any]]) -> tuple[int, str]:
@@ -109,15 +162,14 @@ def _members_first(item: tuple[str, dict[str, Any]]) -> tuple[int, str]:
     return (1 if name == "blend" else 2 if "bmc" not in metrics else 0), name
 
 
-def _with_eras(metric: dict[str, Any] | None) -> str:
-    return f"{figure(metric['mean'])} ({metric['eras']})" if metric and metric["eras"] else "-"
+def _mean(metric: dict[str, Any] | None) -> str:
+    return figure(metric["mean"]) if metric and metric["eras"] else "-"
 
 
-def verdict_in_words(verdict: dict[str, Any]) -> str:
-    """A line a rule."""
-    lines = ["The gate passed." if verdict["passed"] else "The gate BLOCKED."]
-    lines += [f"  {_rule_state(rule):<10}  {rule['text']}" for rule in verdict["rules"]]
-    return "\n".join(lines)
+def verdict_in_words(verdict: dict[str, Any]) -> RenderableType:
+    """A paragraph a rule."""
+    passed = words("The gate passed.", "bold green") if verdict["passed"] else words("The gate BLOCKED.", "bold red")
+    return Group(passed, listed([(_rule_state(rule), rule["text"]) for rule in verdict["rules"]], first_width=10))
 
 
 def _rule_state(rule: dict[str, Any]) -> str:
@@ -126,28 +178,54 @@ def _rule_state(rule: dict[str, Any]) -> str:
     return "ok" if rule["judged"] else "not judged"
 
 
-def _stages(stages: dict[str, Any]) -> str:
-    lines = [f"{'stage':<24}{'seconds':>9}{'peak MiB':>10}{'attempts':>10}"]
-    for name, stage in stages.items():
-        peak = "-" if stage["peak_mb"] is None else f"{stage['peak_mb']:.0f}"
-        lines.append(f"{name:<24}{stage['seconds']:>9.1f}{peak:>10}{stage['attempts']:>10}")
-    return "\n".join(lines)
+def _caution(verdict: dict[str, Any], compared: dict[str, Any] | None) -> str:
+    """What one would not expect of an ensemble that may be sent."""
+    blend = (compared or {}).get("blend")
+    if not verdict["passed"] or blend is None or blend["verdict"] != "worse":
+        return ""
+    return (
+        f"Mind: the gate passed, but the CORR of the blend is worse than that of the benchmark {blend['benchmark']} "
+        f"({blend['difference']:+.4f} on {blend['eras']} common eras). The gate asks whether the blend is better than "
+        "nothing and does no harm beside the benchmark, not whether it beats it."
+    )
 
 
-def _places(record: dict[str, Any], settings: RunSettings, server: str) -> str:
+def _stages(stages: dict[str, Any]) -> RenderableType:
+    rows = [
+        (
+            name,
+            f"{stage['seconds']:.1f}",
+            "-" if stage["peak_mb"] is None else f"{stage['peak_mb']:.0f}",
+            str(stage["attempts"]),
+        )
+        for name, stage in stages.items()
+    ]
+    return table(("stage", "seconds", "peak MiB", "attempts"), rows)
+
+
+def _places(record: dict[str, Any], settings: RunSettings, server: str) -> RenderableType:
     home = home_option(settings.home_path)
-    prefect = f"Prefect UI    {server}" if server else f"Prefect UI    eraflow ui{home}"
-    return "\n".join([f"run folder    {record['run_dir']}", prefect, f"MLflow        eraflow ui --mlflow{home}"])
-
-
-def _go_live() -> str:
-    return "\n".join(
+    return places(
         [
-            "To go live:",
-            "  1. Create an API key at numer.ai (Account, API keys; scope: upload submissions) and set "
-            "NUMERAI_PUBLIC_ID and NUMERAI_SECRET_KEY.",
-            "  2. eraflow run --profile laptop --set submit.model=YOUR_MODEL --dry-run",
-            "  3. The same without --dry-run; then let it run every week: prefect deploy --all, and a worker "
-            "(README, On a schedule).",
+            ("run folder", record["run_dir"]),
+            ("Prefect UI", server or f"eraflow ui{home}"),
+            ("MLflow", f"eraflow ui --mlflow{home}"),
         ]
     )
+
+
+def _go_live() -> RenderableType:
+    steps = [
+        (
+            "1.",
+            "Create an API key at numer.ai (Account, API keys; scope: upload submissions) and set "
+            "NUMERAI_PUBLIC_ID and NUMERAI_SECRET_KEY.",
+        ),
+        ("2.", "eraflow run --profile laptop --set submit.model=YOUR_MODEL --dry-run"),
+        (
+            "3.",
+            "The same without --dry-run; then let it run every week: prefect deploy --all, and a worker (README, On a "
+            "schedule).",
+        ),
+    ]
+    return Group(words("To go live:", "bold"), listed(steps))

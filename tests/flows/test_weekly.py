@@ -16,6 +16,7 @@ from eraflow.store.unfinished import note_run
 from eraflow.store.weekreport import week_report
 from flows.cli import main
 from flows.daily import daily
+from flows.printing import plain
 from flows.research import research
 from flows.summary import summary
 from flows.weekly import weekly
@@ -138,7 +139,7 @@ def test_a_blocked_gate_sends_nothing_and_says_why(tmp_path):
     assert all(
         command in text for text in (state.message, *record["may_be_done"][1:2], week_report(tmp_path / "run", {}))
     )
-    assert " ".join(summary(record, settings, "").split()).count(command) == 1
+    assert " ".join(plain(summary(record, settings, "")).split()).count(command) == 1
 
 
 @pytest.fixture(scope="module")
@@ -173,7 +174,7 @@ def test_members_learn_what_they_are_told_and_are_judged_on_the_runs_own_target(
     spans = {tuple(scores["corr"][key] for key in ("first_era", "last_era", "eras"))
              for name, scores in record["scores"].items() if name in {*told, "blend"}}  # fmt: skip
     assert len(spans) == 1
-    assert "target_ender_20 beyond v53_lgbm_ender20" in summary(record, settings, "")
+    assert "target_ender_20 beyond v53_lgbm_ender20" in " ".join(plain(summary(record, settings, "")).split())
     assert len(list(Path(settings.run_dir).glob("train-lightgbm/importance-*.parquet"))) == 2
     # Each learns for live from every era in which its own target is known; 60 days take longer to be known.
     run = Path(settings.run_dir)
@@ -240,7 +241,7 @@ def test_a_damaged_champion_does_not_cost_the_week(tmp_path):
     assert not next(rule for rule in told["verdict"]["rules"] if rule["name"] == "champion")["judged"]
     assert told["submission"]["state"] is None
     assert told["submission"]["kept"]["id"] == first["submission"]["state"]["id"]
-    assert "another submission is filed" in summary(told, again, "")
+    assert "another submission is filed" in " ".join(plain(summary(told, again, "")).split())
     replacing = settings.submit.model_copy(update={"replace": True})
     told = weekly(again.model_copy(update={"submit": replacing, "run_dir": str(tmp_path / "third")}))
     assert told["outcome"] == "submitted"

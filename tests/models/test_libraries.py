@@ -10,6 +10,7 @@ from eraflow.settings import RunSettings
 from eraflow.settings.override import settings_from
 from eraflow.store.weekrecord import note_left_out, week_record
 from eraflow.store.weekreport import week_report
+from flows.printing import plain
 from flows.summary import summary
 from models import libraries
 from models.libraries import present_members
@@ -63,7 +64,7 @@ def test_record_summary_and_report_tell_what_was_left_out(tmp_path):
     record = week_record(tmp_path)
     assert record["left_out"]["mlp"]["code"] == "missing_library"
     (tmp_path / "record.json").write_text(json.dumps(record))
-    for told in (summary(record, RunSettings(), ""), week_report(tmp_path, {})):
+    for told in (" ".join(plain(summary(record, RunSettings(), "")).split()), week_report(tmp_path, {})):
         assert "mlp needs torch" in told.replace("**mlp**: ", "")
 
 

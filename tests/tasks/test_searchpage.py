@@ -10,6 +10,7 @@ from eraflow.store import stage
 from eraflow.store.searchcharts import course_chart, importance_chart
 from eraflow.store.searchrecord import search_record, write_search_outcome
 from eraflow.store.weekrecord import forget_last_outcome, note_stage, week_record
+from flows.printing import plain
 from flows.search_verb import summary
 from tasks.searchpage import _child, in_words, search_page
 from tests.weeks import tiny
@@ -112,6 +113,6 @@ def test_the_record_is_read_from_the_folder(tmp_path, report):
     assert json.loads((tmp_path / "record.json").read_text()) == record
     assert record["seconds"] is not None
     assert week_record(tmp_path)["outcome"] == "failed"  # nothing was submitted
-    told = summary(record, tiny(tmp_path), "")
+    told = " ".join(plain(summary(record, tiny(tmp_path), "")).split())
     assert "not distinguishable" in told
     assert "lightgbm:tuned" in told

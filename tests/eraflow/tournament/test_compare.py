@@ -109,7 +109,7 @@ def test_a_model_without_the_metric_is_told(tmp_path, noise, capsys):
     scores["blend"]["per_era"]["bmc"] = scores["blend"]["per_era"]["corr"]
     write_json(run / "backtest" / "scores.json", scores)
     assert main(["compare", str(run), "--metric", "bmc"]) == 0
-    assert "without a BMC: benchmark" in capsys.readouterr().out
+    assert "Without a BMC: benchmark" in capsys.readouterr().out
 
 
 def test_unfinished_and_damaged_runs_of_a_pattern_are_left_out_and_named(tmp_path, noise, capsys):
