@@ -130,7 +130,7 @@ def _of_crash(folder: Path, error: StageCrashed) -> SpoiltFilesError | None:
         name = (folder / NOW_READING).read_text(encoding="utf-8")
     except OSError:
         return None
-    return SpoiltFilesError({name: f"the program that decoded it died ({error.problem})"})
+    return SpoiltFilesError({name: f"the program that decoded it {error.problem.partition(' ')[2]}"})
 
 
 class DownloadShown:

@@ -10,7 +10,8 @@ from rich.console import Group, RenderableType
 from eraflow.errors import SettingsError
 from eraflow.settings import DataSettings
 from eraflow.store.scratch import scratch_folder
-from eraflow.tournament.scorefile import FileScores, InSample, score_file
+from eraflow.tournament.scoreapart import score_apart
+from eraflow.tournament.scorefile import FileScores, InSample
 from eraflow.tournament.scoring import ModelScores
 from flows.cli import print_record
 from flows.confidence import confidence_of
@@ -32,7 +33,7 @@ def score(arguments: argparse.Namespace) -> int:
     if not folder.is_dir():
         raise SettingsError(f"--data: there is no folder {folder}", "name a folder in tournament layout")
     with scratch_folder("eraflow-score-", Path(arguments.scratch) if arguments.scratch else None) as scratch:
-        found = score_file(predictions, folder, data, scratch, confidence=confidence)
+        found = score_apart(predictions, folder, data, scratch, confidence=confidence)
     if arguments.json:
         print_record({"predictions": arguments.predictions, **found.as_dict()})
     else:

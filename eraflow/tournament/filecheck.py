@@ -31,7 +31,8 @@ def check_ends(path: Path) -> None:
     Raises:
         DownloadCorruptError: naming the file and what is wrong with it.
     """
-    _footer_bytes(path)
+    with reading(path, lambda reason: DownloadCorruptError(f"{path.name}: {reason}", _REMEDY)):
+        _footer_bytes(path)
 
 
 def verify_parquet(path: Path, codes: Collection[str] = ()) -> int:
@@ -52,8 +53,8 @@ def verify_parquet(path: Path, codes: Collection[str] = ()) -> int:
         DownloadCorruptError: naming the file and what is wrong with it.
         StageOutOfMemory, UnreadableFileError: its bytes are not to blame.
     """
-    footer_bytes = _footer_bytes(path)
     with reading(path, lambda reason: DownloadCorruptError(f"{path.name}: parquet cannot be read: {reason}", _REMEDY)):
+        footer_bytes = _footer_bytes(path)
         walked, first, rows = walk_if_large(path), 0, 0
         parts: Iterable[Any] = [None] if walked is None else metadata_parts(path, walked)
         for part in parts:
@@ -138,9 +139,9 @@ def verify_json(path: Path) -> None:
     Raises:
         DownloadCorruptError: naming the file and the place of the fault.
     """
-    if path.stat().st_size > MOST_BYTES:
-        raise DownloadCorruptError(f"{path.name}: JSON of {path.stat().st_size:,} bytes", _REMEDY)
     with reading(path, lambda reason: DownloadCorruptError(f"{path.name}: not JSON: {reason}", _REMEDY)):
+        if path.stat().st_size > MOST_BYTES:
+            raise DownloadCorruptError(f"{path.name}: JSON of {path.stat().st_size:,} bytes", _REMEDY)
         value = json.loads(path.read_bytes().decode("utf-8"))
     if not isinstance(value, dict | list) or not value:
         raise DownloadCorruptError(f"{path.name}: JSON without content", _REMEDY)

@@ -13,7 +13,7 @@ from typing import Any
 from eraflow.errors import EraflowError
 from eraflow.machine.failures import StageError, classify
 from eraflow.machine.progress import report
-from eraflow.readable import UnreadableFileError, told
+from eraflow.readable import MissingFileError, UnreadableFileError, told
 from eraflow.settings.run import DataSettings
 from eraflow.store.atomic import write_text
 from eraflow.tournament.catalog import read_catalog
@@ -107,7 +107,7 @@ def decode(out: Path, fresh: Mapping[str, str], codes: Mapping[str, Collection[s
             else:
                 verifier(name)(Path(path))
         except Exception as error:
-            if isinstance(error, StageError | UnreadableFileError) or classify(error) != "error":
+            if isinstance(error, StageError | UnreadableFileError | MissingFileError) or classify(error) != "error":
                 raise
             faults[name] = (
                 error.problem if isinstance(error, EraflowError) else f"{type(error).__name__}: {told(error)}"

@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 from numerapi import NumerAPI
 
 from eraflow.machine.failures import classify
-from eraflow.readable import UnreadableFileError
+from eraflow.readable import MissingFileError, UnreadableFileError
 from eraflow.store.atomic import StorageError, storage_errors, write_json
 from eraflow.tournament.answers import Address, Text, question
 from eraflow.tournament.api_errors import (
@@ -88,7 +88,7 @@ _DATASET = """
                 tournament: $tournament)
     }
 """
-_AGAIN = "run again; if it stays so, the file on the server is faulty: wait for Numerai to repair it"
+_AGAIN = "run again; if it stays so, the file itself is faulty: wait for Numerai to repair it, or replace your own"
 
 
 def download(
@@ -382,7 +382,10 @@ class _Fetch:
 
 def _innocent(error: Exception) -> bool:
     """Whether a check failed for a reason that says nothing about the bytes."""
-    return isinstance(error, StorageError | UnreadableFileError) or classify(error) in ("oom", "disk_full")
+    return isinstance(error, StorageError | UnreadableFileError | MissingFileError) or classify(error) in (
+        "oom",
+        "disk_full",
+    )
 
 
 def _dataset_url(name: str) -> Callable[[NumerAPI], str | None]:

@@ -95,7 +95,7 @@ def test_a_file_over_which_the_child_dies_is_fetched_again(place):
     def dies(receipts):
         if place.read_bytes() == BAD:
             (place.parent / "run" / STAGE / "now-reading").write_text("v5/train.parquet")
-            raise StageCrashed("the child was aborted", "see the log", kind="abort")
+            raise StageCrashed("inspect_round was aborted by native code", "see the log", kind="abort")
         return inspect(receipts)
 
     files = fetching(Server(BAD, GOOD), place)
@@ -105,9 +105,9 @@ def test_a_file_over_which_the_child_dies_is_fetched_again(place):
 def test_the_same_deadly_bytes_twice_are_named(place):
     def dies(receipts):
         (place.parent / "run" / STAGE / "now-reading").write_text("v5/train.parquet")
-        raise StageCrashed("the child was aborted", "see the log", kind="abort")
+        raise StageCrashed("inspect_round was aborted by native code", "see the log", kind="abort")
 
-    with pytest.raises(DownloadCorruptError, match=r"died \(the child was aborted\)"):
+    with pytest.raises(DownloadCorruptError, match=r"the program that decoded it was aborted by native code"):
         fetching(Server(BAD), place).until_whole(dies)
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+import tempfile
+from functools import lru_cache
 from pathlib import Path
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from eraflow.errors import EraflowError
-
-_INDEX_COLUMNS = ("id", "__index_level_0__")  # pandas names an index without a name so
 
 
 class DataFolderError(EraflowError):
@@ -42,13 +43,15 @@ class DataFolder:
         return self.ids("live.parquet")
 
     def ids(self, file: str) -> pd.Series:
-        """The id of every row of a file, whether it is the pandas index or a column: strings."""
-        names = pq.read_schema(self.folder / file).names
-        column = next((name for name in _INDEX_COLUMNS if name in names), None)
-        if column is None:
-            raise DataFolderError(f"{file} has neither an index nor a column id", "write the ids into it")
-        table = pq.ParquetFile(self.folder / file).read(columns=[column])
-        return pd.Series(_text(table.column(column)).to_pylist(), name="id", dtype="str")
+        """The id of every row of a file, whether it is the pandas index or a column: strings.
+
+        Raises:
+            DataFolderError: the file cannot be read.
+        """
+        path = self.folder / file
+        about = path.stat()
+        found = _ids_apart(path, about.st_size, about.st_mtime_ns)
+        return pd.Series(found, name="id", dtype="str")
 
     def _paths(self) -> list[Path]:
         offered = [path for path in sorted(self.folder.iterdir()) if path.suffix in (".parquet", ".csv")]
@@ -56,7 +59,17 @@ class DataFolder:
         return [path for path in [catalogue, *offered] if path.is_file() and not path.name.startswith(".")]
 
 
-def _text(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Ids as text, whether they are stored as text, bytes, categories or numbers."""
-    kind = column.type
-    return column.cast(kind.value_type if pa.types.is_dictionary(kind) else kind).cast(pa.string())
+@lru_cache(maxsize=2)
+def _ids_apart(path: Path, size: int, changed_ns: int) -> tuple[str, ...]:
+    """Read in a process of its own, as a damaged file may end the process that reads it; kept for the next look."""
+    with tempfile.NamedTemporaryFile(suffix=".json") as place:
+        command = [sys.executable, "-P", str(Path(__file__).with_name("idreader.py")), str(path), place.name]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        try:
+            told = json.loads(Path(place.name).read_text(encoding="utf-8"))
+        except ValueError:
+            last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+            told = {"error": f"the program that read it died ({last[:300]})"}
+    if "error" in told:
+        raise DataFolderError(f"the ids of {path} cannot be read: {told['error']}", "write or download it again")
+    return tuple(told["ids"])

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from eraflow.tournament.sandbox.calendar import Calendar, iso
-from eraflow.tournament.sandbox.datafolder import DataFolder
+from eraflow.tournament.sandbox.datafolder import DataFolder, DataFolderError
 from eraflow.tournament.sandbox.records import Records
 
 STATE_SECONDS = 0.1  # how long a submission shows each passing state
@@ -44,6 +44,8 @@ def judge(path: Path | None, data: DataFolder) -> Judgement:
     except (AssertionError, ValueError, TypeError, UnicodeDecodeError) as error:
         # pandas raises ValueError subclasses for a file that is no CSV, TypeError for text where numbers belong.
         return Judgement(str(error) or type(error).__name__, rows, digest)
+    except DataFolderError as error:
+        return Judgement(error.problem, rows, digest)
     return Judgement(None, rows, digest)
 
 
