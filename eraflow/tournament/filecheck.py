@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import polars as pl
 import pyarrow.parquet as pq
 
 from eraflow.readable import cut, reading
+from eraflow.store.plainpaths import scan_parquet
 from eraflow.store.tiles import as_codes, first_bad
 from eraflow.tournament.api_errors import DownloadCorruptError
 from eraflow.tournament.footer import metadata_parts
@@ -35,7 +36,7 @@ def check_ends(path: Path) -> None:
         _footer_bytes(path)
 
 
-def verify_parquet(path: Path, codes: Collection[str] = ()) -> int:
+def verify_parquet(path: Path, codes: Collection[str] | None = None) -> int:
     """Check that a parquet file is whole: its ends, its footer, every row group inside the file, and every page.
 
     Each page of each column is decoded once, some columns of a row group at a time; checksums of pages are compared
@@ -44,7 +45,8 @@ def verify_parquet(path: Path, codes: Collection[str] = ()) -> int:
 
     Args:
         path: the file.
-        codes: columns of whole numbers from 0 to 4, where they are there.
+        codes: None where a checksum speaks for the bytes. Otherwise columns of whole numbers from 0 to 4; polars, which
+            reads the data later and bears less than pyarrow in places, then decodes every page as well.
 
     Returns:
         The number of rows.
@@ -55,14 +57,17 @@ def verify_parquet(path: Path, codes: Collection[str] = ()) -> int:
     """
     with reading(path, lambda reason: DownloadCorruptError(f"{path.name}: parquet cannot be read: {reason}", _REMEDY)):
         footer_bytes = _footer_bytes(path)
-        walked, first, rows = walk_if_large(path), 0, 0
+        walked, first = walk_if_large(path), 0
+        groups: list[int] = []
         parts: Iterable[Any] = [None] if walked is None else metadata_parts(path, walked)
         for part in parts:
             with pq.ParquetFile(path, metadata=part, page_checksum_verification=True) as file:
                 _check_row_groups(path, file.metadata, path.stat().st_size - _TAIL_BYTES - footer_bytes, first)
-                _decode(path, file, first, frozenset(codes))
-                first, rows = first + file.metadata.num_row_groups, rows + file.metadata.num_rows
-    return rows
+                groups += _decode(path, file, first)
+                first = len(groups)
+        if codes is not None:
+            _decode_with_polars(path, groups, frozenset(codes))
+    return sum(groups)
 
 
 def _footer_bytes(path: Path) -> int:
@@ -101,34 +106,48 @@ def _check_row_groups(path: Path, metadata: pq.FileMetaData, end_of_data: int, f
         raise DownloadCorruptError(f"{path.name}: {rows} rows in its groups, {metadata.num_rows} announced", _REMEDY)
 
 
-def _decode(path: Path, file: pq.ParquetFile, first: int, codes: Collection[str]) -> None:
-    """Of the file's row groups from `first` on."""
+def _decode(path: Path, file: pq.ParquetFile, first: int) -> list[int]:
+    """Of the file's row groups from `first` on; the rows of each."""
     names = list(dict.fromkeys(file.schema_arrow.names))
-    for number in range(file.metadata.num_row_groups):
-        expected = file.metadata.row_group(number).num_rows
-        width = max(1, DECODED_VALUES // max(expected, 1))
-        for column in range(0, len(names), width):
-            read = file.read_row_group(number, columns=names[column : column + width], use_threads=False)
-            if read.num_rows != expected:
-                raise DownloadCorruptError(
-                    f"{path.name}: row group {first + number}: {read.num_rows} of {expected} rows", _REMEDY
-                )
-            _check_codes(path, first + number, read, codes)
+    groups = [file.metadata.row_group(number).num_rows for number in range(file.metadata.num_row_groups)]
+    for number, expected in enumerate(groups):
+        for some in _blocks(names, expected):
+            read = file.read_row_group(number, columns=some, use_threads=False)
+            _check_rows(path, first + number, read.num_rows, expected)
+    return groups
 
 
-def _check_codes(path: Path, group: int, read: Any, codes: Collection[str]) -> None:
-    there = [name for name in read.column_names if name in codes]
-    if not there:
-        return
-    frame = pl.from_arrow(read.select(there))
-    if not isinstance(frame, pl.DataFrame) or not all(kind.is_numeric() or kind == pl.Null for kind in frame.dtypes):
+def _decode_with_polars(path: Path, groups: Sequence[int], codes: Collection[str]) -> None:
+    frame = scan_parquet(path)
+    names, start = list(frame.collect_schema().names()), 0
+    for number, expected in enumerate(groups):
+        for some in _blocks(names, expected):
+            read = frame.select(some).slice(start, expected).collect()
+            _check_rows(path, number, read.height, expected)
+            _check_codes(path, number, read.select(name for name in some if name in codes))
+        start += expected
+
+
+def _blocks(names: Sequence[str], rows: int) -> Iterator[list[str]]:
+    """The columns, so many at a time as can be decoded at once."""
+    width = max(1, DECODED_VALUES // max(rows, 1))
+    yield from (list(names[place : place + width]) for place in range(0, len(names), width))
+
+
+def _check_rows(path: Path, group: int, found: int, expected: int) -> None:
+    if found != expected:
+        raise DownloadCorruptError(f"{path.name}: row group {group}: {found} of {expected} rows", _REMEDY)
+
+
+def _check_codes(path: Path, group: int, read: pl.DataFrame) -> None:
+    if not all(kind.is_numeric() or kind == pl.Null for kind in read.dtypes):
         return  # the contract names types that are none of a feature
-    wrong = first_bad(as_codes(frame)[0])
+    wrong = first_bad(as_codes(read)[0]) if read.width else None
     if wrong is not None:
-        name = there[wrong[1]]
+        column = read.to_series(wrong[1])
         raise DownloadCorruptError(
-            f"{path.name}: {cut(name, 80)} is {frame[name][wrong[0]]} in row {wrong[0]} of row group {group}; features "
-            "are 0 to 4",
+            f"{path.name}: {cut(column.name, 80)} is {column[wrong[0]]} in row {wrong[0]} of row group {group}; "
+            "features are 0 to 4",
             _REMEDY,
         )
 

@@ -81,7 +81,7 @@ def inspect_live(*, out: str, fresh: Mapping[str, str], plan: Mapping[str, Any])
     Raises:
         SpoiltFilesError: it cannot be decoded.
     """
-    return {"rows": sum(decode(Path(out), fresh, {}))}
+    return {"rows": sum(decode(Path(out), fresh, dict.fromkeys(fresh, ())))}
 
 
 def decode(out: Path, fresh: Mapping[str, str], codes: Mapping[str, Collection[str]]) -> list[int]:
@@ -90,7 +90,7 @@ def decode(out: Path, fresh: Mapping[str, str], codes: Mapping[str, Collection[s
     Args:
         out: folder of the stage.
         fresh: name and path of each file.
-        codes: name of a file -> columns that hold nothing but 0 to 4 and missing values.
+        codes: name of a file that no checksum speaks for -> columns that hold nothing but 0 to 4 and missing values.
 
     Raises:
         SpoiltFilesError: naming those that cannot be decoded.
@@ -103,7 +103,7 @@ def decode(out: Path, fresh: Mapping[str, str], codes: Mapping[str, Collection[s
         write_text(out / NOW_READING, name)
         try:
             if name.endswith(".parquet"):
-                rows.append(verify_parquet(Path(path), codes.get(name, ())))
+                rows.append(verify_parquet(Path(path), codes.get(name)))
             else:
                 verifier(name)(Path(path))
         except Exception as error:
