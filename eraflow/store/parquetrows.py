@@ -186,7 +186,7 @@ class ParquetRows:
     def _short(self, start: int, stop: int, found: int) -> TruncatedFileError:
         return TruncatedFileError(
             f"{self.path}: rows {self._first + start} to {self._first + stop} hold {found} rows only",
-            "delete it and download it again",
+            "write or download it again",
         )
 
     def _tile(self, name: str, features: Sequence[str], era: str, start: int, stop: int) -> Tile:
@@ -208,14 +208,12 @@ class ParquetRows:
             if name in self._types and (name == ID or not self._types[name].is_numeric()):
                 return name
         raise MissingColumnError(
-            f"{self.path} has no `id`, neither as a column nor as the index", "download the file again"
+            f"{self.path} has no `id`, neither as a column nor as the index", "write the file with its ids"
         )
 
     def _check_types(self, features: Sequence[str]) -> None:
         if ERA not in self._types:
-            raise MissingColumnError(
-                f"{self.path} has no column `{ERA}`", "use files of one data version, or download it again"
-            )
+            raise MissingColumnError(f"{self.path} has no column `{ERA}`", "write the file with the era of each row")
         wrong = [name for name in features if not _is_code_type(self._types[name])]
         if wrong:
             more = f" (and {len(wrong) - 1} more)" if wrong[1:] else ""

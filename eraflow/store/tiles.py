@@ -158,13 +158,13 @@ def _bad_value(
 def bad_value(path: Path, feature: str, value: object, row: int, era: str) -> BadFeatureValueError:
     """The error that names file, feature, value, row and era."""
     return BadFeatureValueError(
-        f"{path}: {feature} is {value} in row {row}, era {era}", "features are 0 to 4; download the file again"
+        f"{path}: {feature} is {value} in row {row}, era {era}", "features are 0 to 4; write or download it again"
     )
 
 
 def _short(index: EraIndex, piece: Piece, found: int) -> TruncatedFileError:
     return TruncatedFileError(
-        f"{index.path}: rows {piece.start} to {piece.stop} hold {found} rows only", "delete it and download it again"
+        f"{index.path}: rows {piece.start} to {piece.stop} hold {found} rows only", "write or download it again"
     )
 
 

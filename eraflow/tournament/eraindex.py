@@ -101,13 +101,13 @@ def check_era_order(eras: Sequence[str], where: str) -> None:
         if era in seen:
             raise UnorderedErasError(
                 f"era {era} of {where} is scattered: it goes on after era {eras[position - 1]}",
-                "sort the rows by era, or download the file again",
+                "sort the rows by era",
             )
         seen.add(era)
         if position and _order(era) < _order(eras[position - 1]):
             raise UnorderedErasError(
                 f"in {where}, era {era} comes after era {eras[position - 1]}",
-                "sort the rows by era, or download the file again",
+                "sort the rows by era",
             )
 
 

@@ -20,7 +20,7 @@ from eraflow.readable import cut, reading, require_file
 from eraflow.store.plainpaths import scan_parquet
 from eraflow.tournament.footerparts import MAGIC, WalkedFooter, walk_if_large
 
-_AGAIN = "delete it and download it again"
+_AGAIN = "write or download it again"
 ID = "id"
 ERA = "era"
 DATA_TYPE = "data_type"
@@ -93,7 +93,7 @@ class Footer:
         """The name of the id column; MissingColumnError when there is none."""
         if self.id_column is None:
             raise MissingColumnError(
-                f"{self.path} has no `id`, neither as a column nor as the index", "download the file again"
+                f"{self.path} has no `id`, neither as a column nor as the index", "write the file with its ids"
             )
         return self.id_column
 

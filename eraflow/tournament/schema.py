@@ -267,7 +267,7 @@ def _check_live(live: Footer) -> EraIndex:
     if len(index.eras) > 1:
         raise BadEraError(
             f"{live.path} holds {len(index.eras)} eras ({index.eras[0]} to {index.eras[-1]})",
-            "a live file holds one era; download it again",
+            "a live file holds one era; write or download it again",
         )
     return index
 
@@ -280,7 +280,7 @@ def _check_footer_values(footers: Sequence[Footer], features: Sequence[str]) -> 
             value = least if least < 0 else most
             raise BadFeatureValueError(
                 f"{footer.path}: {name} is {value} in row group {group} (by the footer)",
-                "features are 0 to 4; download the file again",
+                "features are 0 to 4; write or download it again",
             )
 
 
@@ -297,7 +297,7 @@ def _resolved(index: EraIndex, target: str, first_era: int | None) -> tuple[str,
         row = int(outside[0])
         raise BadTargetValueError(
             f"{index.path}: {target} is {values[row]} in row {row}, era {index.era_of_row(row)}",
-            "targets lie between 0 and 1; download the file again",
+            "targets lie between 0 and 1; write or download it again",
         )
     known = any_by_era(np.isfinite(values), index)
     rows = zip(index.eras, index.data_types, known, strict=True)
