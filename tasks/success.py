@@ -13,7 +13,7 @@ from eraflow.store.outcome import ALREADY, WORDS, outcome_of, read_json
 from tasks.alert import deliver, folder_of, places
 from tasks.ping import ping
 
-FILED = (WORDS["submitted"], ALREADY)
+FILED = (WORDS["submitted"], ALREADY, WORDS["kept"])
 
 
 def tell_of_success(flow: Any, flow_run: Any, state: Any) -> None:
@@ -54,6 +54,8 @@ def _sent(submission: Mapping[str, Any]) -> list[str]:
     if not file:
         return []
     name = f"{Path(str(file.get('path'))).name}, sha256 {str(file.get('sha256'))[:12]}"
+    if submission.get("kept"):
+        return [f"not sent: another submission, {submission['kept'].get('id')}, is filed and was kept; {name}"]
     if state is None:
         return [f"ready and not sent (dry run): {name}"]
     verb = "filed before, nothing was sent again" if state.get("already") else "sent"

@@ -83,9 +83,9 @@ def _sandbox_folders(settings: RunSettings) -> tuple[Path, Path]:
     return folder, home / name / "state"
 
 
-def destination(settings: RunSettings) -> str:
-    """What names the place that submissions go to."""
-    return NUMERAI if settings.source.kind == "numerai" else source_key(settings)
+def destination(settings: RunSettings) -> str | None:
+    """The address that submissions go to; None for a sandbox that the run brings with it."""
+    return NUMERAI if settings.source.kind == "numerai" else settings.source.url
 
 
 def source_key(settings: RunSettings) -> str:

@@ -1,8 +1,9 @@
 """One sender at a time for each model slot and round, so that two runs at once send once.
 
 The lock spans everything from reading what is filed already to knowing that the own submission is accepted. It is the
-kernel's, so a killed sender leaves none. What goes to Numerai is locked for all home folders of a user, in the folder
-where programs keep the state of that user; what goes to a sandbox in the home folder that the sandbox belongs to.
+kernel's, so a killed sender leaves none. What goes to an address, Numerai's or that of a sandbox that already runs, is
+locked for all home folders of a user, in the folder where programs keep the state of that user; what goes to a sandbox
+that a run brings with it, in the home folder that it belongs to.
 Another computer cannot be locked out: what it sent is seen in the tournament's own list.
 """
 
@@ -24,13 +25,13 @@ _FORGOTTEN_SECONDS = 30 * 86_400.0  # a round is open for days
 
 @contextmanager
 def only_sender(
-    home: Path, source: str, model_id: str, round_number: int, log: Callable[[str], None]
+    home: Path, address: str | None, model_id: str, round_number: int, log: Callable[[str], None]
 ) -> Iterator[None]:
     """Hold the right to send for a slot and round; waits for whoever holds it, and says so.
 
     Args:
         home: the home folder of this run.
-        source: where it goes: `NUMERAI`, or what names a sandbox.
+        address: where it goes: `NUMERAI`, the address of a sandbox, or None for the run's own sandbox.
         model_id: id of the slot.
         round_number: the round.
         log: takes a line of text.
@@ -38,7 +39,7 @@ def only_sender(
     Raises:
         StorageError: the lock file cannot be made.
     """
-    path = lock_path(home, source, model_id, round_number)
+    path = lock_path(home, address, model_id, round_number)
     _forget_old(path)
 
     def say() -> None:
@@ -48,14 +49,19 @@ def only_sender(
         yield
 
 
-def lock_path(home: Path, source: str, model_id: str, round_number: int) -> Path:
+def lock_path(home: Path, address: str | None, model_id: str, round_number: int) -> Path:
     """The file that is locked; the same for every run that would send for this slot and round."""
-    slot = value_sha256([source, model_id])[:16]
-    return _folder(home, source) / f"{slot}-{round_number}.lock"
+    slot = value_sha256([_plain(address), model_id])[:16]
+    return _folder(home, address) / f"{slot}-{round_number}.lock"
 
 
-def _folder(home: Path, source: str) -> Path:
-    if source != NUMERAI:
+def _plain(address: str | None) -> str:
+    """One name for one place."""
+    return (address or "").rstrip("/").replace("//localhost", "//127.0.0.1", 1)
+
+
+def _folder(home: Path, address: str | None) -> Path:
+    if address is None:
         return home / "sending"
     named = os.environ.get("XDG_STATE_HOME", "")
     user = user_folder()

@@ -96,6 +96,33 @@ def test_a_killed_flow_process_is_told_and_its_children_end(road):
     assert ["crashed" in message["text"].lower() for message in inbox.messages] == [True]
 
 
+def test_a_week_that_the_gate_holds_is_red_told_once_and_leaves_no_traceback(road):
+    running, folder = road
+    with receiver() as inbox:
+        subprocess.run([sys.executable, "-c", SAVE_BLOCK, inbox.url], env=running.env, cwd=ROOT, check=True)
+        settings = {
+            **TINY,
+            "home": str(folder / "home"),
+            "run_dir": str(folder / "held"),
+            "gate": {**TINY["gate"], "corr_bound": 0.9},
+            "alert": {"block": "custom-webhook/alert"},
+        }
+        run_id = running.start_run(settings)
+        state = running.wait_for_run(run_id, {"COMPLETED", "FAILED", "CRASHED"}, 180)
+        time.sleep(4)  # the process ends, its worker looks at it, the last lines of the log arrive
+    assert (state["type"], state["name"]) == ("FAILED", "Held")
+    assert running.states(run_id)[-1] == "Held"
+    assert f"eraflow submit {folder / 'held'} --set gate.corr_bound=null" in state["message"]
+    told = [message["text"] for message in inbox.messages]
+    assert len(told) == 1
+    assert "eraflow submit" in told[0]
+    lines = running.post("/logs/filter", {"logs": {"flow_run_id": {"any_": [run_id]}}, "limit": 200})
+    assert any("gate_blocked" in line["message"] for line in lines)
+    assert not [line["message"] for line in lines if "Traceback" in line["message"]]
+    assert "GateBlockedError" not in (folder / "worker.log").read_text()
+    assert (folder / "held" / "submission" / "submission.csv").exists()
+
+
 def wait_for_child(function, seconds):
     """The stage's child process that runs `function`."""
     deadline = time.monotonic() + seconds

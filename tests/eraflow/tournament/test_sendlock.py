@@ -63,10 +63,14 @@ def test_other_slots_and_rounds_do_not_wait(tmp_path: Path, holder: subprocess.P
     assert not said
 
 
-def test_a_sandbox_is_locked_within_its_home(tmp_path: Path) -> None:
+def test_an_address_is_locked_for_all_homes_of_the_user_and_an_own_sandbox_within_its_home(
+    tmp_path: Path,
+) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
-    assert lock_path(one, "generated-1", "m", 1) != lock_path(two, "generated-1", "m", 1)
+    assert lock_path(one, None, "m", 1) != lock_path(two, None, "m", 1)
     assert lock_path(one, NUMERAI, "m", 1) == lock_path(two, NUMERAI, "m", 1)
+    names = ("http://127.0.0.1:8765", "http://127.0.0.1:8765/", "http://localhost:8765")
+    assert len({lock_path(home, name, "m", 1) for home in (one, two) for name in names}) == 1
 
 
 @pytest.mark.parametrize("why", ["a file", "not writable"])
@@ -81,13 +85,13 @@ def test_a_user_without_a_folder_for_it_is_served_within_the_home(tmp_path: Path
 
 
 def test_files_of_rounds_that_are_long_over_are_removed(tmp_path: Path) -> None:
-    old, young = (lock_path(tmp_path, "s", "m", number) for number in (1, 2))
+    old, young = (lock_path(tmp_path, None, "m", number) for number in (1, 2))
     old.parent.mkdir(parents=True)
     for path in (old, young):
         path.write_text("")
     os.utime(old, (0, 0))
-    with only_sender(tmp_path, "s", "m", 3, print):
-        assert {path.name for path in old.parent.iterdir()} == {young.name, lock_path(tmp_path, "s", "m", 3).name}
+    with only_sender(tmp_path, None, "m", 3, print):
+        assert {path.name for path in old.parent.iterdir()} == {young.name, lock_path(tmp_path, None, "m", 3).name}
 
 
 def test_of_six_runs_at_once_one_sends_and_the_others_see_it(tmp_path: Path) -> None:
@@ -107,7 +111,7 @@ def _six(stub: Stub, folder: Path) -> list[tuple[str, bool]]:
         csv.write_bytes(f"id,prediction\nn1,0.2500000000\nn2,0.75000000{number:02}\n".encode())
         clock = FakeTime()
         client = Tournament(Endpoint(stub.url, PUBLIC, SECRET), sleep=clock.sleep, clock=clock.clock)
-        with only_sender(folder / "home", "sandbox", "model-1", 1404, print):
+        with only_sender(folder / "home", None, "model-1", 1404, print):
             state = client.submit(csv, "model-1", 1404, 60)
         states.append((state.id, state.ours))
 
