@@ -240,7 +240,8 @@ def fetch_champion(*, home: str, destination: str) -> dict[str, str | None]:
         champion, info = load_champion(tracker, Path(destination)), champion_info(tracker)
         if champion is not None and info is not None:
             oof = Path(info.tags.get("run_dir", "")) / "blend" / "oof.parquet"
-            return {"name": f"{name} version {info.version}", "oof_file": str(oof) if oof.is_file() else None}
+            of = f" ({info.seat})" if info.seat is not None else ""  # the last one shipped; there may be others
+            return {"name": f"{name} version {info.version}{of}", "oof_file": str(oof) if oof.is_file() else None}
     raise SettingsError(
         f"no champion is registered in {settings.home_path}",
         "name a run with --run-dir or a folder with --ensemble",

@@ -20,7 +20,8 @@ from eraflow.tournament.sendlock import only_sender
 from eraflow.tournament.storedweek import StoredWeek
 from eraflow.tournament.submission_state import kept_in_words
 from eraflow.tournament.verdict import Verdict
-from tasks.register import seat_of, ship, tracker
+from tasks.champion import known_seat
+from tasks.register import ship, tracker
 from tasks.run import Run
 from tasks.runlog import run_log
 from tasks.submit import Submission
@@ -48,7 +49,7 @@ def _champion_scores(run: Run, week: StoredWeek) -> ModelScores | None:
     if not run.settings.tracking.enabled or run.settings.gate.champion_confidence is None:
         return None
     try:
-        champion = champion_info(tracker(run), seat_of(run, Slot(week.slot_id, "")))
+        champion = champion_info(tracker(run), known_seat(run, Slot(week.slot_id, run.settings.submit.model or "")))
         usable = champion is not None and champion.scores is not None and champion.signature != week.signature
         return ModelScores.from_dict(champion.scores[BLEND]) if usable and champion and champion.scores else None
     except (EraflowError, KeyError) as error:

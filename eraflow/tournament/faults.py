@@ -74,7 +74,7 @@ def graphql_error(what: str, message: str, needs_key: bool) -> TournamentError:
 def retry_after(response: requests.Response) -> float | None:
     """Seconds of a Retry-After header, None when there is none; a date counts from the answer's own Date."""
     text = response.headers.get("Retry-After", "")
-    if text.isdigit():
+    if text.isascii() and text.isdigit():
         return float(text)
     until, now = http_date(text), http_date(response.headers.get("Date", ""))
     return max(0.0, (until - now).total_seconds()) if until is not None and now is not None else None

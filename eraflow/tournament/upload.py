@@ -40,7 +40,7 @@ from eraflow.tournament.faults import PASSING_STATUS, SKEW_REMEDY, is_skewed, re
 from eraflow.tournament.patience import within
 from eraflow.tournament.readback import SAME, compared
 from eraflow.tournament.rounds import BETWEEN_ROUNDS, Round, closed_error
-from eraflow.tournament.submission_state import SubmissionState, submissions
+from eraflow.tournament.submission_state import SubmissionState, listing, submissions
 from eraflow.tournament.wire import Wire
 
 # As in numerapi's _upload_auth and upload_predictions.
@@ -125,7 +125,7 @@ def submit(
     content = _read(csv)
     stem = _stem(content, round_number)
     opened = current.open_time if current is not None and current.number == round_number else None
-    before = next((s for s in submissions(wire, model_id).of_round(round_number, opened) if not s.rejected), None)
+    before = _filed_before(wire, model_id, round_number, opened)
     if before is not None and stem in before.filename:
         found = _recognised(wire, before, content, model_id, round_number, confirm_seconds)
         if found is not None:
@@ -140,6 +140,18 @@ def submit(
         raise _not_this_round(wire, round_number, current, now)
     state = _sent(wire, content, f"{stem}.csv", model_id, round_number, confirm_seconds)
     return replace(state, multipliers=dict(current.multipliers))
+
+
+def _filed_before(wire: Wire, model_id: str, round_number: int, opened: datetime | None) -> SubmissionState | None:
+    """The newest submission of the round that was not found faulty: it counts, whoever filed it."""
+
+    def look() -> list[SubmissionState]:
+        return wire.ask_once("reading the submissions", listing(model_id), needs_key=True).of_round(
+            round_number, opened
+        )
+
+    found = wire.patience.retry("reading the submissions", look)
+    return next((state for state in found if not state.rejected), None)
 
 
 def _recognised(
