@@ -10,6 +10,7 @@ from prefect import flow
 from eraflow.settings import RunSettings
 from tasks.alert import tell_of_trouble
 from tasks.champion import fetch_champion
+from tasks.offer import check_settings
 from tasks.predict import predict_twice
 from tasks.refresh import refresh_live
 from tasks.round import wait_for_round
@@ -35,6 +36,7 @@ def daily(settings: RunSettings = DEFAULTS) -> dict[str, Any]:
         return ended
     with open_run(settings, "daily", trains=False) as run, open_tournament(run) as tournament:
         slot = find_model(run, tournament)
+        check_settings(run, tournament, trains=False)
         round_now = wait_for_round(run, tournament)
         champion = fetch_champion(run, round_now, slot)
         live = refresh_live(run, tournament, round_now)

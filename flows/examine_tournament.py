@@ -54,7 +54,8 @@ def keys(block: str, *, server: bool) -> tuple[Check, tuple[str, str] | None]:
 
 
 def _stored(block: str) -> tuple[str, str] | None:
-    from tasks.keys import MissingKeysError, numerai_keys
+    from eraflow.tournament.keys import MissingKeysError
+    from tasks.keys import numerai_keys
 
     try:
         return numerai_keys(block, {})

@@ -11,6 +11,7 @@ from eraflow.settings import RunSettings
 from eraflow.store.searchrecord import write_search_outcome
 from tasks.alert import tell_of_trouble
 from tasks.features import build_features
+from tasks.offer import check_settings
 from tasks.refresh import refresh
 from tasks.run import ended_before, open_run
 from tasks.search import research_round, search_all
@@ -31,6 +32,7 @@ def research(settings: RunSettings = DEFAULTS) -> dict[str, Any]:
     if (ended := ended_before(settings)) is not None:
         return ended
     with open_run(settings, "research") as run, open_tournament(run, sends=False) as tournament:
+        check_settings(run, tournament)
         round_now = research_round(run, tournament)
         data = refresh(run, tournament, round_now)
         features = build_features(run, data)

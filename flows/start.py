@@ -28,6 +28,7 @@ from eraflow.store.rundir import locked, new_run_dir
 from eraflow.store.unfinished import note_run
 from eraflow.store.weekrecord import error_values, week_record
 from flows.cli import print_record
+from flows.earlycheck import refuse_early
 from flows.entry import EXIT_INTERRUPTED
 from flows.environment import prepare
 from flows.printing import show
@@ -78,6 +79,7 @@ def start(flow_name: str, arguments: argparse.Namespace, telling: Telling = WEEK
     run_dir = Path(str(settings.run_dir))
     _check_early(flow_name, settings, run_dir)
     server = prepare(settings.home_path)
+    refuse_early(flow_name, settings, server)
     _open_folder(flow_name, choice, run_dir)
     go_on = telling.when_interrupted.format(run_dir=run_dir)
     try:

@@ -16,6 +16,7 @@ from tasks.blend import blend, chosen_neutralisation
 from tasks.champion import champion_scores, stand_in
 from tasks.features import build_features
 from tasks.gate import decide, held, ours
+from tasks.offer import check_settings
 from tasks.predict import predict_twice
 from tasks.refresh import refresh
 from tasks.register import register, track
@@ -45,6 +46,7 @@ def weekly(settings: RunSettings = DEFAULTS) -> dict[str, Any] | State:
         return ended
     with open_run(settings, "weekly") as run, open_tournament(run) as tournament:
         slot = find_model(run, tournament)
+        check_settings(run, tournament)
         round_now = wait_for_round(run, tournament)
         data = refresh(run, tournament, round_now)
         neutralisation = chosen_neutralisation(run, data)

@@ -9,14 +9,7 @@ from typing import Any
 
 from prefect.blocks.system import Secret
 
-from eraflow.errors import EraflowError
-
-
-class MissingKeysError(EraflowError):
-    """There are no Numerai keys. Set the two environment variables or save the Secret block."""
-
-    code = "missing_keys"
-    exit_code = 2
+from eraflow.tournament.keys import keys_in, no_keys
 
 
 def numerai_keys(block_name: str, environment: Mapping[str, str] = os.environ) -> tuple[str, str]:
@@ -25,18 +18,15 @@ def numerai_keys(block_name: str, environment: Mapping[str, str] = os.environ) -
     Raises:
         MissingKeysError: neither the environment nor the block `block_name` has both.
     """
-    pair = environment.get("NUMERAI_PUBLIC_ID", ""), environment.get("NUMERAI_SECRET_KEY", "")
-    if all(pair):
-        return pair
-    found = _from_block(block_name)
+    found = keys_if_any(block_name, environment)
     if found is None:
-        raise MissingKeysError(
-            f"no Numerai keys: NUMERAI_PUBLIC_ID and NUMERAI_SECRET_KEY are not set and there is no usable Secret "
-            f"block {block_name!r}",
-            "create a key at numer.ai (Account, API keys) and set both variables, or save the block with the value "
-            '{"PUBLIC_ID": "...", "SECRET_KEY": "..."}; to try without keys use --profile sandbox',
-        )
+        raise no_keys(block_name)
     return found
+
+
+def keys_if_any(block_name: str, environment: Mapping[str, str] = os.environ) -> tuple[str, str] | None:
+    """The same, or None: data are public, and only who sends needs keys."""
+    return keys_in(environment) or _from_block(block_name)
 
 
 def _from_block(name: str) -> tuple[str, str] | None:

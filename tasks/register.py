@@ -11,7 +11,7 @@ from prefect import get_run_logger, task
 from eraflow.errors import EraflowError
 from eraflow.store.championseat import Seat
 from eraflow.store.digest import value_sha256
-from eraflow.store.registry import register_champion
+from eraflow.store.registry import register_champion, seats
 from eraflow.store.stage import StageRecord
 from eraflow.store.tracking import Tracker
 from eraflow.store.weekrecord import timed
@@ -32,6 +32,26 @@ def tracker(run: Run) -> Tracker:
     if run.settings.source.kind == "sandbox":
         tracking = tracking.model_copy(update={"registered_model": f"{tracking.registered_model}-sandbox"})
     return Tracker(run.settings.home_path, tracking)
+
+
+def known_slot(run: Run) -> Slot:
+    """The slot as far as it can be known without keys: the one that the champions of this source and target name.
+
+    Its id is empty where that is not one alone, or not of the name in the settings.
+    """
+    name = run.settings.submit.model
+    blank = seat_of(run, Slot("", name or ""))
+    try:
+        champions = seats(tracker(run)) if run.settings.tracking.enabled else []
+    except EraflowError as error:
+        get_run_logger().warning("the champions cannot be listed: %s", error)
+        champions = []
+    found = [
+        seat
+        for seat, _, _ in champions
+        if (seat.source, seat.target) == (blank.source, blank.target) and name in (None, seat.slot_name)
+    ]
+    return Slot(found[0].slot, found[0].slot_name) if len(found) == 1 else Slot("", name or "")
 
 
 def seat_of(run: Run, slot: Slot) -> Seat:

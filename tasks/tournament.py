@@ -16,7 +16,7 @@ from eraflow.tournament.sandbox.generate import generate
 from eraflow.tournament.sandbox.process import sandbox
 from eraflow.tournament.sandbox.records import SANDBOX_KEYS
 from eraflow.tournament.sendlock import NUMERAI
-from tasks.keys import numerai_keys
+from tasks.keys import keys_if_any, numerai_keys
 from tasks.run import Run
 from tasks.runlog import run_log
 
@@ -44,7 +44,9 @@ def open_tournament(run: Run, *, sends: bool = True) -> Iterator[Tournament]:
     elif source.kind == "sandbox":
         yield _client(run, Endpoint(source.url, *SANDBOX_KEYS))
     else:
-        yield _client(run, Endpoint(source.url, *numerai_keys(source.keys_block)))
+        needed = sends and not run.settings.submit.dry_run
+        keys = numerai_keys(source.keys_block) if needed else keys_if_any(source.keys_block)
+        yield _client(run, Endpoint(source.url, *(keys or (None, None))))
 
 
 @contextmanager
@@ -68,6 +70,16 @@ def _client(run: Run, endpoint: Endpoint) -> Tournament:
         log=run_log().info,
         warn=run_log().warning,
     )
+
+
+def served_folder(settings: RunSettings) -> Path | None:
+    """The folder on this computer that the sandbox of these settings serves; None where there is none of ours."""
+    source = settings.source
+    if source.kind != "sandbox" or source.url is not None:
+        return None
+    if source.data_dir is not None:
+        return Path(source.data_dir).expanduser().resolve()
+    return settings.home_path / "sandbox" / source_key(settings) / "data"
 
 
 def _sandbox_folders(settings: RunSettings) -> tuple[Path, Path]:

@@ -147,6 +147,11 @@ class Tournament:
             self._wire, name, destination, verify, progress, sealed=sealed, labels=self._labels, spoilt=spoilt
         )
 
+    @property
+    def has_key(self) -> bool:
+        """Whether questions that need a key can be asked."""
+        return self._wire.endpoint.has_key
+
     def models(self) -> dict[str, str]:
         """The account's models: name -> id."""
         asked = question(_MODELS, "account", Account, {}, key=True)
