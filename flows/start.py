@@ -20,7 +20,6 @@ from rich.console import RenderableType
 from eraflow.errors import EraflowError, SettingsError
 from eraflow.settings import RunSettings
 from eraflow.settings.override import named_profile, settings_from, settings_on
-from eraflow.store.atomic import write_text
 from eraflow.store.conclusion import check_outside_of_concluded, conclusion
 from eraflow.store.continuation import check_may_work_in, check_verb, stored_settings, take_over
 from eraflow.store.ownership import check_home, check_run_dir
@@ -134,10 +133,8 @@ def _open_folder(flow_name: str, choice: Chosen, run_dir: Path) -> None:
         StorageError, RunLockedError: as the run itself would, some seconds later.
     """
     with locked(run_dir):
-        write_text(run_dir / ".writable", "")
-        (run_dir / ".writable").unlink()
+        note_run(choice.settings.home_path, run_dir, flow_name, None)  # whatever comes to lie here now is a run's
         if choice.taken_from is not None:
-            note_run(choice.settings.home_path, run_dir, flow_name, None)
             finished = take_over(choice.taken_from, run_dir)
             print(f"taken over: {', '.join(finished) or 'nothing'}", file=sys.stderr, flush=True)
 
