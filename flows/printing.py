@@ -102,6 +102,11 @@ def places(rows: Iterable[tuple[str, str]]) -> RenderableType:
     )
 
 
+def command(text: str) -> RenderableType:
+    """A line to be copied, in one piece."""
+    return Text(f"  {text}", no_wrap=True, overflow="ignore")
+
+
 class Figures:
     """Names and their figures: a table without lines, or where it does not fit, a paragraph a name."""
 

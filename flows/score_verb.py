@@ -15,7 +15,7 @@ from eraflow.tournament.scorefile import FileScores, InSample
 from eraflow.tournament.scoring import ModelScores
 from flows.cli import print_record
 from flows.confidence import confidence_of
-from flows.printing import show, table, words
+from flows.printing import command, show, table, words
 from flows.summary import figure, interval
 
 ERAS_SHOWN = 6
@@ -66,7 +66,7 @@ def _in_sample(apart: InSample, oof_file: str | None, *, alone: bool) -> list[Re
         words("no era that is out of sample has a score" if alone else "the eras above are out of sample"),
         Group(words(title, "bold yellow"), words(f"({'; '.join(reasons)})")),
         *_table(apart.scores),
-        words(f"honest scores of past eras: score {honest}"),
+        Group(words("honest scores of past eras:"), command(f"score {honest}")),
     ]
 
 
