@@ -19,8 +19,9 @@ from pathlib import Path
 import polars as pl
 import pyarrow as pa
 
-from eraflow.errors import EraflowError, SettingsError
+from eraflow.errors import EraflowError
 from eraflow.machine.failures import StageOutOfMemory, classify
+from eraflow.machine.threads import ThreadSettingError
 
 MOST_SHOWN = 200
 """Characters of foreign text in a message."""
@@ -51,12 +52,6 @@ class UnreadableFileError(EraflowError):
     """The system does not let us read a file; its bytes may well be whole."""
 
     code = "unreadable_file"
-
-
-class ThreadSettingError(SettingsError):
-    """A variable of the environment asks a library for a number of threads that it cannot have."""
-
-    code = "thread_setting"
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from typing import Any
 from eraflow import __version__
 from eraflow.errors import EraflowError
 from eraflow.loopback import go_direct
+from eraflow.machine.threads import check_threads
 from eraflow.settings.profiles import PROFILES
 from eraflow.store.weekrecord import error_values
 from flows import server_verb, settings_verb, submit_verb
@@ -40,6 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if unusable:
         print("\n".join(f"eraflow: {one}" for one in unusable), file=sys.stderr)
     try:
+        check_threads()
         code = int(arguments.verb(arguments))
         finish_outputs()
         return code

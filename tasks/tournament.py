@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from eraflow.machine.threads import check_threads
 from eraflow.settings import RunSettings
 from eraflow.store.digest import value_sha256
 from eraflow.store.turns import my_turn
@@ -31,6 +32,7 @@ def open_tournament(run: Run, *, sends: bool = True) -> Iterator[Tournament]:
             has a state of its own, so that several such runs can work in one home. Two that send share what was sent:
             the second waits for the first.
     """
+    check_threads()  # a worker starts no command that would have looked
     source = run.settings.source
     if source.kind == "sandbox" and source.url is None:
         folder, state = _sandbox_folders(run.settings)

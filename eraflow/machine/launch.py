@@ -15,18 +15,8 @@ from typing import IO, Any
 
 from eraflow.credentials import without_credentials
 from eraflow.machine.progress import ENVIRONMENT_FLAG
+from eraflow.machine.threads import THREAD_VARIABLES
 from eraflow.store.atomic import storage_errors, write_text
-
-# Every one of these libraries takes all cores of the host unless it is told, even in a container with two.
-THREAD_VARIABLES = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-    "POLARS_MAX_THREADS",
-    "RAYON_NUM_THREADS",
-)
 
 
 def prepare(place: Path, target: str, kwargs: Mapping[str, Any]) -> None:

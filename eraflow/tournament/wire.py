@@ -55,6 +55,8 @@ class Endpoint:
     secret_key: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
+        for half in ("public_id", "secret_key"):
+            object.__setattr__(self, half, _clean_key(half, getattr(self, half)))
         if self.url is None:
             return
         parts = urlsplit(self.url)
@@ -80,6 +82,29 @@ class Endpoint:
     def scrub(self, text: str) -> str:
         """`text` without the secret, in case a server echoes it."""
         return text.replace(self.secret_key, "***") if self.secret_key else text
+
+
+_QUOTES = "\"'`\u201c\u201d\u2018\u2019"
+
+
+def _clean_key(half: str, value: str | None) -> str | None:
+    """A key as it stands in its file: without the line end, blanks, quotes and byte order mark that came along with it.
+
+    Raises:
+        WrongKeyError: something is left in it that no key holds, and that no request can carry.
+    """
+    if value is None:
+        return None
+    cleaned = value.strip().strip("\ufeff").strip().strip(_QUOTES).strip()
+    wrong = next((sign for sign in cleaned if not (sign.isascii() and sign.isprintable()) or sign.isspace()), None)
+    if wrong is not None:
+        what = {"\n": "a line end", "\r": "a line end", " ": "a blank", "\t": "a tab"}.get(wrong, "a sign")
+        raise WrongKeyError(
+            f"the {half.replace('_', ' ')} of the API key holds {what} in its middle, which no key does",
+            "copy both halves anew from numer.ai (Account, API keys), each on one line; see NUMERAI_PUBLIC_ID, "
+            "NUMERAI_SECRET_KEY or the Secret block of source.keys_block",
+        )
+    return cleaned
 
 
 class Wire:
