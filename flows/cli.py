@@ -18,7 +18,7 @@ from eraflow.loopback import go_direct
 from eraflow.machine.threads import check_threads
 from eraflow.settings.profiles import PROFILES
 from eraflow.store.weekrecord import error_values
-from flows import server_verb, settings_verb, submit_verb
+from flows import clean_verb, server_verb, settings_verb, submit_verb
 from flows.confidence import add_confidence
 from flows.entry import EXIT_INTERRUPTED
 from flows.outputs import finish_outputs, open_outputs
@@ -86,6 +86,7 @@ def parser() -> argparse.ArgumentParser:
     _doctor(verbs)
     _resume(verbs)
     _ui(verbs)
+    clean_verb.add(verbs)
     server_verb.add(verbs)
     settings_verb.add(verbs)
     submit_verb.add(verbs)

@@ -12,6 +12,7 @@ from eraflow.attempt import Work
 from eraflow.errors import SettingsError
 from eraflow.machine.estimate import Need
 from eraflow.settings import ModelSettings, WindowSettings
+from eraflow.store.reclaim import ERAS
 from eraflow.store.sharedstages import SharedStages
 from eraflow.store.stage import StageRecord
 from eraflow.tournament.contract import Contract
@@ -23,8 +24,6 @@ from tasks.stage import STAGE_TASK, run_stage
 
 __all__ = ["Features", "build_features", "final_eras_for", "target_of", "windows_for"]
 
-ERAS = "cache/eras"
-"""Where the era stores of a home are kept, each once."""
 LEARNED = ("train.parquet", "validation.parquet")
 """The files whose rows the era store is made of."""
 

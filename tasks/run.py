@@ -17,16 +17,19 @@ from eraflow.settings import RunSettings
 from eraflow.store.atomic import remove_leftovers, write_text
 from eraflow.store.conclusion import conclusion, ended_record
 from eraflow.store.continuation import beside, check_may_work_in, stored_settings, take_over
+from eraflow.store.inuse import in_use
 from eraflow.store.ownership import check_home_places, is_run_dir
 from eraflow.store.rundir import locked, new_run_dir
 from eraflow.store.unfinished import SETTINGS, earlier_flow_runs, folder_of_flow_run, note_run
 from eraflow.store.weekrecord import forget_last_outcome, note_left_out, write_outcome
 from models.libraries import present_members
+from tasks.clean import clean_after_week
 from tasks.deadruns import close_earlier
 from tasks.endofrun import name_run, show_end
 from tasks.plainerrors import show_plain_errors
 
 RUNNING = "running"
+WEEKLY = "weekly"
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ def open_run(settings: RunSettings, label: str, *, trains: bool = True) -> Itera
     settings = _meant(settings, path)
     check_may_work_in(path, label, settings)
     make_home(settings.home_path)
-    with locked(path):
+    with in_use(settings.home_path), locked(path):
         check_may_work_in(path, label, settings)  # somebody may have ended it meanwhile
         note_run(settings.home_path, path, label, flow_run_id)
         if taken_from is not None:
@@ -85,6 +88,8 @@ def open_run(settings: RunSettings, label: str, *, trains: bool = True) -> Itera
             raise
         finally:
             show_end(path)
+    if label == WEEKLY:
+        clean_after_week(settings, get_run_logger())
 
 
 def _present(settings: RunSettings, path: Path) -> RunSettings:

@@ -1,5 +1,6 @@
 """The settings of a run: one pydantic model, which is also the form in the Prefect UI."""
 
+from eraflow.settings.clean import CleanSettings
 from eraflow.settings.gate import GateSettings
 from eraflow.settings.profiles import PROFILES, ProfileName, profile_values
 from eraflow.settings.run import (
@@ -23,6 +24,7 @@ __all__ = [
     "PROFILES",
     "AlertSettings",
     "BlendSettings",
+    "CleanSettings",
     "DataSettings",
     "GateSettings",
     "MachineSettings",

@@ -49,6 +49,7 @@ SECTIONS = frozenset(
         "submit",
         "alert",
         "tracking",
+        "clean",
     ]  # of RunSettings
 )
 

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, JsonValue, field_validator, model_validator
 
 from eraflow.home import home_folder
+from eraflow.settings.clean import CleanSettings
 from eraflow.settings.features import with_files_read
 from eraflow.settings.gate import GateSettings
 from eraflow.settings.profiles import ProfileName, profile_values
@@ -347,6 +348,7 @@ class RunSettings(Section):
     submit: SubmitSettings = SubmitSettings()
     alert: AlertSettings = AlertSettings()
     tracking: TrackingSettings = TrackingSettings()
+    clean: CleanSettings = CleanSettings()
 
     @model_validator(mode="before")
     @classmethod

@@ -17,7 +17,7 @@ SETTINGS = "settings.json"
 ELSEWHERE = ".elsewhere"
 MAX_AGE_DAYS = 6.0  # an older run was for a round that is over; a new one is started instead
 # What may be changed between a run and its continuation: where it lies, and how patiently and roomily it works.
-HOW_IT_RUNS = frozenset({"run_dir", "home", "machine", "round", "alert", "tracking"})
+HOW_IT_RUNS = frozenset({"run_dir", "home", "machine", "round", "alert", "tracking", "clean"})
 
 
 def note_run(home: Path, run_dir: Path, flow: str, flow_run_id: str | None) -> None:

@@ -20,6 +20,7 @@ from flows.printing import plain
 from flows.research import research
 from flows.summary import summary
 from flows.weekly import weekly
+from tasks.clean import referenced_runs
 from tests.weeks import receiver, tiny
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("prefect_server")]
@@ -53,6 +54,11 @@ def test_the_week_ends_in_an_accepted_submission(shipped):
     heavy = {"features", "train-lightgbm", "train-xgboost", "train-catboost", "blend", "backtest", "predict-live"}
     assert heavy <= set(record["stages"])
     assert all(record["stages"][name]["peak_mb"] > 10 for name in heavy)
+
+
+def test_a_cleaning_knows_that_the_champion_points_to_the_run(shipped):
+    settings, _ = shipped
+    assert referenced_runs(settings.home_path) == {Path(settings.run_dir).name}
 
 
 def test_numerai_tools_accepts_the_file(shipped):
