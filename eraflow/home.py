@@ -77,7 +77,7 @@ def home_option(home: Path) -> str:
 def user_folder() -> Path | None:
     """The folder of the user who runs this process, if there is one: services and containers often have none."""
     for named in (os.environ.get("HOME", ""), _registered_folder()):
-        if named.startswith("/") and Path(named).is_dir():
+        if named.startswith("/") and os.path.isdir(named):  # pathlib's own raises where this user may not look
             return Path(named)
     return None
 
@@ -85,7 +85,7 @@ def user_folder() -> Path | None:
 def checkout_around(folder: Path | None) -> Path | None:
     """The source checkout of Eraflow that `folder` is or lies in."""
     for place in (folder, *folder.parents) if folder is not None else ():
-        if (place / "flows" / "weekly.py").is_file() and _is_ours(place / "pyproject.toml"):
+        if os.path.isfile(place / "flows" / "weekly.py") and _is_ours(place / "pyproject.toml"):
             return place
     return None
 
@@ -115,12 +115,12 @@ def make_home(home: Path) -> None:
 
 def open_to_others(home: Path) -> bool:
     """Whether anybody but the owner may look into the folder."""
-    return home.is_dir() and bool(stat.S_IMODE(home.stat().st_mode) & OTHERS)
+    return os.path.isdir(home) and bool(stat.S_IMODE(home.stat().st_mode) & OTHERS)
 
 
 def is_home(folder: Path) -> bool:
     """Whether Eraflow has worked in this folder as its home."""
-    return any((folder / name).exists() for name in OWN)
+    return any(os.path.exists(folder / name) for name in OWN)
 
 
 def _usual_name(home: Path) -> bool:

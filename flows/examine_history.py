@@ -69,7 +69,7 @@ def in_use(home: Path, before: Mapping[str, str]) -> Check:
 
 def other_histories(own: Path) -> list[History]:
     """Other Prefect databases in the usual places that know Eraflow, those with most deployments first."""
-    folders = dict.fromkeys(path.resolve() for path in _usual_places() if (path / DATABASE).is_file())
+    folders = dict.fromkeys(path.resolve() for path in _usual_places() if os.path.isfile(path / DATABASE))
     found = [_read(folder) for folder in folders if folder != own.resolve()]
     known = [one for one in found if one is not None and (one.deployments or one.runs)]
     return sorted(known, key=lambda one: (-one.deployments, str(one.folder)))

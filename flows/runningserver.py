@@ -27,7 +27,7 @@ def running_server(folder: Path) -> str | None:
     A killed one leaves its note, but not the lock.
     """
     lock = folder / LOCK
-    if not lock.exists() or owner_is_dead(lock):
+    if not os.path.exists(lock) or owner_is_dead(lock):
         return None
     try:
         return str(json.loads((folder / NOTE).read_text(encoding="utf-8"))["url"])

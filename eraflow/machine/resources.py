@@ -114,7 +114,7 @@ def _cores(limits: GroupLimits) -> int:
 
 def _existing(folder: Path) -> Path:
     folder = folder.absolute()
-    while not folder.exists():
+    while not os.path.exists(folder):  # pathlib raises where this user may not look
         folder = folder.parent
     return folder
 

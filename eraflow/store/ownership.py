@@ -100,9 +100,9 @@ def mark_home(home: Path) -> None:
 
 def _held(folder: Path) -> list[str]:
     """Names of what lies in a folder, without what comes to lie in an empty one; none where there is no folder."""
-    if not folder.is_dir():
-        return []
     with storage_errors(folder):
+        if not folder.is_dir():
+            return []
         return sorted(path.name for path in folder.iterdir() if not NOTHING.fullmatch(path.name))
 
 

@@ -30,7 +30,7 @@ def new_run_dir(home: Path, label: str, now: datetime | None = None) -> Path:
     stamp = (now or datetime.now(UTC)).strftime("%Y%m%dT%H%M%S")
     base = home / "runs" / f"{stamp}-{label}"
     path, number = base, 1
-    while path.exists():
+    while os.path.exists(path):  # pathlib's own raises where this user may not look
         number += 1
         path = base.with_name(f"{base.name}-{number}")
     return path

@@ -3,6 +3,8 @@
 import os
 import pwd
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from eraflow.home import HomeError, default_home, home_folder, home_option, make
 from eraflow.settings import RunSettings
 
 ROOT = Path(__file__).parent.parent.parent
+MODULES = {"doctor": "doctor", "ui": "ui, flows.server_verb"}
 
 
 @pytest.fixture
@@ -97,10 +100,15 @@ def test_a_new_home_and_all_that_is_written_later_are_for_the_owner_alone(tmp_pa
 
 @pytest.mark.parametrize(
     ("name", "inside", "after"),
-    [(".eraflow", "runs", 0o700), (".eraflow", "letters", 0o755), ("shared", "runs", 0o755)],
+    [
+        (".eraflow", "prefect/prefect.db", 0o700),
+        (".eraflow", "letters", 0o755),
+        ("shared", "prefect/prefect.db", 0o755),
+    ],
 )
 def test_an_open_home_is_closed_where_it_is_clearly_ours(tmp_path, name, inside, after):
-    (tmp_path / name / inside).mkdir(parents=True)
+    (tmp_path / name / inside).parent.mkdir(parents=True)
+    (tmp_path / name / inside).write_text("")
     (tmp_path / name).chmod(0o755)
     before = os.umask(0o022)
     make_home(tmp_path / name)
@@ -124,3 +132,28 @@ def test_settings_at_home_mean_the_same_wherever_they_are_read(user, monkeypatch
     monkeypatch.chdir(ROOT)
     read = RunSettings.model_validate_json(stored.model_dump_json())
     assert read.home_path == stored.home_path != RunSettings().home_path
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become a user who may look nowhere")
+@pytest.mark.parametrize("verb", ["doctor", "ui"])
+def test_a_folder_that_this_user_may_not_look_into_is_a_named_error(tmp_path, verb):
+    code = f"import os; os.setgid(65123); os.setuid(65123); from flows.cli import main; exit(main({[verb]!r}))"
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    environment = {
+        "HOME": str(closed),
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path]),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", f"import flows.cli, flows.{MODULES[verb]}; {code}"],
+        cwd="/",
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode in (1, 2), done.stderr
+    assert str(closed) in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
