@@ -156,9 +156,11 @@ def _parts(record: dict[str, Any], run_dir: Path) -> list[RenderableType]:
 
     submission = record["submission"] or {}
     state = submission.get("state") or {}
-    told = {"ready": "The verdict allows it; nothing was sent (dry run)."}.get(
-        record["outcome"], OUTCOMES[record["outcome"]]
-    )
+    told = OUTCOMES[record["outcome"]]
+    if record["outcome"] == "ready":
+        told = "The verdict allows it; nothing was sent (dry run)."
+    elif state.get("already"):
+        told = "These very predictions were filed before; nothing was sent again."
     where = [("run folder", str(run_dir))]
     if state:
         where.insert(0, ("submission", f"{state['id']} ({state['status']}), round {submission['round_number']}"))

@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from prefect import get_run_logger, task
 
 from eraflow.errors import EraflowError
-from eraflow.store.championseat import Seat
 from eraflow.store.registry import Champion, champion_info, load_champion, seats
 from eraflow.tournament.backtest import BLEND
 from eraflow.tournament.client import Round, Slot
@@ -60,7 +59,7 @@ def fetch_champion(run: Run, round_now: Round, slot: Slot) -> Shipment:
         ChampionDamagedError: its files are not those that were shipped.
         StaleVerdictError: it was judged longer ago than the settings allow.
     """
-    champion, seat = _champion(run, slot), known_seat(run, slot)
+    champion, seat = _champion(run, slot), seat_of(run, slot)
     folder = load_champion(tracker(run), run.path / "champion" / "ensemble", seat) if champion else None
     if champion is None or folder is None or champion.verdict is None:
         raise NoChampionError(
@@ -86,22 +85,7 @@ def stand_in(run: Run, round_now: Round, slot: Slot) -> tuple[Shipment | None, s
 
 
 def _champion(run: Run, slot: Slot) -> Champion | None:
-    return champion_info(tracker(run), known_seat(run, slot)) if run.settings.tracking.enabled else None
-
-
-def known_seat(run: Run, slot: Slot) -> Seat:
-    """The seat of this run. Where the slot's id is not known, as without keys, the only one that it can be."""
-    seat = seat_of(run, slot)
-    if seat.slot or not run.settings.tracking.enabled:
-        return seat
-    suits = [
-        other
-        for other, _, _ in seats(tracker(run))
-        if other.slot
-        and (other.source, other.target) == (seat.source, seat.target)
-        and seat.slot_name in ("", other.slot_name)
-    ]
-    return suits[0] if len(suits) == 1 else seat
+    return champion_info(tracker(run), seat_of(run, slot)) if run.settings.tracking.enabled else None
 
 
 def _there_are(run: Run) -> str:

@@ -20,8 +20,7 @@ from eraflow.tournament.sendlock import only_sender
 from eraflow.tournament.storedweek import StoredWeek
 from eraflow.tournament.submission_state import kept_in_words
 from eraflow.tournament.verdict import Verdict
-from tasks.champion import known_seat
-from tasks.register import ship, tracker
+from tasks.register import known_slot, seat_of, ship, tracker
 from tasks.run import Run
 from tasks.runlog import run_log
 from tasks.submit import Submission
@@ -48,8 +47,9 @@ def _champion_scores(run: Run, week: StoredWeek) -> ModelScores | None:
     """Those of the champion of the week's slot; as in the week itself, none where they cannot be read."""
     if not run.settings.tracking.enabled or run.settings.gate.champion_confidence is None:
         return None
+    slot = Slot(week.slot_id, "") if week.slot_id else known_slot(run)  # a dry run without keys knows no slot
     try:
-        champion = champion_info(tracker(run), known_seat(run, Slot(week.slot_id, run.settings.submit.model or "")))
+        champion = champion_info(tracker(run), seat_of(run, slot))
         usable = champion is not None and champion.scores is not None and champion.signature != week.signature
         return ModelScores.from_dict(champion.scores[BLEND]) if usable and champion and champion.scores else None
     except (EraflowError, KeyError) as error:

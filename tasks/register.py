@@ -44,7 +44,7 @@ def known_slot(run: Run) -> Slot:
     try:
         champions = seats(tracker(run)) if run.settings.tracking.enabled else []
     except EraflowError as error:
-        get_run_logger().warning("the champions cannot be listed: %s", error)
+        run_log().warning("the champions cannot be listed: %s", error)
         champions = []
     found = [
         seat

@@ -1,8 +1,11 @@
 """Fixtures for the few tests that need a Prefect server, and a clean environment for all."""
 
+import atexit
 import faulthandler
 import os
+import shutil
 import sys
+import tempfile
 
 import pytest
 
@@ -11,6 +14,10 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 for name in ("NUMERAI_PUBLIC_ID", "NUMERAI_SECRET_KEY", "PREFECT_API_URL"):
     os.environ.pop(name, None)
+
+# Locks of senders lie where programs keep the state of a user: not in that of whoever runs the tests.
+os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="eraflow-tests-")
+atexit.register(shutil.rmtree, os.environ["XDG_STATE_HOME"], ignore_errors=True)
 
 LONGEST_RUN_S = 2_400  # four times what all tests need on two cores
 
