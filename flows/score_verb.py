@@ -44,7 +44,7 @@ def score(arguments: argparse.Namespace) -> int:
 def _sections(found: FileScores) -> list[RenderableType]:
     """The tables, and what each is worth as evidence; the record says the same (`in_sample`, `origin_known`)."""
     apart = found.in_sample
-    parts = _table(found.scores) if apart is None or found.scores.summary else []
+    parts = _table(found.scores)
     if apart is not None:
         return parts + _in_sample(apart, found.origin.oof_file, alone=not parts)
     if found.origin.out_of_fold:
@@ -96,6 +96,8 @@ def _coverage(found: FileScores) -> str:
 def _table(scores: ModelScores) -> list[RenderableType]:
     """A row a metric, and below what the bounds are and which eras they rest on."""
     summary = scores.summary
+    if not summary:
+        return []
     rows = [
         (
             name,

@@ -216,7 +216,7 @@ def test_eras_that_the_models_learned_from_are_never_summed_with_the_others(
     assert record["origin_known"]
     assert set(record["in_sample"]["learned"] + record["in_sample"]["overlapping"] if apart else ()) == expected
     assert main(arguments) == 0
-    text = capsys.readouterr().out
+    text = " ".join(capsys.readouterr().out.split())
     assert ("in-sample, no evidence of skill" in text) == bool(expected)
     assert (f"score {tmp_path / 'x'}" in text) == bool(expected)
     assert main(["score", str(plain), *arguments[2:]]) == 0
@@ -226,7 +226,7 @@ def test_eras_that_the_models_learned_from_are_never_summed_with_the_others(
 def test_a_run_that_was_moved_away_is_not_pointed_to(folder, frame, tmp_path, capsys):
     path = predictions_from(frame, tmp_path / "x", (Learned((40,), HORIZON),), str(tmp_path / "gone"))
     assert main(["score", str(path), "--data", str(folder), "--target", TARGET]) == 0
-    text = capsys.readouterr().out
+    text = " ".join(capsys.readouterr().out.split())
     assert "gone" not in text
     assert "blend/oof.parquet in the folder of the run" in text
 
@@ -238,6 +238,12 @@ def test_eras_that_cannot_be_scored_do_not_hide_those_that_are_in_sample(folder,
     text = capsys.readouterr().out
     assert "no era that is out of sample has a score" in text
     assert "15 eras are not scored" in text
+    flat = frame.with_columns(prediction=pl.when(pl.col("era") > "0060").then(pl.col("prediction")).otherwise(0.5))
+    path = predictions_from(flat, tmp_path / "z", (Learned(tuple(range(1, 53)), HORIZON),))
+    assert main(["score", str(path), "--data", str(folder), "--target", TARGET]) == 0
+    text = capsys.readouterr().out
+    assert "in-sample, no evidence of skill" in text
+    assert "30 eras are not scored" in text
     flat = frame.with_columns(prediction=0.5)
     path = predictions_from(flat, tmp_path / "y", (Learned(tuple(range(1, 53)), HORIZON),))
     assert main(["score", str(path), "--data", str(folder), "--target", TARGET]) == 1
