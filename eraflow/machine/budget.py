@@ -20,6 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from eraflow.awake import awake
 from eraflow.errors import EraflowError
 from eraflow.machine.resources import (
     MIN_MEMORY_MB,
@@ -91,9 +92,9 @@ class Budget:
             least = min(least, self.total_mb)
         most = SHARE_OF_FREE * total_memory_mb()
         alone_s = min(wait_s, ALONE_SECONDS) if least <= most else 0.0
-        began, told = time.monotonic(), float("-inf")
+        began, told = awake(), float("-inf")
         while True:
-            waited = time.monotonic() - began
+            waited = awake() - began
             with self.locked():
                 others = self.holders()
                 room = self.room_mb(others, own=None, used_mb=0.0)

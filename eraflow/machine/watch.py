@@ -11,11 +11,11 @@ import queue
 import select
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from eraflow.awake import awake
 from eraflow.machine.series import Series
 from eraflow.machine.tree import ProcessTree, Usage, usage
 
@@ -81,7 +81,7 @@ class Watchdog(threading.Thread):
         self.fault: Exception | None = None
         self._tree = tree
         self._notes: queue.SimpleQueue[str] = queue.SimpleQueue()
-        self._began = time.monotonic()
+        self._began = awake()
         self._done = threading.Event()
         self._ending = threading.Lock()
         self._set_budget(0.0)
@@ -120,8 +120,8 @@ class Watchdog(threading.Thread):
 
     @property
     def seconds(self) -> float:
-        """Time since the watch began."""
-        return time.monotonic() - self._began
+        """Time since the watch began, without that in which the computer slept or this process was stopped."""
+        return awake() - self._began
 
     def _set_budget(self, used_mb: float) -> None:
         memory = self.limits.memory

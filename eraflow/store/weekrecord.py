@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from eraflow.awake import since_boot, this_boot
 from eraflow.errors import EraflowError
 from eraflow.onlookers import News, StepState, tell
 from eraflow.store.atomic import write_json
@@ -48,7 +49,7 @@ def forget_last_outcome(run_dir: Path) -> None:
     # ours, and not a folder that was there before
     if (run_dir / "submission" / CHECKS).exists() and accepted_submission(run_dir) is None:
         shutil.rmtree(run_dir / "submission")
-    write_json(run_dir / CLOCK, {"started": time.time()})
+    write_json(run_dir / CLOCK, {"started": time.time(), "boot": this_boot(), "since_boot": since_boot()})
 
 
 def note_stage(run_dir: Path, name: str) -> None:
@@ -146,12 +147,19 @@ def write_outcome(run_dir: Path, error: BaseException | None = None) -> dict[str
     """Write `record.json`, with the error that ended the run if there is one, and return it."""
     if error is not None:
         write_json(run_dir / ERROR, error_values(error))
-    started = (_json(run_dir / CLOCK) or {}).get("started")
-    if started is not None:
-        write_json(run_dir / CLOCK, {"started": started, "seconds": round(time.time() - started, 3)})
+    clock = _json(run_dir / CLOCK) or {}
+    if "started" in clock:
+        write_json(run_dir / CLOCK, {**clock, "seconds": round(_seconds(clock), 3)})
     record = week_record(run_dir)
     write_json(run_dir / "record.json", record)
     return record
+
+
+def _seconds(clock: Mapping[str, Any]) -> float:
+    """Seconds since this attempt began; the wall clock is asked only where the computer was started anew since."""
+    if clock.get("boot") == this_boot() and "since_boot" in clock:
+        return max(since_boot() - float(clock["since_boot"]), 0.0)
+    return max(time.time() - float(clock["started"]), 0.0)
 
 
 def _lost(run_dir: Path) -> dict[str, Any]:

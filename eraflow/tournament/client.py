@@ -19,6 +19,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType
 
+from eraflow.awake import awake
 from eraflow.tournament import rounds, submission_state, transfer, upload
 from eraflow.tournament.answers import Account, ModelRow, question
 from eraflow.tournament.api_errors import NoSuchModelError
@@ -88,7 +89,7 @@ class Tournament:
         log: Callable[[str], None] = _silent,
         sleep: Callable[[float], None] = time.sleep,
         *,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = awake,
         jitter: Callable[[], float] = random.random,
         now: Callable[[], datetime] = _utc_now,
         warn: Callable[[str], None] | None = None,

@@ -11,6 +11,7 @@ from functools import partial
 
 import requests
 
+from eraflow.awake import since_boot
 from eraflow.tournament.api_errors import TournamentError
 from eraflow.tournament.faults import http_date, reason
 from eraflow.tournament.patience import within
@@ -38,6 +39,7 @@ class ServerClock:
         self._offset = timedelta(0)
         self._known_until = -1.0
         self._told: timedelta | None = None
+        self._wall_known = self._wall()
 
     def __call__(self) -> datetime:
         """The time at the tournament, UTC; this machine's when the tournament does not tell."""
@@ -46,12 +48,17 @@ class ServerClock:
     def offset(self) -> timedelta:
         """How far the tournament's clock is ahead of this machine's; zero when it cannot be told from zero."""
         clock = self._wire.patience.clock
-        if clock() >= self._known_until:
+        if clock() >= self._known_until or abs(self._wall() - self._wall_known) > _UNSURE_SECONDS:
             found = self._measure()
             self._offset = self._offset if found is None else found
+            self._wall_known = self._wall()
             self._known_until = clock() + (_AGAIN_SECONDS if found is None else _KEPT_SECONDS)
             self._tell(self._offset)
         return self._offset
+
+    def _wall(self) -> float:
+        """How far this machine's clock is ahead of its own seconds since boot; it changes when the clock is set."""
+        return self._now().timestamp() - since_boot()
 
     def _measure(self) -> timedelta | None:
         seconds = min(_LOOK_SECONDS, self._wire.patience.call_seconds)

@@ -24,8 +24,9 @@ RULES: tuple[Callable[[Case], list[RuleResult]], ...] = (
     rules.exposure,
     rules.champion,
 )
-# Clocks of a worker and of whoever judged may differ by this much.
-CLOCK_TOLERANCE = timedelta(minutes=5)
+
+CLOCK_TOLERANCE = timedelta(days=1)
+"""Clocks of a worker and of whoever judged may differ, and one that ran ahead may be set back in mid-week."""
 
 
 class GateBlockedError(EraflowError):

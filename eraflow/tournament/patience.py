@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from eraflow.awake import awake, join_awake
 from eraflow.tournament.api_errors import DeadlineError, NoThreadError, TournamentError
 
 T = TypeVar("T")
@@ -42,7 +43,7 @@ class Patience:
     attempts: int = 5
     log: Callable[[str], None] = _silent
     sleep: Callable[[float], None] = time.sleep
-    clock: Callable[[], float] = time.monotonic
+    clock: Callable[[], float] = awake
     jitter: Callable[[], float] = random.random
     least_rate: float = LEAST_BYTES_PER_SECOND
 
@@ -126,7 +127,7 @@ def within(seconds: float, what: str, work: Callable[[], T], *, late: Callable[[
         raise NoThreadError(
             f"{what}: {error}", "close other programs, or raise the limit of processes (ulimit -u), then run again"
         ) from error
-    thread.join(max(seconds, 0.0))
+    join_awake(thread, max(seconds, 0.0))
     if thread.is_alive() and errand.abandon():
         raise DeadlineError(
             f"{what}: no answer within {seconds:g} s",

@@ -294,7 +294,11 @@ def test_an_old_verdict_is_refused_and_so_is_one_from_the_future():
     with pytest.raises(StaleVerdictError, match=r"6\.1 days old, gate\.verdict_max_age_days allows 6"):
         may_submit(decide(sound()), now=NOW + timedelta(days=6.1))
     with pytest.raises(StaleVerdictError, match="after now"):
-        may_submit(decide(sound()), now=NOW - timedelta(hours=1))
+        may_submit(decide(sound()), now=NOW - timedelta(hours=25))
+
+
+def test_a_clock_that_is_set_back_in_mid_week_does_not_end_the_week():
+    may_submit(decide(sound()), now=NOW - timedelta(hours=3))
 
 
 def test_a_champions_verdict_is_carried_over_for_a_while():
