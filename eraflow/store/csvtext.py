@@ -19,6 +19,7 @@ from eraflow.readable import cut
 from eraflow.store.packed import Packed
 from eraflow.store.rowsource import UTF_16
 from eraflow.tournament.footer import ERA, ID, UNNAMED_INDEX, MissingColumnError, TruncatedFileError
+from eraflow.tournament.footerparts import MOST_COLUMNS
 
 MOST_HEADER_BYTES = 16 << 20
 SEPARATORS = (",", ";", "\t", "|")
@@ -53,6 +54,8 @@ class CsvText:
             self.names = _names(header, self.separator)
         except csv.Error as error:
             raise self.damaged(f"its line of names is none: {error}") from error
+        if len(self.names) > MOST_COLUMNS:
+            raise self.damaged(f"{len(self.names):,} columns; at most {MOST_COLUMNS:,} are read")
         if len(set(self.names)) != len(self.names):
             twice = min(name for name, times in Counter(self.names).items() if times > 1)
             raise MissingColumnError(f"{path} names column {cut(twice, SHOWN)!r} twice", "write each column once")

@@ -18,6 +18,10 @@ MOST_LINE_BYTES = 16 << 20
 """Of a line of values; one of 5,000 features has some 25,000. A packed file of a few megabytes can hold one of any
 length."""
 
+MOST_EXPANSION, SMALL_BYTES = 200, 64 << 20
+"""How much larger what is packed may be, and what is no matter: ids and predictions are packed to a half or a third, a
+table of five codes to a twentieth."""
+
 
 class Packed:
     """A file opened for reading from its start; use it as a context.
@@ -31,6 +35,7 @@ class Packed:
         self._file: IO[bytes] = path.open("rb")
         self.size = path.stat().st_size
         self._content = _unpacked(self._file)
+        self._unpacked_bytes = 0
 
     @property
     def position(self) -> int:
@@ -45,8 +50,7 @@ class Packed:
         """
         rest = b""
         while True:
-            with _unpacking(self._path):
-                new = self._content.read(block)
+            new = self._read(block)
             if not new:
                 break
             cut = new.rfind(b"\n") + 1
@@ -65,6 +69,18 @@ class Packed:
             raise self._cut_short(
                 f"its last line has no end: {rest[-40:]!r}", "; if it is whole, put a line end behind its last line"
             )
+
+    def _read(self, count: int) -> bytes:
+        with _unpacking(self._path):
+            new = self._content.read(count)
+        self._unpacked_bytes += len(new)
+        if self._unpacked_bytes > MOST_EXPANSION * self.size + SMALL_BYTES:
+            raise TruncatedFileError(
+                f"{self._path} ({self.size} bytes) unpacks to more than {MOST_EXPANSION} times its size, which no table "
+                "of numbers does",
+                "write or download it again",
+            )
+        return new
 
     def _check_line(self, rest: bytes) -> None:
         if len(rest) > MOST_LINE_BYTES:
@@ -91,6 +107,11 @@ class Packed:
         with _unpacking(self._path):
             line = self._content.readline(most)
         if not line.endswith(b"\n"):
+            if len(line) >= most:
+                raise TruncatedFileError(
+                    f"{self._path} ({self.size} bytes) has a first line of more than {most:,} bytes",
+                    "write the file again, with a line of column names",
+                )
             if b"\r" in line.strip():
                 raise TruncatedFileError(
                     f"{self._path} ends its lines with CR alone", "save it with line ends LF or CR LF"

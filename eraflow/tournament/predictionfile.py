@@ -8,6 +8,7 @@ import polars as pl
 import pyarrow as pa
 
 from eraflow.errors import EraflowError
+from eraflow.machine.failures import StageError
 from eraflow.readable import cut
 from eraflow.store.csvtext import NO_VALUE, CsvText
 from eraflow.store.rowsource import check_ids, form_of
@@ -37,7 +38,7 @@ def read_predictions(path: Path) -> pl.DataFrame:
     try:
         raw = _of_parquet(path) if form_of(path) == "parquet" else _of_csv(path)
         check_ids(raw["id"], path, 0)
-    except PredictionFileError:
+    except (PredictionFileError, StageError):  # the second: memory ran out, which says nothing about the file
         raise
     except MissingFileError as error:
         raise PredictionFileError(f"there is no file {path}", "name the CSV or parquet file of predictions") from error

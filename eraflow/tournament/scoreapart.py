@@ -12,7 +12,8 @@ from typing import Any
 
 from eraflow.machine.apart import deaths_about
 from eraflow.machine.isolate import run_isolated
-from eraflow.settings import DataSettings
+from eraflow.machine.resources import memory_budget_mb, probe
+from eraflow.settings import DataSettings, MachineSettings
 from eraflow.tournament.scorefile import FileScores, score_file
 
 FOUND = "found.pickle"
@@ -37,7 +38,7 @@ def score_apart(
                 "out": str(work),
                 "confidence": confidence,
             },
-            memory_mb=None,
+            memory_mb=memory_budget_mb(probe(scratch), MachineSettings(memory_mb=None)),
             timeout_s=None,
             log=lambda _: None,
             folder=work,
