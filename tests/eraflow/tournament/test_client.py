@@ -374,6 +374,14 @@ def test_the_offset_of_the_clocks_is_measured_once_and_told_when_it_matters(
     assert stub.asked["HEAD"] == 2
 
 
+def test_a_clock_that_is_set_in_mid_week_is_noticed_at_once(stub: Stub, time: FakeTime) -> None:
+    wrong = [timedelta(0)]
+    tournament = connect(stub, time, now=lambda: datetime.now(UTC) - wrong[0], warn=lambda _: None)
+    for each in (timedelta(0), timedelta(hours=5), timedelta(days=-3), timedelta(0)):
+        wrong[0] = each
+        assert abs(tournament.clock_offset() - each) < timedelta(seconds=2)
+
+
 def test_a_server_that_does_not_tell_the_time_is_not_asked_for_long(time: FakeTime) -> None:
     lines: list[str] = []
     tournament = Tournament(Endpoint("http://127.0.0.1:9"), clock=time.clock, log=lines.append)
