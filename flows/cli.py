@@ -21,7 +21,7 @@ from eraflow.store.weekrecord import error_values
 from flows import clean_verb, server_verb, settings_verb, submit_verb
 from flows.confidence import add_confidence
 from flows.entry import EXIT_INTERRUPTED
-from flows.outputs import finish_outputs, open_outputs
+from flows.outputs import complain, finish_outputs, open_outputs
 
 HOME_HELP = (
     "folder for data, runs, MLflow and Prefect (default: ERAFLOW_HOME, the .eraflow of a checkout one stands in, or "
@@ -46,12 +46,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         finish_outputs()
         return code
     except EraflowError as error:
-        print(f"eraflow: {error}", file=sys.stderr)
+        complain(str(error))
         if getattr(arguments, "json", False):
             print_record({"outcome": "failed", "error": error_values(error)})
         return error.exit_code
     except KeyboardInterrupt:
-        print("eraflow: interrupted", file=sys.stderr)
+        complain("interrupted")
         if getattr(arguments, "json", False):
             print_record({"outcome": "failed", "error": error_values(KeyboardInterrupt())})
         return EXIT_INTERRUPTED

@@ -9,7 +9,9 @@ from __future__ import annotations
 import errno
 import io
 import os
+import shutil
 import sys
+import textwrap
 from typing import Any, TextIO
 
 from eraflow.errors import EraflowError
@@ -83,3 +85,15 @@ def finish_outputs() -> None:
     """
     sys.stdout.flush()
     sys.stderr.flush()
+
+
+def complain(text: str) -> None:
+    """A line on stderr; on a terminal it is broken between words alone, so that paths can be copied."""
+    line = f"eraflow: {text}"
+    if sys.stderr.isatty():
+        width = shutil.get_terminal_size().columns
+        line = "\n".join(
+            textwrap.fill(each, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+            for each in line.splitlines()
+        )
+    print(line, file=sys.stderr, flush=True)

@@ -30,6 +30,7 @@ from flows.cli import print_record
 from flows.earlycheck import refuse_early
 from flows.entry import EXIT_INTERRUPTED
 from flows.environment import prepare
+from flows.outputs import complain
 from flows.printing import show
 from flows.resumption import Chosen, in_folder, in_named, resumed
 from flows.runlog import run_log
@@ -88,13 +89,13 @@ def start(flow_name: str, arguments: argparse.Namespace, telling: Telling = WEEK
         if error is not None and not isinstance(error, EraflowError | KeyboardInterrupt):
             error = _unless_concluded(run_dir, error)
     except KeyboardInterrupt as interruption:
-        print(f"eraflow: interrupted; {go_on}", file=sys.stderr)
+        complain(f"interrupted; {go_on}")
         if arguments.json:
             print_record(telling.record(run_dir))
         return EXIT_TERMINATED if isinstance(interruption, Terminated) else EXIT_INTERRUPTED
     record = _record(run_dir, error, telling)
     if isinstance(error, EraflowError):
-        print(f"eraflow: {error}", file=sys.stderr)
+        complain(str(error))
     if arguments.json:
         print_record(record)
     else:
@@ -270,10 +271,9 @@ def _unless_concluded(run_dir: Path, error: BaseException) -> BaseException | No
     if ended is None:
         return error
     told = (str(error).splitlines() or [""])[0][:200]
-    print(
-        f"eraflow: the run has ended as {ended}; only Prefect could not be told so ({type(error).__name__}: {told}), "
-        "and shows it as unfinished",
-        file=sys.stderr,
+    complain(
+        f"the run has ended as {ended}; only Prefect could not be told so ({type(error).__name__}: {told}), and shows "
+        "it as unfinished"
     )
     return None
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from eraflow.onlookers import looking_on
 from eraflow.settings import RunSettings
+from flows.outputs import complain
 from flows.pace import Pace, earlier_seconds, planned_steps
 from flows.runlog import RUN_LOG, matters, says_something
 from flows.screen import Screen, wants_a_view
@@ -33,7 +34,7 @@ class Lines:
 
     def say(self, text: str) -> None:
         """What is being done."""
-        print(f"eraflow: {text}", file=sys.stderr, flush=True)
+        complain(text)
 
     def warn(self, text: str) -> None:
         """What a person should still see when the run has ended."""
