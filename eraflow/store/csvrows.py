@@ -15,7 +15,7 @@ import pyarrow as pa
 from eraflow.store.csvtext import NO_VALUE, CsvText
 from eraflow.store.rowsource import EraSequence, Tile, check_ids
 from eraflow.store.tiles import as_codes, bad_value, first_bad
-from eraflow.tournament.footer import ERA, ID, UNNAMED_INDEX, MissingColumnError
+from eraflow.tournament.footer import ERA
 
 BLOCK_BYTES = 4 << 20
 """Of text: about 760 rows of 2,748 features. 2 MiB took 1.7 times the CPU of 8 MiB, those 86 MiB more memory."""
@@ -66,10 +66,8 @@ class CsvRows:
         progress: tuple[int, int],
     ) -> Iterator[Tile]:
         raw = self._parsed(text, name, features, row)
-        if row == 0 and name == UNNAMED_INDEX and _counts(raw[name]):
-            raise MissingColumnError(
-                f"{self.path} has no column `{ID}`, only row numbers without a name", "write the file with its ids"
-            )
+        if row == 0:
+            self._text.check_index(name, raw[name])
         codes, _ = as_codes(_numbers(raw.select(features)))
         runs = raw.select(pl.col(ERA).rle().struct.unnest())
         wrong = first_bad(codes)
@@ -113,11 +111,6 @@ def _numbers(frame: pl.DataFrame) -> pl.DataFrame:
     number = text.cast(pl.Float32, strict=False)
     missing = text.is_null() | text.is_in(NO_VALUE)
     return frame.select(pl.when(~missing).then(number.fill_null(-1.0)))
-
-
-def _counts(ids: pl.Series) -> bool:
-    """Whether they are row numbers: 0, 1, 2 and so on."""
-    return bool(ids.equals(pl.Series(ids.name, range(len(ids))).cast(pl.String)))
 
 
 def _without_rows(block: bytes, row: int, skip: int) -> tuple[bytes, int]:

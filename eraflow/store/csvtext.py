@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import polars as pl
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
@@ -120,6 +121,13 @@ class CsvText:
             if name in self.names:
                 return name
         raise self.lacks(ID, "write the file with its ids")
+
+    def check_index(self, name: str, first: pl.Series) -> None:
+        """Raise MissingColumnError where the ids, which begin with `first`, are row numbers without a name."""
+        if name == UNNAMED_INDEX and first.equals(pl.Series(first.name, range(len(first))).cast(pl.String)):
+            raise MissingColumnError(
+                f"{self.path} has no column `{ID}`, only row numbers without a name", "write the file with its ids"
+            )
 
     def lacks(self, column: str, remedy: str) -> MissingColumnError:
         """The error for a column that is not there, which names what is."""

@@ -35,6 +35,7 @@ from eraflow.tournament.footer import (
     FeatureTypeError,
     MissingColumnError,
     TruncatedFileError,
+    column_type,
     decoding,
 )
 
@@ -214,6 +215,9 @@ class ParquetRows:
     def _check_types(self, features: Sequence[str]) -> None:
         if ERA not in self._types:
             raise MissingColumnError(f"{self.path} has no column `{ERA}`", "write the file with the era of each row")
+        for name in (self._id_column(), ERA):
+            if self._types[name].is_nested():
+                raise column_type(self.path, name, self._types[name], "text")
         wrong = [name for name in features if not _is_code_type(self._types[name])]
         if wrong:
             more = f" (and {len(wrong) - 1} more)" if wrong[1:] else ""

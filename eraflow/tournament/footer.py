@@ -48,6 +48,12 @@ class FeatureTypeError(EraflowError):
     code = "feature_type"
 
 
+class ColumnTypeError(EraflowError):
+    """A column is of a type that cannot hold what it should: lists for ids, dates for numbers."""
+
+    code = "column_type"
+
+
 class BadFeatureValueError(EraflowError):
     """A feature holds a value other than 0, 1, 2, 3, 4 or missing."""
 
@@ -101,8 +107,12 @@ class Footer:
         """Some columns of all rows, each as the polars type given for it.
 
         Raises:
+            ColumnTypeError: a column cannot be read as that type, whatever it holds.
             TruncatedFileError: the bytes cannot be decoded.
         """
+        for name, kind in columns.items():
+            if not _fits(self.types[name], kind):
+                raise column_type(self.path, name, self.types[name], "text" if kind == pl.String else "numbers")
         wanted = [pl.col(name).cast(kind) for name, kind in columns.items()]
         with decoding(self.path):
             if self.metadata is not None:
@@ -209,6 +219,11 @@ def _bounds(statistics: Any) -> tuple[float, float] | None:
     return bounds if all(isinstance(bound, int | float | Decimal) for bound in bounds) else None
 
 
+def column_type(path: Path, name: str, found: object, wanted: str) -> ColumnTypeError:
+    """The error for a column of a type that cannot hold what is `wanted` there."""
+    return ColumnTypeError(f"{path}: {cut(name, 80)} has type {cut(found, 80)}", f"write {wanted} into that column")
+
+
 def check_feature_types(footer: Footer, features: Sequence[str]) -> None:
     """Raise FeatureTypeError unless each feature is a number of any kind, or missing throughout."""
     wrong = [name for name in features if not _is_number(footer.types[name])]
@@ -233,7 +248,7 @@ def _id_column(schema: pa.Schema) -> str | None:
     if ID in schema.names:
         return ID
     # A pandas index without a name is taken for the ids only when it holds text: row numbers are no ids.
-    unnamed = UNNAMED_INDEX in schema.names and _is_text(schema.field(UNNAMED_INDEX).type)
+    unnamed = UNNAMED_INDEX in schema.names and is_text(schema.field(UNNAMED_INDEX).type)
     return UNNAMED_INDEX if unnamed else None
 
 
@@ -247,8 +262,17 @@ def _is_number(kind: pa.DataType) -> bool:
     return any(test(kind) for test in tests)
 
 
-def _is_text(kind: pa.DataType) -> bool:
+def is_text(kind: pa.DataType) -> bool:
+    """Whether a column of this type holds text, as it is, as bytes or as categories."""
     if pa.types.is_dictionary(kind):
-        return _is_text(kind.value_type)
+        return is_text(kind.value_type)
     tests = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_binary)
     return any(test(kind) for test in (*tests, pa.types.is_large_binary, pa.types.is_binary_view))
+
+
+def _fits(found: pa.DataType, wanted: Any) -> bool:
+    """Whether a column may be read as text or as numbers."""
+    if wanted == pl.String:
+        return not pa.types.is_nested(found)
+    values = found.value_type if pa.types.is_dictionary(found) else found
+    return wanted != pl.Float64 or _is_number(values) or is_text(values)

@@ -12,7 +12,7 @@ from eraflow.machine.failures import StageError
 from eraflow.readable import cut
 from eraflow.store.csvtext import NO_VALUE, CsvText
 from eraflow.store.rowsource import check_ids, form_of
-from eraflow.tournament.footer import MissingColumnError, MissingFileError, read_footer
+from eraflow.tournament.footer import MissingColumnError, MissingFileError, is_text, read_footer
 
 NAMES = ("prediction", "probability")
 """What the column of predictions may be called."""
@@ -59,7 +59,7 @@ def read_predictions(path: Path) -> pl.DataFrame:
 def _of_parquet(path: Path) -> pl.DataFrame:
     footer = read_footer(path)
     column, name = _prediction_column(list(footer.types), path), footer.require_id()
-    kind = pl.String if _is_text(footer.types[column]) else pl.Float64
+    kind = pl.String if is_text(footer.types[column]) else pl.Float64
     return footer.read({name: pl.String, column: kind}).select(pl.col(name).alias("id"), prediction=column)
 
 
@@ -73,6 +73,7 @@ def _of_csv(path: Path) -> pl.DataFrame:
     if not parts:
         return pl.DataFrame(schema={"id": pl.String, "prediction": pl.String})
     frame = pl.DataFrame(pl.from_arrow(pa.concat_tables(parts)))
+    text.check_index(name, frame[name])
     return frame.select(id=pl.col(name).str.strip_chars(), prediction=pl.col(column).str.strip_chars())
 
 
@@ -106,7 +107,3 @@ def _numbers(values: pl.Series, path: Path) -> pl.Series:
             f"{path} holds a prediction that is no number: {values[row][:SHOWN]!r} in row {row}", "correct it"
         )
     return numbers
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from eraflow.errors import EraflowError
 from eraflow.store.erastore import write_era_store
 from eraflow.store.rowsource import UnknownFormError, form_of, open_rows
 from eraflow.tournament.eralabels import era_label
@@ -247,3 +248,44 @@ def test_a_folder_and_a_file_that_is_not_there_are_told_apart(tmp_path):
     for place, text in ((tmp_path, "is a folder"), (tmp_path / "no", "is not there")):
         with pytest.raises(Exception, match=text):
             form_of(place)
+
+
+NESTED = {"lists": pa.array([["n"]] * 255), "structs": pa.array([{"n": "1"}] * 255)}
+
+
+@pytest.mark.parametrize("column", ["id", "era", "prediction"])
+@pytest.mark.parametrize("kind", NESTED)
+def test_a_column_that_cannot_hold_what_it_should_is_not_called_damaged(tmp_path, kind, column):
+    table = FRAME.to_arrow()
+    table = table.set_column(table.schema.get_field_index(column), column, NESTED[kind])
+    pq.write_table(table, tmp_path / "x")
+    acts = {
+        "prediction": [lambda: read_predictions(tmp_path / "x")],
+        "era": [
+            lambda: list(open_rows(tmp_path / "x").tiles(FEATURES, most_rows=99)),
+            lambda: write_era_store([tmp_path / "x"], FEATURES, [], tmp_path / "store"),
+        ],
+    }
+    for act in acts.get(column, [*acts["prediction"], *acts["era"]]):
+        with pytest.raises(EraflowError, match=f"x: {column} has type") as caught:
+            act()
+        assert caught.value.code in ("column_type", "prediction_file")
+
+
+def test_predictions_as_categories_and_dates(tmp_path):
+    frame = FRAME.to_pandas()
+    frame.assign(prediction=frame["prediction"].astype(str).astype("category")).to_parquet(tmp_path / "x")
+    assert read_predictions(tmp_path / "x")["prediction"].to_list() == PREDICTIONS
+    frame.assign(prediction=pd.Timestamp("2020-01-01")).to_parquet(tmp_path / "x")
+    with pytest.raises(PredictionFileError, match="prediction has type timestamp"):
+        read_predictions(tmp_path / "x")
+
+
+def test_row_numbers_without_a_name_are_no_ids_for_any_verb(tmp_path):
+    FRAME.drop("id").to_pandas().to_csv(tmp_path / "x")
+    for act in (
+        lambda: read_predictions(tmp_path / "x"),
+        lambda: list(open_rows(tmp_path / "x").tiles(FEATURES, most_rows=99)),
+    ):
+        with pytest.raises(EraflowError, match="only row numbers"):
+            act()
