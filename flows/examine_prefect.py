@@ -33,7 +33,7 @@ def examine_prefect(alert: str | None) -> tuple[list[Check], bool]:
     try:
         httpx.get(f"{url}/health", timeout=TIMEOUT_SECONDS).raise_for_status()
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        remedy = "start it (prefect server start, or its unit in deployments/), or unset PREFECT_API_URL"
+        remedy = "start it (eraflow server, or its unit in deployments/), or unset PREFECT_API_URL"
         return [Check("prefect", "failed", f"{url} does not answer ({type(error).__name__})", remedy)], False
     return list(_told_as_far_as_it_goes(str(url), alert)), True
 

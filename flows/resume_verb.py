@@ -83,8 +83,8 @@ def named_server() -> str:
     if not url:
         raise PrefectUnreachableError(
             "no Prefect server is named: runs from the terminal have none that outlives them",
-            "set PREFECT_API_URL to the server of your deployments; a run from the terminal goes on with "
-            "`eraflow run --resume`",
+            "start the one of this home (eraflow server), or set PREFECT_API_URL to that of your deployments; a run "
+            "from the terminal goes on with `eraflow run --resume`",
         )
     return str(url)
 
@@ -96,7 +96,7 @@ def _wait_for(client: SyncPrefectClient, seconds: float) -> None:
         if time.monotonic() >= deadline:
             raise PrefectUnreachableError(
                 f"the server at {client.api_url} does not answer ({type(error).__name__})",
-                "start it (prefect server start), or correct PREFECT_API_URL",
+                "start it (eraflow server), or correct PREFECT_API_URL",
             )
         time.sleep(POLL_SECONDS)
 

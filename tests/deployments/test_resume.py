@@ -84,4 +84,4 @@ def test_without_a_server_it_says_what_to_do(deployed, tmp_path):
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1
     assert "prefect_unreachable" in done.stderr
-    assert "prefect server start" in done.stderr
+    assert "eraflow server" in done.stderr

@@ -197,7 +197,7 @@ def test_no_server_is_fine_and_one_that_does_not_answer_is_not(monkeypatch):
     with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}):
         (found,), answers = examine_prefect.examine_prefect(None)
         assert (found.state, answers) == ("failed", False)
-        assert "prefect server start" in found.remedy
+        assert "eraflow server" in found.remedy
 
 
 def test_a_server_that_refuses_a_question_is_told_and_not_raised(monkeypatch):
