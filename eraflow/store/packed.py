@@ -76,8 +76,8 @@ class Packed:
         self._unpacked_bytes += len(new)
         if self._unpacked_bytes > MOST_EXPANSION * self.size + SMALL_BYTES:
             raise TruncatedFileError(
-                f"{self._path} ({self.size} bytes) unpacks to more than {MOST_EXPANSION} times its size, which no table "
-                "of numbers does",
+                f"{self._path} ({self.size} bytes) unpacks to more than {MOST_EXPANSION} times its size, which no "
+                "table of numbers does",
                 "write or download it again",
             )
         return new
