@@ -51,7 +51,7 @@ def summary(record: dict[str, Any], settings: RunSettings, server: str) -> list[
             parts.append(words(caution, "yellow"))
     if record.get("stages"):
         parts.append(_stages(record["stages"]))
-    if record["outcome"] == "held" and record.get("may_be_done"):
+    if record["outcome"] in ("held", "kept") and record.get("may_be_done"):
         parts.append(_may_be_done(record["may_be_done"]))
     parts.append(_places(record, settings, server))
     if settings.source.kind == "sandbox" and record["outcome"] == "submitted":

@@ -16,11 +16,12 @@ from eraflow.store.atomic import write_json
 from eraflow.store.conclusion import RunConcludedError, accepted_submission
 from eraflow.store.plainpaths import read_parquet
 from eraflow.store.stage import StageRecord
-from eraflow.store.weekrecord import timed
+from eraflow.store.weekrecord import HELD, timed
 from eraflow.tournament.api_errors import TournamentError
 from eraflow.tournament.client import Round, Slot, SubmissionState, Tournament
 from eraflow.tournament.footer import read_footer
 from eraflow.tournament.gate import check_may_submit
+from eraflow.tournament.heldweek import instead_of_what_is_filed
 from eraflow.tournament.sendlock import only_sender
 from eraflow.tournament.submission import EmptyLiveError, SubmissionRecord, check_submission, write_submission
 from eraflow.tournament.submission_state import kept_in_words
@@ -184,6 +185,9 @@ def submit(
         get_run_logger().info("dry run: %s is ready and was not sent", record.path)
     else:
         submission = _send(run, tournament, submission)
+    if submission.kept is not None:
+        may_be_done = instead_of_what_is_filed(run.path, round_now.close_time)
+        write_json(run.path / HELD, {"closes": round_now.close_time.isoformat(), "may_be_done": may_be_done})
     _write_down(run, submission)
     show_submission(submission.as_dict(), round_now.number)
     return submission

@@ -1,4 +1,7 @@
-"""What may be done about a week that the gate holds: said alike in the message, on the page and in the terminal."""
+"""What may be done about a week that was not sent, because the gate holds it or another submission is filed.
+
+It is said alike in the message, on the page and in the terminal.
+"""
 
 from __future__ import annotations
 
@@ -51,6 +54,15 @@ def what_may_be_done(run_dir: Path, verdict: Verdict, closes: datetime, *, predi
         "settings; gate.on_block=champion does so by itself in every week that is held."
     )
     return said
+
+
+def instead_of_what_is_filed(run_dir: Path, closes: datetime) -> list[str]:
+    """What may be done where another submission of the round was kept."""
+    command = f"eraflow submit {shlex.quote(str(run_dir))} --set submit.replace=true"
+    return [
+        "Leave it: what is filed counts for this round.",
+        f"Send these predictions instead, until {closes:%Y-%m-%d %H:%M} UTC: `{command}`; the newest counts.",
+    ]
 
 
 def _settings_of(rules: Sequence[RuleResult]) -> list[str] | None:

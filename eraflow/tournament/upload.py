@@ -131,10 +131,6 @@ def submit(
         if found is not None:
             return found
     elif before is not None and not replace_other:
-        wire.patience.log(
-            f"another submission is filed for round {round_number} already: {before.id} "
-            f"({before.filename or 'no name'}, {before.status}); it is kept, nothing was sent"
-        )
         return replace(before, already=True, ours=False)
     if current is None or current.number != round_number or not current.is_open:
         raise _not_this_round(wire, round_number, current, now)

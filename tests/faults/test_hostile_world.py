@@ -155,6 +155,9 @@ PASSING = {
     "a 500 on the PUT": {"put_500": 1},
     "a reset in the middle of the upload": {"put_reset": 1},
     "an upload that is not kept": {"put_lost": 1},
+    "an address that is refused once": {"put_403": 1},
+    "a list of submissions with numbers for times": {"submissions_odd": 2},
+    "a submission that is not handed out again": {"readback_refused": 1},
     "a lost answer to the registration": {"create_lost": 1},
     "an error for a registration that arrived": {"create_refused": 1},
     "an identical submission filed twice": {"create_twice": 1},
@@ -171,6 +174,14 @@ def test_a_passing_fault_changes_nothing(case, world, week):
     assert len(world.received()) == (2 if "create_twice" in PASSING[case] else 1)
     left = requests.get(f"{world.url}/sandbox/status", timeout=10).json()["faults"]
     assert not any(left[name] for name in PASSING[case]), "the fault was not met"
+
+
+def test_an_upload_that_is_altered_on_its_way_is_noticed_and_sent_again(world, week):
+    world.arm(put_altered=1)
+    record = weekly(week)
+    assert record["outcome"] == "submitted"
+    assert record["submission"]["state"]["compared"] == "same"
+    assert [row["sha256"] == world.sha for row in world.received()] == [False, True]
 
 
 def test_a_round_that_opens_late_is_waited_for(world, week):

@@ -246,6 +246,7 @@ def test_a_damaged_champion_does_not_cost_the_week(tmp_path):
     assert told["outcome"] == "kept"  # the first one's submission counts for this round
     assert not next(rule for rule in told["verdict"]["rules"] if rule["name"] == "champion")["judged"]
     assert told["submission"]["state"] is None
+    assert f"eraflow submit {tmp_path / 'second'} --set submit.replace=true" in told["may_be_done"][1]
     assert told["submission"]["kept"]["id"] == first["submission"]["state"]["id"]
     assert "another submission is filed" in " ".join(plain(summary(told, again, "")).split())
     replacing = settings.submit.model_copy(update={"replace": True})

@@ -121,6 +121,29 @@ def test_an_odd_answer_is_understood_or_named(told: Told, call: str, data: st.Da
     assert error is None or ("\n" not in error.problem and len(error.problem) < 500)
 
 
+@pytest.mark.parametrize("call", ["dataset", "submission_upload_auth"])
+@FEW
+@given(data=st.data())
+def test_an_odd_address_is_named_before_anything_goes_there(
+    told: Told, call: str, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.getbasetemp()
+    (folder / "odd.csv").write_bytes(CSV)
+    good = {"data": {call: answers()[call]}}
+    said = changed(good, data.draw(st.sampled_from(places(good))), data.draw(ODD))
+    told.say = lambda operation: (
+        said if operation == call else {"data": {operation: [] if operation == "submissions" else answers()[operation]}}
+    )
+    work = {
+        "dataset": lambda: client().download("v5.3/live.parquet", folder / "odd" / "live.parquet", lambda path: None),
+        "submission_upload_auth": lambda: client().submit(folder / "odd.csv", "model-1", 1404, 5),
+    }
+    error = failure(work[call])
+    assert error is not None  # nobody answers at the address
+    assert error.code in ("odd_answer", "api_refused", "server_down", "no_such_file")
+    assert not error.may_have_arrived
+
+
 @FEW
 @given(data=st.data())
 def test_after_a_registration_no_odd_answer_makes_it_not_sent(
