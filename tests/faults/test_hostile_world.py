@@ -60,9 +60,9 @@ class World:
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory, prefect_server):
-    home = tmp_path_factory.mktemp("hostile")
-    data = generate(home / "data", SandboxSettings(**TINY["sandbox"]), version="v5.3")
-    with sandbox(data, home / "state") as address:
+    home, server = tmp_path_factory.mktemp("hostile"), tmp_path_factory.mktemp("server")
+    data = generate(server / "data", SandboxSettings(**TINY["sandbox"]), version="v5.3")
+    with sandbox(data, server / "state") as address:
         made = World(address.url, home)
         made.number = next(ROUNDS)
         made.open_round()
