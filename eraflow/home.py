@@ -18,7 +18,7 @@ from pathlib import Path
 
 from eraflow.errors import EraflowError
 from eraflow.store.atomic import storage_errors
-from eraflow.store.ownership import check_home_places, mark_home
+from eraflow.store.ownership import check_home, check_home_places, mark_home
 
 VARIABLE = "ERAFLOW_HOME"
 IN_A_CHECKOUT = ".eraflow"
@@ -90,17 +90,21 @@ def checkout_around(folder: Path | None) -> Path | None:
     return None
 
 
-def make_home(home: Path) -> None:
+def make_home(home: Path, *, among_others: bool = False) -> None:
     """Make the folder, for its owner alone; whatever this process writes from now on is for its owner alone, too.
 
     One that is there is closed to others where it is Eraflow's own and this user's: earlier versions left it open. Any
     other folder keeps its rights, as it may be shared on purpose; `eraflow doctor` tells of it.
 
+    Args:
+        home: the folder.
+        among_others: whether other things may lie beside Eraflow's own, as where a deployment names the folder.
+
     Raises:
         ForeignFolderError: it holds what is not Eraflow's; nothing in it was touched.
         StorageError: it cannot be made.
     """
-    check_home_places(home)
+    (check_home_places if among_others else check_home)(home)
     os.umask(OTHERS)
     with storage_errors(home):
         home.parent.mkdir(parents=True, exist_ok=True)

@@ -70,7 +70,7 @@ def open_run(settings: RunSettings, label: str, *, trains: bool = True) -> Itera
     path, taken_from = _folder(settings, label, flow_run_id)
     settings = _meant(settings, path)
     check_may_work_in(path, label, settings)
-    make_home(settings.home_path)
+    make_home(settings.home_path, among_others=True)
     with in_use(settings.home_path), locked(path):
         check_may_work_in(path, label, settings)  # somebody may have ended it meanwhile
         note_run(settings.home_path, path, label, flow_run_id)

@@ -111,7 +111,7 @@ def test_an_open_home_is_closed_where_it_is_clearly_ours(tmp_path, name, inside,
     (tmp_path / name / inside).write_text("")
     (tmp_path / name).chmod(0o755)
     before = os.umask(0o022)
-    make_home(tmp_path / name)
+    make_home(tmp_path / name, among_others=True)
     os.umask(before)
     assert stat.S_IMODE((tmp_path / name).stat().st_mode) == after
 

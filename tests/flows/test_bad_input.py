@@ -135,7 +135,7 @@ def test_it_is_named_and_nothing_is_sent(case, clean, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("state", "version", "code"), [("closed", "v5.3", "round_closed"), ("open", "v9.9", "incomplete_dataset")]
+    ("state", "version", "code"), [("closed", "v5.3", "round_closed"), ("open", "v9.9", "unknown_version")]
 )
 def test_a_tournament_that_has_nothing_for_us_is_named(state, version, code, clean, tmp_path):
     with sandbox(clean, tmp_path / "state", round_spec=RoundSpec(state=state)) as address:

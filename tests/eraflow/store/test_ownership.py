@@ -43,7 +43,7 @@ def contents(folder):
 def test_a_folder_of_somebody_elses_is_refused_and_untouched(names, tmp_path):
     fill(tmp_path, names)
     before = contents(tmp_path)
-    for refused in (check_run_dir, check_home, prepare):
+    for refused in (check_run_dir, check_home, prepare, make_home):
         with pytest.raises(ForeignFolderError, match=r"it holds .*; name a new or an empty folder"):
             refused(tmp_path)
     assert contents(tmp_path) == before
