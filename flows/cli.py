@@ -18,7 +18,7 @@ from eraflow.loopback import go_direct
 from eraflow.machine.threads import check_threads
 from eraflow.settings.profiles import PROFILES
 from eraflow.store.weekrecord import error_values
-from flows import clean_verb, server_verb, settings_verb, submit_verb
+from flows import alert_verb, clean_verb, golive_verb, server_verb, settings_verb, submit_verb
 from flows.confidence import add_confidence
 from flows.entry import EXIT_INTERRUPTED
 from flows.outputs import complain, finish_outputs, open_outputs
@@ -90,6 +90,8 @@ def parser() -> argparse.ArgumentParser:
     server_verb.add(verbs)
     settings_verb.add(verbs)
     submit_verb.add(verbs)
+    golive_verb.add(verbs)
+    alert_verb.add(verbs)
     return top
 
 

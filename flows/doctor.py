@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
 from eraflow.errors import EraflowError
 from eraflow.home import home_folder, make_home
+from eraflow.loopback import UnusableProxy
 from eraflow.settings import SourceSettings
 from flows.cli import print_record
 from flows.environment import prepare
@@ -37,16 +38,10 @@ def doctor(arguments: argparse.Namespace) -> int:
 
 def examine(home: Path, arguments: argparse.Namespace) -> Iterator[Check]:
     """All checks: the computer, what earlier runs left, the Prefect server, the way to the tournament."""
-    with suppress(EraflowError):  # the check of the home says why
-        make_home(home)
-    machine = list(examine_machine(home))
-    yield from machine
-    if any(check.name == "home" and check.state == "failed" for check in machine):
+    computer = list(examine_computer(home, getattr(arguments, "put_aside", [])))
+    yield from computer
+    if any(check.name == "home" and check.state == "failed" for check in computer):
         return  # everything below keeps something there
-    yield examine_rights(home)
-    yield from examine_leftovers(home)
-    yield from examine_history(home, os.environ)
-    yield from examine_proxies(getattr(arguments, "put_aside", []))
     prepare(home)
     from flows.examine_prefect import examine_prefect
 
@@ -56,3 +51,17 @@ def examine(home: Path, arguments: argparse.Namespace) -> Iterator[Check]:
     yield from examine_tournament(
         arguments.api or source.url, source.keys_block, server=answers, online=arguments.online
     )
+
+
+def examine_computer(home: Path, put_aside: Sequence[UnusableProxy]) -> Iterator[Check]:
+    """The computer, the installation, what earlier runs left, and which histories there are."""
+    with suppress(EraflowError):  # the check of the home says why
+        make_home(home)
+    machine = list(examine_machine(home))
+    yield from machine
+    if any(check.name == "home" and check.state == "failed" for check in machine):
+        return  # everything below keeps something there
+    yield examine_rights(home)
+    yield from examine_leftovers(home)
+    yield from examine_history(home, os.environ)
+    yield from examine_proxies(put_aside)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 TIMEOUT_SECONDS = 5.0
 POOL = "eraflow"
 SCHEDULED = ("weekly", "daily")
-DEPLOY = "prefect deploy --all, in the root of the checkout"
+DEPLOY = "prefect deploy --all, in the root of the checkout; then eraflow go-live"
 
 
 def examine_prefect(alert: str | None) -> tuple[list[Check], bool]:
@@ -70,7 +70,7 @@ def _with_server(url: str, alert: str | None) -> Iterator[Check]:
             if deployment.schedules:
                 yield schedule(client, deployment)
         for name in sorted(set(SCHEDULED) - {one.name for one in deployed}):
-            yield Check(f"schedule {name}", "warning", "not deployed", DEPLOY)
+            yield Check(f"schedule {name}", "warning", "not deployed", "eraflow go-live")
         yield zombies(client, deployed)
     named = [alert] if alert else [_block_of(deployment) for deployment in deployed]
     yield from alerts({block for block in named if block})
@@ -87,7 +87,7 @@ def worker(client: SyncPrefectClient) -> Check:
     """Whether somebody takes the runs."""
     from prefect.exceptions import ObjectNotFound
 
-    begin = f"prefect worker start --pool {POOL}, or its unit in deployments/"
+    begin = f'eval "$(eraflow server --print-env)"; prefect worker start --pool {POOL} (or its unit in deployments/)'
     try:
         pool = client.read_work_pool(POOL)
     except ObjectNotFound:
@@ -116,7 +116,7 @@ def schedule(client: SyncPrefectClient, deployment: Any) -> Check:
 
     name = f"schedule {deployment.name}"
     if deployment.paused or not any(one.active for one in deployment.schedules):
-        return Check(name, "warning", "it is switched off", f"prefect deployment schedule resume, or {DEPLOY}")
+        return Check(name, "warning", "it is switched off", "eraflow go-live")
     after = FlowRunFilterExpectedStartTime(after_=datetime.now(UTC))
     runs = client.read_flow_runs(
         deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[deployment.id])),
@@ -152,11 +152,11 @@ def alerts(blocks: set[str]) -> Iterator[Check]:
     from tasks.alert import AlertError, send
 
     if not blocks:
-        remedy = "save a notification block, name it in the deployments' parameters (alert.block), or give --alert"
+        remedy = "eraflow go-live --webhook URL; or `eraflow alert --webhook URL` and --set alert.block=..."
         yield Check("alert", "warning", "no block is named: nobody is told of a failed week", remedy)
     for block in sorted(blocks):
         try:
-            send(block, "Eraflow doctor: a test", "A test message of `eraflow doctor`. Nothing is wrong.")
+            send(block, "Eraflow: a test", "A test message of `eraflow doctor` or `eraflow go-live`. Nothing is wrong.")
         except AlertError as error:
             yield Check("alert", "failed", error.problem, error.remedy)
         else:
