@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Any
 from eraflow.errors import SettingsError
 from eraflow.home import home_folder, home_option
 from eraflow.settings.profiles import PROFILES
+from eraflow.settings.run import merge
+from eraflow.store.atomic import write_json
+from eraflow.store.outcome import read_json
 from flows.alert_verb import DEFAULT_NAME, address, require_server
 from flows.environment import prepare
 from flows.examine import Check
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[1]
 KEYS_BLOCK = "numerai-keys"
+CHOSEN = "golive.json"
 SCHEDULER_SECONDS = 90.0  # it looks at new schedules every few seconds, at all of them every minute
 
 
@@ -86,6 +90,11 @@ class Choices:
             **({"home": home} if home else {}),
         }
 
+    def to_remember(self, profile: str | None) -> dict[str, Any]:
+        """The choices that a later call starts from; a profile only where it was named, else it is the deployments'."""
+        kept = {name: value for name, value in self.as_settings(None).items() if name != "profile"}
+        return {**kept, **({"profile": profile} if profile else {})}
+
 
 def go_live(arguments: argparse.Namespace) -> int:
     """Deploy where needed, ask, check, store, switch on; returns 0, or 1 where a week would fail.
@@ -124,7 +133,9 @@ def _go_live(client: SyncPrefectClient, home: Path, arguments: argparse.Namespac
     if made:
         _say(f"deployed, with their schedules off: {', '.join(made)}")
     deployments = scheduled_deployments(client)
-    chosen = choose(arguments, dict((deployments["weekly"].parameters or {}).get("settings") or {}))
+    deployed = dict((deployments["weekly"].parameters or {}).get("settings") or {})
+    chosen = choose(arguments, merge(deployed, read_json(home / CHOSEN)))
+    write_json(home / CHOSEN, chosen.to_remember(arguments.profile))  # for the next call, also after a new deployment
     install(client)
     checks = []
     for check in examine_week(home, chosen, arguments.api):

@@ -30,3 +30,9 @@ def test_the_weekly_schedule_is_saturday_noon_utc_and_the_daily_one_the_days_bet
     assert [(e["cron"], e["timezone"]) for e in schedules["weekly"]] == [("0 12 * * 6", "UTC")]
     assert [(e["cron"], e["timezone"]) for e in schedules["daily"]] == [("0 12 * * 2-5", "UTC")]
     assert schedules["sandbox"] == []
+
+
+def test_whatever_has_a_schedule_is_made_paused():
+    """Without keys and slot it would fail each week; `eraflow go-live` switches it on."""
+    for name, entry in DEPLOYMENTS.items():
+        assert bool(entry.get("paused")) is bool(entry.get("schedules")), name
