@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from eraflow.errors import EraflowError
 from eraflow.tournament.client import Endpoint, Tournament
+from eraflow.tournament.keys import no_keys
 from flows.doctor import examine_computer
 from flows.examine import Check
 from flows.examine_prefect import examine_prefect
@@ -17,6 +18,10 @@ from flows.examine_tournament import API_SECONDS, clock
 if TYPE_CHECKING:
     from flows.golive_verb import Choices
 
+CREATE = (
+    "create a key at numer.ai (Account, API keys) and save the Secret block {0} with PUBLIC_ID and SECRET_KEY: without "
+    "--yes and --keys-block this command asks for both"
+)
 HERE_ONLY = "a worker that was started elsewhere does not have them"
 
 
@@ -40,14 +45,13 @@ def examine_week(home: Path, chosen: Choices, api: str | None) -> Iterator[Check
 
 def keys_and_slot(chosen: Choices, api: str | None) -> Iterator[Check]:
     """Whether the keys are there, are accepted, and belong to an account with the slot."""
-    from tasks.keys import MissingKeysError, numerai_keys
+    from tasks.keys import keys_if_any
 
-    try:
-        pair = numerai_keys(chosen.keys_block, {} if chosen.only_block else os.environ)
-    except MissingKeysError as error:
-        yield Check("numerai keys", "failed", error.problem, error.remedy)
+    pair = keys_if_any(chosen.keys_block, {} if chosen.only_block else os.environ)
+    if pair is None:
+        yield Check("numerai keys", "failed", no_keys(chosen.keys_block).problem, CREATE.format(chosen.keys_block))
         return
-    in_block = _in_block(chosen.keys_block)
+    in_block = keys_if_any(chosen.keys_block, {}) is not None
     found = f"in the Secret block {chosen.keys_block}" if in_block else "in this shell's environment only"
     remedy = "" if in_block else f"{HERE_ONLY}: save the Secret block {chosen.keys_block}, or set them there too"
     yield Check("numerai keys", "ok" if in_block else "warning", found, remedy)
@@ -68,12 +72,3 @@ def slot(model: str | None, models: list[str]) -> Check:
     else:
         good, found = len(models) == 1, f"the only one: {shown}" if len(models) == 1 else f"several or none: {shown}"
     return Check("model slot", "ok", found) if good else Check("model slot", "failed", found, "name one with --model")
-
-
-def _in_block(name: str) -> bool:
-    from tasks.keys import MissingKeysError, numerai_keys
-
-    try:
-        return bool(numerai_keys(name, {}))
-    except MissingKeysError:
-        return False
