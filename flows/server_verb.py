@@ -22,7 +22,7 @@ from eraflow.loopback import EXCEPTIONS, go_direct
 from flows.environment import QUIET, database_of, give_a_user_folder
 from flows.runningserver import noted_server, prefect_folder, running_server
 from flows.runserver import HOST, WatchedServer
-from flows.ui import MLFLOW_PORT, PREFECT_PORT, mlflow_command
+from flows.ui import MLFLOW_PORT, PREFECT_PORT, mlflow_command, mlflow_page
 
 END_SECONDS = 5.0
 
@@ -144,7 +144,7 @@ def mlflow_server(home: Path, port: int, ended: threading.Event, failed: list[st
 
     threading.Thread(target=watch, daemon=True).start()
     try:
-        yield f"http://{HOST}:{port}"
+        yield mlflow_page(home, f"http://{HOST}:{port}")
     finally:
         ended.set()
         for number in (signal.SIGTERM, signal.SIGKILL):

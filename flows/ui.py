@@ -6,12 +6,16 @@ import argparse
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
+import time
+import webbrowser
 from pathlib import Path
 from typing import NoReturn
 
-from eraflow.errors import SettingsError
+from eraflow.errors import EraflowError, SettingsError
 from eraflow.home import home_folder
 from eraflow.store.sqliteurl import sqlite_url
 from flows.environment import prepare
@@ -19,6 +23,7 @@ from flows.runningserver import prefect_folder, running_server
 
 PREFECT_PORT, MLFLOW_PORT = 4200, 5000
 END_SECONDS = 5.0
+START_SECONDS = 60.0
 
 
 def ui(arguments: argparse.Namespace) -> int:
@@ -30,8 +35,39 @@ def ui(arguments: argparse.Namespace) -> int:
         return _prefect(home, arguments.port or PREFECT_PORT)
     prepare(home)
     port = arguments.port or MLFLOW_PORT
-    print(f"http://127.0.0.1:{port}   (Ctrl-C ends it)", flush=True)
+    address = mlflow_page(home, f"http://127.0.0.1:{port}")
+    print(f"{address}   (Ctrl-C ends it)", flush=True)
+    threading.Thread(target=_open_page, args=(address, port), daemon=True).start()
     return _serve(mlflow_command(home, port))
+
+
+def mlflow_page(home: Path, address: str) -> str:
+    """The page of the home's experiment, with its scores as columns; MLflow's first one where nothing is recorded."""
+    from eraflow.settings import TrackingSettings
+    from eraflow.store.mlflowview import experiment_page
+    from eraflow.store.tracking import Tracker
+
+    tracker = Tracker(home, TrackingSettings())
+    if not tracker.exists():
+        return address
+    try:
+        return f"{address}/{experiment_page(tracker)}"
+    except EraflowError as error:
+        print(f"eraflow: {error}", file=sys.stderr)
+        return address
+
+
+def _open_page(address: str, port: int) -> None:
+    """Show the page in the user's browser once it is served; nothing where there is no screen or no terminal."""
+    has_screen = sys.platform in ("darwin", "win32") or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    if not (has_screen and sys.stdout.isatty()):
+        return
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            webbrowser.open(address)
+            return
+        time.sleep(0.5)
 
 
 def _prefect(home: Path, port: int) -> int:
@@ -45,9 +81,10 @@ def _prefect(home: Path, port: int) -> int:
 
 
 def mlflow_command(home: Path, port: int) -> list[str]:
-    """What serves MLflow's pages on the models of a home."""
+    """What serves MLflow's pages on the models of a home: one worker is enough for one user."""
     store = sqlite_url(home / "mlflow.db")
-    return [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", store, "--port", str(port)]
+    options = ["--backend-store-uri", store, "--port", str(port), "--workers", "1"]
+    return [sys.executable, "-m", "mlflow", "ui", *options]
 
 
 def _serve(command: list[str]) -> int:

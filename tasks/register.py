@@ -11,9 +11,11 @@ from prefect import get_run_logger, task
 from eraflow.errors import EraflowError
 from eraflow.store.championseat import Seat
 from eraflow.store.digest import value_sha256
+from eraflow.store.mlflowview import HEADLINES, log_model
+from eraflow.store.outcome import outcome_of
 from eraflow.store.registry import register_champion, seats
 from eraflow.store.stage import StageRecord
-from eraflow.store.tracking import Tracker
+from eraflow.store.tracking import TrackedRun, Tracker
 from eraflow.store.weekrecord import timed
 from eraflow.tournament.backtest import BLEND, NEUTRALISATION, SCORES, read_scores
 from eraflow.tournament.client import Round, Slot
@@ -93,19 +95,22 @@ def _track(
     book = tracker(run)
     tags = {"run_dir": str(run.path), "data_signature": features.record.signature}
     kinds = {model.name: model for model in run.settings.models}
+    week = outcome_of(run.path)
+    label = week.flow.capitalize() if week.round_number is None else f"Round {week.round_number}"
     with book.run(
-        run.path.name,
+        f"{label} {BLEND} ({run.path.name})",
         kind="ensemble",
         tags={**tags, "signature": value_sha256([blended.signature, backtested.signature])},
     ) as ensemble:
         ensemble.log_settings(run.settings.model_dump(mode="json"))
-        _log_stage(ensemble, blended, scores[BLEND])
+        model = log_model(book, ensemble, BLEND, blended.path / "ensemble", params={}, tags=tags)
+        _log_stage(ensemble, blended, scores[BLEND], model)
         wanted = (run.path / "backtest" / SCORES, run.path / "backtest" / NEUTRALISATION, run.path / "settings.json")
         ensemble.log_files([path for path in wanted if path.exists()])
         for record in members:
             name = record.name.removeprefix("train-")
             with book.run(
-                name,
+                f"{label} {name}",
                 kind="model",
                 tags={**tags, "signature": value_sha256([record.signature, backtested.signature])},
                 parent_run_id=ensemble.run_id,
@@ -113,21 +118,27 @@ def _track(
                 told: dict[str, Any] = {
                     key: record.metrics[key] for key in ("learns", "params") if key in record.metrics
                 }
-                child.log_settings({**kinds[name].model_dump(mode="json"), **told})
-                _log_stage(child, record, scores[name])
+                learnt = {**kinds[name].model_dump(mode="json"), **told}
+                child.log_settings(learnt)
+                model = log_model(book, child, name, record.path / "model", params=learnt, tags=tags)
+                _log_stage(child, record, scores[name], model)
     return ensemble.run_id
 
 
-def _log_stage(logged: Any, record: StageRecord, scores: ModelScores) -> None:
-    figures = {"minutes": record.seconds / 60, "attempts": record.attempts}
+def _log_stage(logged: TrackedRun, record: StageRecord, scores: ModelScores, model_id: str | None) -> None:
+    figures: dict[str, float | None] = {"minutes": record.seconds / 60, "attempts": record.attempts}
     if record.peak_mb is not None:
         figures["peak_mb"] = record.peak_mb
     for metric, summary in scores.summary.items():
-        figures |= {f"{metric}_mean": summary.mean, f"{metric}_sharpe": summary.sharpe, f"{metric}_eras": summary.eras}
+        figures |= {
+            HEADLINES.get(metric, metric): summary.mean,
+            f"{metric}_sharpe": summary.sharpe,
+            f"{metric}_eras": summary.eras,
+        }
         figures |= {f"{metric}_low": summary.low, f"{metric}_high": summary.high}
         eras, values = scores.per_era[metric]
         logged.log_per_era(metric, eras, values)
-    logged.log_metrics(figures)
+    logged.log_metrics(figures, model_id)
 
 
 @task(name="register", task_run_name="register", **LIGHT_TASK)

@@ -267,8 +267,15 @@ def _create_version(tracker: Tracker, run_id: str, place: str, tags: Mapping[str
         run_id,
         tags=as_tags(tags) | {PLACE_TAG: place},
         description=f"round {tags.get('round', 'unknown')}, target {tags.get('target', 'unknown')}",
+        model_id=_logged_model(run),
     )
     return int(created.version)
+
+
+def _logged_model(run: Any) -> str | None:
+    """The run's model, on whose page MLflow shows the files of a version."""
+    models = run.outputs.model_outputs if run.outputs else []
+    return str(models[0].model_id) if models else None
 
 
 def _version_of(tracker: Tracker, signature: str, seat: Seat | None) -> Any:

@@ -16,6 +16,7 @@ ADDRESSES = (
     ("runs", "artifact_uri"),
     ("model_versions", "source"),
     ("model_versions", "storage_location"),
+    ("logged_models", "artifact_location"),
 )
 
 

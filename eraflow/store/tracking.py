@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,6 +31,7 @@ DATABASE = "mlflow.db"
 TURN = ".mlflow.turn"
 ARTIFACTS = "mlartifacts"
 CURVE = "curve"
+CUMULATIVE = "cumulative/"
 PER_ERA = "per_era/"  # MLflow draws the metrics before a slash as one group
 METRICS_PER_CALL = 1000  # MLflow's limits: mlflow.utils.validation.MAX_METRICS_PER_BATCH, MAX_PARAMS_TAGS_PER_BATCH
 PARAMS_PER_CALL = 100
@@ -77,13 +79,18 @@ class TrackedRun:
         for part in _parts(params, PARAMS_PER_CALL):
             self._link.call("log_batch", self.run_id, params=part)
 
-    def log_metrics(self, metrics: Mapping[str, float | None]) -> None:
-        """Single figures. None, NaN and infinite ones are left out: MLflow would show them as very large numbers."""
+    def log_metrics(self, metrics: Mapping[str, float | None], model_id: str | None = None) -> None:
+        """Single figures. None, NaN and infinite ones are left out: MLflow would show them as very large numbers.
+
+        With `model_id` they are those of that logged model, too.
+        """
         finite = {name: float(value) for name, value in metrics.items() if value is not None and math.isfinite(value)}
-        self._log_points([(name, value, 0) for name, value in finite.items()])
+        self._log_points([(name, value, 0) for name, value in finite.items()], model_id)
 
     def log_per_era(self, metric: str, eras: Sequence[str], values: Sequence[float]) -> None:
-        """A metric by era, as `per_era/METRIC` with the era number as step. Eras whose value is NaN are left out.
+        """A metric by era, as `per_era/METRIC` with the era number as step, and its sum so far as `cumulative/METRIC`.
+
+        Eras whose value is NaN are left out.
 
         Args:
             metric: such as `corr`.
@@ -92,8 +99,11 @@ class TrackedRun:
         """
         if len(eras) != len(values):
             raise TrackingError(f"{metric}: {len(eras)} eras but {len(values)} values", "report this as a bug")
-        points = [(PER_ERA + metric, float(value), int(era)) for era, value in zip(eras, values, strict=True)]
-        self._log_points([point for point in points if math.isfinite(point[1])])
+        known = [(int(era), float(value)) for era, value in zip(eras, values, strict=True) if math.isfinite(value)]
+        sums = accumulate(value for _, value in known)
+        points = [(PER_ERA + metric, value, era) for era, value in known]
+        points += [(CUMULATIVE + metric, total, era) for (era, _), total in zip(known, sums, strict=True)]
+        self._log_points(points)
 
     def log_files(self, source: Path | Sequence[Path], folder: str | None = None) -> None:
         """Copy files, or the content of a folder, to the run's artifacts.
@@ -110,13 +120,13 @@ class TrackedRun:
             method = "log_artifacts" if path.is_dir() else "log_artifact"
             self._link.call(method, self.run_id, str(path), artifact_path=folder)
 
-    def _log_points(self, points: Sequence[tuple[str, float, int]]) -> None:
+    def _log_points(self, points: Sequence[tuple[str, float, int]], model_id: str | None = None) -> None:
         if self.reused:
             return
         from mlflow.entities import Metric
 
         now = _milliseconds()
-        metrics = [Metric(name, value, now, step) for name, value, step in points]
+        metrics = [Metric(name, value, now, step, model_id=model_id) for name, value, step in points]
         for part in _parts(metrics, METRICS_PER_CALL):
             self._link.call("log_batch", self.run_id, metrics=part)
 
