@@ -11,8 +11,8 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from eraflow.errors import EraflowError
 from eraflow.store.turns import my_turn
 
 LOCK_SECONDS = 60.0
-_IMPORT_LOCK = threading.Lock()
+_IMPORT_LOCK, _DEFAULT_LOCK = threading.Lock(), threading.Lock()
 
 
 class TrackingError(EraflowError):
@@ -82,6 +82,18 @@ class MlflowLink:
                     raise _named(what, self.uri, error) from error
             self._sleep(pause * random.uniform(0.5, 1.5))
             pause = min(pause * 2, 2.0)
+
+    @contextmanager
+    def as_default(self) -> Iterator[None]:
+        """This store as the one that MLflow asks where it is told none: its registry looks up models in that way."""
+        mlflow = quiet_mlflow()
+        with _DEFAULT_LOCK:
+            before = mlflow.get_tracking_uri()
+            mlflow.set_tracking_uri(self.uri)
+            try:
+                yield
+            finally:
+                mlflow.set_tracking_uri(before)
 
     def _connected(self) -> Any:
         if self._client is None:

@@ -260,15 +260,17 @@ def _create_version(tracker: Tracker, run_id: str, place: str, tags: Mapping[str
     except NothingThereError:
         tracker.link.call("create_registered_model", name, description="Ensembles shipped by Eraflow")
     run = tracker.link.call("get_run", run_id)
-    created = tracker.link.call(
-        "create_model_version",
-        name,
-        f"{run.info.artifact_uri}/{place}",
-        run_id,
-        tags=as_tags(tags) | {PLACE_TAG: place},
-        description=f"round {tags.get('round', 'unknown')}, target {tags.get('target', 'unknown')}",
-        model_id=_logged_model(run),
-    )
+    model = _logged_model(run)
+    with tracker.link.as_default():
+        created = tracker.link.call(
+            "create_model_version",
+            name,
+            f"models:/{model}" if model else f"{run.info.artifact_uri}/{place}",
+            run_id,
+            tags=as_tags(tags) | {PLACE_TAG: place},
+            description=f"round {tags.get('round', 'unknown')}, target {tags.get('target', 'unknown')}",
+            model_id=model,
+        )
     return int(created.version)
 
 

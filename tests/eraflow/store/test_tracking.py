@@ -17,7 +17,7 @@ import pytest
 
 from eraflow.settings import RunSettings, TrackingSettings
 from eraflow.store.mlflowlink import MlflowLink, NothingThereError, TrackingError
-from eraflow.store.tracking import DATABASE, PER_ERA, ChildRun, Tracker
+from eraflow.store.tracking import CUMULATIVE, DATABASE, PER_ERA, ChildRun, Tracker
 from eraflow.store.trackingtext import flatten
 
 ERAS = [f"{number:04d}" for number in range(301, 1001)]
@@ -55,7 +55,11 @@ def test_eras_without_a_figure_are_left_out(tracker):
         run.log_per_era("mmc", ["0001", "0002", "0003"], [0.1, math.nan, -0.2])
         run.log_metrics({"minutes": 1.5, "peak_mb": None, "sharpe": math.nan})
     assert history(tracker, run.run_id, "mmc") == {1: 0.1, 3: -0.2}
-    assert tracker.link.call("get_run", run.run_id).data.metrics == {"minutes": 1.5, f"{PER_ERA}mmc": -0.2}
+    assert tracker.link.call("get_run", run.run_id).data.metrics == {
+        "minutes": 1.5,
+        f"{PER_ERA}mmc": -0.2,
+        f"{CUMULATIVE}mmc": -0.1,
+    }
 
 
 def test_eras_and_values_must_be_as_many(tracker):
