@@ -88,12 +88,21 @@ def finish_outputs() -> None:
 
 
 def complain(text: str) -> None:
-    """A line on stderr; on a terminal it is broken between words alone, so that paths can be copied."""
-    line = f"eraflow: {text}"
-    if sys.stderr.isatty():
-        width = shutil.get_terminal_size().columns
-        line = "\n".join(
-            textwrap.fill(each, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
-            for each in line.splitlines()
-        )
-    print(line, file=sys.stderr, flush=True)
+    """A line on stderr, with the name of the command before it."""
+    print(_broken(f"eraflow: {text}", sys.stderr), file=sys.stderr, flush=True)
+
+
+def say(text: str) -> None:
+    """A line on stdout."""
+    print(_broken(text, sys.stdout), flush=True)
+
+
+def _broken(text: str, stream: TextIO) -> str:
+    """On a terminal, broken between words alone, so that paths can be copied; elsewhere a line stays a line."""
+    if not stream.isatty():
+        return text
+    width = shutil.get_terminal_size().columns
+    return "\n".join(
+        textwrap.fill(line, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+        for line in text.splitlines()
+    )

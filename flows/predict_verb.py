@@ -22,6 +22,7 @@ from eraflow.machine.progress import Progress, readable_seconds
 from eraflow.store.conclusion import check_outside_of_concluded
 from eraflow.store.scratch import scratch_folder
 from flows.cli import print_record
+from flows.outputs import complain, say
 
 LITTLE_MB = 2_048
 """With less memory free than this, it is spared at some cost of time."""
@@ -45,11 +46,11 @@ def predict(arguments: argparse.Namespace) -> int:
     record = _record(outcome, out, source, time.monotonic() - began)
     warning = in_sample_warning(record)
     if warning:
-        print(f"eraflow: warning: {warning}", file=sys.stderr)
+        complain(f"warning: {warning}")
     if arguments.json:
         print_record(record)
     else:
-        print(_words(record))
+        say(_words(record))
     return 0
 
 

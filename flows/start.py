@@ -42,6 +42,7 @@ DEFAULT_PROFILE = "laptop"
 PING_VARIABLE = "ERAFLOW_PING_URL"  # of tasks/ping.py
 EXIT_HELD = 3
 EXIT_TERMINATED = 143
+SIGNALS = (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
 
 
 class Terminated(KeyboardInterrupt):
@@ -142,7 +143,10 @@ def _open_folder(flow_name: str, choice: Chosen, run_dir: Path) -> None:
 
 @contextmanager
 def _signals(view: Lines, when_interrupted: str) -> Iterator[None]:
-    """SIGTERM is taken as Ctrl-C is; a second Ctrl-C does not wait until everybody has been told of the first."""
+    """SIGTERM and a closed terminal are taken as Ctrl-C is.
+
+    A second Ctrl-C does not wait until everybody has been told of the first.
+    """
 
     def at_once(number: int, frame: object) -> NoReturn:
         view.close()
@@ -154,7 +158,9 @@ def _signals(view: Lines, when_interrupted: str) -> Iterator[None]:
         view.interrupted()
         raise KeyboardInterrupt if number == signal.SIGINT else Terminated
 
-    before = {number: signal.signal(number, interrupted) for number in (signal.SIGINT, signal.SIGTERM)}
+    # A signal that this process was started to ignore (nohup, a job in the background of a script) stays ignored.
+    heard = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, interrupted) for number in heard}
     try:
         yield
     finally:

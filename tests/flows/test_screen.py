@@ -12,7 +12,7 @@ from rich.console import Console
 
 from eraflow.onlookers import News
 from flows.pace import Pace
-from flows.screen import Screen
+from flows.screen import Screen, wants_a_view
 from tests.terminal import Terminal
 
 ROOT = Path(__file__).parent.parent.parent
@@ -127,3 +127,22 @@ def test_a_step_that_failed_and_is_tried_again_runs_again():
     again = News("train-a", fraction=0.25, label="fold 1 of 5", seconds_left=30.0)
     assert any("oom" in line for line in drawn(80, 24, ["train-a"], [failed]))
     assert any("25%, 30 s left" in line for line in drawn(80, 24, ["train-a"], [failed, again]))
+
+
+@pytest.mark.parametrize(
+    ("term", "terminal", "options", "wanted"),
+    [
+        ("xterm-256color", True, {}, True),
+        ("xterm-256color", False, {}, False),  # a pipe, a timer
+        ("dumb", True, {}, False),
+        ("unknown", True, {}, False),
+        ("xterm-256color", True, {"json": True}, False),
+        ("xterm-256color", True, {"verbose": True}, False),
+    ],
+)
+def test_lines_are_written_where_nothing_can_be_drawn_or_they_are_asked_for(
+    monkeypatch, term, terminal, options, wanted
+):
+    monkeypatch.setenv("TERM", term)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal, raising=False)
+    assert wants_a_view(**{"json": False, "verbose": False, **options}) is wanted
