@@ -139,6 +139,19 @@ def require_file(path: Path | str, remedy: str = "download the data again, or na
     return about
 
 
+def is_there(path: Path | str) -> bool:
+    """Whether there is a file `path`.
+
+    Raises:
+        UnreadableFileError: something else is there, or the system does not let us look.
+    """
+    try:
+        require_file(path)
+    except MissingFileError:
+        return False
+    return True
+
+
 def told(error: BaseException) -> str:
     """The first line of what an exception says, or its class where it says nothing; cut."""
     return cut((str(error).strip().splitlines() or [type(error).__name__])[0])

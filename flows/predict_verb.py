@@ -17,6 +17,7 @@ from typing import Any
 from eraflow.credentials import TRACKING
 from eraflow.errors import SettingsError
 from eraflow.home import home_folder
+from eraflow.machine.apart import deaths_about
 from eraflow.machine.isolate import Outcome, run_isolated
 from eraflow.machine.progress import Progress, readable_seconds
 from eraflow.store.conclusion import check_outside_of_concluded
@@ -57,7 +58,7 @@ def predict(arguments: argparse.Namespace) -> int:
 def _run(
     arguments: argparse.Namespace, folder: Path, data: Path, out: Path, scratch: Path, oof_file: str | None
 ) -> Outcome:
-    from eraflow.machine.resources import first_plan, probe
+    from eraflow.machine.resources import first_plan, memory_budget_mb, probe
     from eraflow.settings import MachineSettings
 
     resources = probe(Path.cwd())
@@ -74,17 +75,18 @@ def _run(
     }
     shown = _Shown()
     try:
-        return run_isolated(
-            "models.predict:predict_file",
-            work,
-            memory_mb=None,
-            timeout_s=None,
-            log=lambda line: print(line, file=sys.stderr),
-            folder=scratch / "work",
-            on_progress=shown.show,
-            env=LITTLE if little else {},
-            threads=plan.threads,
-        )
+        with deaths_about(f"{data} was predicted"):
+            return run_isolated(
+                "models.predict:predict_file",
+                work,
+                memory_mb=memory_budget_mb(resources, MachineSettings(memory_mb=None)),
+                timeout_s=None,
+                log=lambda line: print(line, file=sys.stderr),
+                folder=scratch / "work",
+                on_progress=shown.show,
+                env=LITTLE if little else {},
+                threads=plan.threads,
+            )
     finally:
         shown.end()
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Group, RenderableType
 
 from eraflow.errors import SettingsError
+from eraflow.readable import is_there
 from eraflow.settings import DataSettings
 from eraflow.store.scratch import scratch_folder
 from eraflow.tournament.scoreapart import score_apart
@@ -28,7 +29,7 @@ def score(arguments: argparse.Namespace) -> int:
     )
     confidence = confidence_of(arguments)
     predictions, folder = Path(arguments.predictions), Path(arguments.data)
-    if not predictions.is_file():
+    if not is_there(predictions):
         raise SettingsError(f"there is no file {predictions}", "name the file of predictions")
     if not folder.is_dir():
         raise SettingsError(f"--data: there is no folder {folder}", "name a folder in tournament layout")

@@ -42,7 +42,6 @@ def deaths_about(what: str) -> Iterator[None]:
             "one of the files is damaged: write or download it again",
         ) from error
     except StageError as error:
-        log = error.remedy.rpartition("(output in ")[2].rstrip(")")
-        raise type(error)(
-            f"while {what}: {error.problem}", f"run again; what it said last is in {log}", kind=error.kind
-        ) from error
+        _, named, log = error.remedy.rpartition("(output in ")
+        more = f"; what it said last is in {log.rstrip(')')}" if named else ""
+        raise type(error)(f"while {what}: {error.problem}", f"run again{more}", kind=error.kind) from error

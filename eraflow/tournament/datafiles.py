@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from eraflow.tournament.footer import MissingFileError
+from eraflow.readable import MissingFileError, is_there
 
 MANDATORY = ("features_json", "train", "validation", "live")
 
@@ -30,15 +30,16 @@ class DataFiles:
 
         Raises:
             MissingFileError: naming every mandatory file that is not there.
+            UnreadableFileError: a file is a folder, or may not be read.
         """
         folder = Path(folder)
         names = {field.name: _file_name(field.name) for field in fields(cls)}
-        absent = [names[name] for name in MANDATORY if not (folder / names[name]).is_file()]
+        absent = [names[name] for name in MANDATORY if not is_there(folder / names[name])]
         if absent:
             raise MissingFileError(
                 f"{folder} has no {', '.join(absent)}", "name a folder in tournament layout, or download the data"
             )
-        return cls(**{name: folder / file for name, file in names.items() if (folder / file).is_file()})
+        return cls(**{name: folder / file for name, file in names.items() if is_there(folder / file)})
 
     @classmethod
     def from_dict(cls, values: Mapping[str, str | None]) -> DataFiles:

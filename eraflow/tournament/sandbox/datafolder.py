@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from eraflow.errors import EraflowError
+from eraflow.readable import is_there
 
 
 class DataFolderError(EraflowError):
@@ -25,7 +26,7 @@ class DataFolder:
 
     def __init__(self, folder: Path, version: str) -> None:
         self.folder, self.version = folder.resolve(), version
-        if not (self.folder / "live.parquet").is_file():
+        if not is_there(self.folder / "live.parquet"):
             raise DataFolderError(
                 f"{folder} has no live.parquet", "give a folder in tournament layout, or let the sandbox generate one"
             )
