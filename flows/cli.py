@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 import traceback
 from collections.abc import Sequence
@@ -93,6 +94,14 @@ def parser() -> argparse.ArgumentParser:
     golive_verb.add(verbs)
     alert_verb.add(verbs)
     return top
+
+
+def _number(text: str) -> float:
+    """A number of an option: finite and not below zero."""
+    value = float(text)
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a finite number from 0")
+    return value
 
 
 def _json_argument(verb: argparse.ArgumentParser) -> None:
@@ -311,11 +320,11 @@ def _resume(verbs: Any) -> None:
     )
     verb.add_argument("--install", action="store_true", help="also put the automation against zombies on the server")
     verb.add_argument(
-        "--after", metavar="SECONDS", type=float, default=60, help="leave younger crashes alone (default 60)"
+        "--after", metavar="SECONDS", type=_number, default=60, help="leave younger crashes alone (default 60)"
     )
     verb.add_argument("--max-runs", metavar="N", type=int, default=3, help="leave runs started N times (default 3)")
-    verb.add_argument("--max-age-days", metavar="DAYS", type=float, default=6, help="leave older runs (default 6)")
-    verb.add_argument("--wait", metavar="SECONDS", type=float, default=0, help="wait for a server that still starts")
+    verb.add_argument("--max-age-days", metavar="DAYS", type=_number, default=6, help="leave older runs (default 6)")
+    verb.add_argument("--wait", metavar="SECONDS", type=_number, default=0, help="wait for a server that still starts")
     verb.add_argument("--home", metavar="DIR", help="home folder; it holds the lock")
     _json_argument(verb)
     verb.set_defaults(verb=_call("flows.resume_verb", "resume"))

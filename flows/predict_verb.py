@@ -41,6 +41,7 @@ def predict(arguments: argparse.Namespace) -> int:
     """Predict every row of the file and write the output."""
     data, out, began = _data(arguments), Path(arguments.out), time.monotonic()
     check_outside_of_concluded(out)
+    _check_replaceable(out)
     with scratch_folder("eraflow-predict-") as scratch:
         folder, source, oof_file = _predictor(arguments, scratch)
         outcome = _run(arguments, folder, data, out, scratch, oof_file)
@@ -53,6 +54,20 @@ def predict(arguments: argparse.Namespace) -> int:
     else:
         say(_words(record))
     return 0
+
+
+def _check_replaceable(out: Path) -> None:
+    """What lies at the place of the output is replaced only where it looks like predictions.
+
+    Raises:
+        SettingsError: it is another file.
+    """
+    if not out.is_file() or out.stat().st_size == 0:
+        return
+    with out.open("rb") as file:
+        begins = file.read(4)
+    if begins not in (b"PAR1", b"id,p"):
+        raise SettingsError(f"--out: {out} is there and holds no predictions", "choose another name, or move it away")
 
 
 def _run(

@@ -126,3 +126,20 @@ def test_doctor_names_a_home_that_cannot_be_written(capsys, tmp_path):
     (tmp_path / "file").write_text("")
     assert main(["doctor", "--home", str(tmp_path / "file" / "home")]) == 1
     assert "not a folder" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("option", ["--after", "--max-age-days", "--wait"])
+@pytest.mark.parametrize("number", ["nan", "inf", "-1", "1e999"])
+def test_no_option_takes_a_number_that_is_not_finite(option, number, capsys):
+    with pytest.raises(SystemExit) as ended:
+        parser().parse_args(["resume", f"{option}={number}"])
+    assert ended.value.code == 2
+    assert "finite" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["thesis.csv", "pictures.parquet"])
+def test_predict_does_not_replace_a_file_that_holds_no_predictions(name, tmp_path, capsys):
+    (tmp_path / name).write_text("chapter,one\n")
+    assert main(["predict", "live.parquet", "--out", str(tmp_path / name), "--home", str(tmp_path / "home")]) == 2
+    assert "holds no predictions" in capsys.readouterr().err
+    assert (tmp_path / name).read_text() == "chapter,one\n"
