@@ -370,6 +370,15 @@ def test_missing_and_constant_predictions_are_counted_not_hidden():
     assert set(scores.summary) == {"corr", "max_exposure"}
 
 
+@pytest.mark.parametrize("value", [np.inf, -np.inf])
+def test_an_infinite_prediction_is_none_in_every_score(value):
+    store = MemoryStore()
+    infinite, missing = store.signal.copy(), store.signal.copy()
+    infinite[::17], missing[::17] = value, np.nan
+    assert _score(store, infinite).as_dict() == _score(store, missing).as_dict()
+    assert "max_exposure" in _score(store, infinite).summary
+
+
 def test_nothing_to_score_is_named():
     store = MemoryStore()
     with pytest.raises(NothingToScoreError, match=r"all predictions are 0\.5"):
