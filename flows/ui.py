@@ -15,6 +15,7 @@ import webbrowser
 from pathlib import Path
 from typing import NoReturn
 
+from eraflow.credentials import TRACKING, without_credentials
 from eraflow.errors import EraflowError, SettingsError
 from eraflow.home import home_folder
 from eraflow.store.sqliteurl import sqlite_url
@@ -90,7 +91,7 @@ def mlflow_command(home: Path, port: int) -> list[str]:
 def _serve(command: list[str]) -> int:
     """Run a server in a session of its own and end all of it when this process is told to end."""
     signal.signal(signal.SIGTERM, _interrupt)
-    child = subprocess.Popen(command, start_new_session=True)
+    child = subprocess.Popen(command, env=without_credentials(os.environ, TRACKING), start_new_session=True)
     try:
         return child.wait()
     except KeyboardInterrupt:
