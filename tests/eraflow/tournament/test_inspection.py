@@ -12,7 +12,7 @@ from eraflow.errors import EraflowError
 from eraflow.machine.failures import StageCrashed
 from eraflow.machine.isolate import run_isolated
 from eraflow.tournament.datafiles import DataFiles
-from eraflow.tournament.inspection import SpoiltFilesError, decode, inspect_round
+from eraflow.tournament.inspection import SpoiltFilesError, decode, inspect_live, inspect_round
 from eraflow.tournament.schema import check_contract
 from tests.deadly_files import deadly, empty_groups, many_columns
 from tests.tournament_files import write_tournament
@@ -214,3 +214,12 @@ def test_a_footer_of_a_million_entries_ends_quickly(write, says, whole, tmp_path
     with pytest.raises(EraflowError, match=says):
         inspect_round(**arguments(files, [], tmp_path))
     assert time.monotonic() - began < 5
+
+
+def test_the_live_file_alone(whole, tmp_path):
+    fresh = {"live.parquet": str(whole.path("live"))}
+    assert inspect_live(out=str(tmp_path), fresh=fresh, plan={}) == {"rows": len(whole.frames["live"])}
+    spoilt = tmp_path / "spoilt.parquet"
+    spoilt.write_bytes(whole.path("live").read_bytes()[:-30] + b"x" * 30)
+    with pytest.raises(SpoiltFilesError, match="PAR1 is missing"):
+        inspect_live(out=str(tmp_path), fresh={"live.parquet": str(spoilt)}, plan={})
