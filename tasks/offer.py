@@ -7,6 +7,7 @@ from typing import Any
 
 from prefect import get_run_logger, task
 
+from eraflow.machine.apart import deaths_about
 from eraflow.machine.isolate import run_isolated
 from eraflow.settings import RunSettings
 from eraflow.store.scratch import scratch_folder
@@ -58,7 +59,11 @@ def check_settings(run: Run, tournament: Tournament, *, trains: bool = True) -> 
             "neutralise": settings.blend.neutralise_features,
             **_files(settings, tournament, set(offered), place),
         }
-        run_isolated(CHECK, names, memory_mb=None, timeout_s=CHECK_SECONDS, log=log, folder=scratch / "work", threads=1)
+        place = scratch / "work"
+        with deaths_about(f"the files of {served_folder(settings) or version} were looked at"):
+            run_isolated(
+                CHECK, names, memory_mb=None, timeout_s=CHECK_SECONDS, log=log, folder=scratch / "work", threads=1
+            )
 
 
 def _files(settings: RunSettings, tournament: Tournament, offered: set[str], place: Path) -> dict[str, Any]:
