@@ -9,6 +9,7 @@ import re
 import threading
 from collections import deque
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any
 
@@ -16,6 +17,8 @@ from eraflow.machine.progress import MARK
 
 TAIL_LINES = 50
 MAX_LINE = 8_192  # bytes; a longer line is cut in pieces
+LONGEST_LOG_BYTES = 32 << 20  # a library that writes a line a millisecond must not fill the disk
+OLDER = ".older"
 MAX_WAITING = 10_000  # lines; then the child waits until the log has caught up
 _LINE_END = re.compile(rb"[\r\n]+")  # progress bars of libraries end their lines with a bare carriage return
 
@@ -41,9 +44,12 @@ class Pump(threading.Thread):
 
     def run(self) -> None:
         """Read until the last process that holds the other end is gone."""
-        with self._stream, self._file.open("ab", buffering=0) as file:
+        with self._stream, ExitStack() as files:
+            file = files.enter_context(self._file.open("ab", buffering=0))
             for line in self._lines():
                 text, mark = _split(line)
+                if text and file.tell() > LONGEST_LOG_BYTES:
+                    file = self._begun_anew(files, file)
                 if text:
                     self._keep(file, text)
                     self._offer(text)
@@ -63,6 +69,14 @@ class Pump(threading.Thread):
     def abandon(self) -> None:
         """Nobody takes lines any more: read on, write the file, queue nothing."""
         self._abandoned.set()
+
+    def _begun_anew(self, files: ExitStack, file: IO[bytes]) -> IO[bytes]:
+        """The log goes on in a new file, the full one stays beside it; an older one makes room."""
+        try:
+            os.replace(self._file, self._file.with_name(self._file.name + OLDER))
+            return files.enter_context(self._file.open("ab", buffering=0))
+        except OSError:  # go on in the one there is
+            return file
 
     def _keep(self, file: IO[bytes], text: str) -> None:
         self.tail.append(text)

@@ -118,7 +118,7 @@ def _problem_of_system(error: OSError) -> str | None:
 
 def _remedy(problem: str) -> str:
     if problem in (FULL, FULL_QUOTA):
-        return "free some space, then run again: what was finished is kept"
+        return "free some space (`eraflow clean` tells what may go), then run again: what was finished is kept"
     return "choose a folder you may write to (home or --run-dir), then run again"
 
 

@@ -98,14 +98,14 @@ def kept_runs(home: Path, referenced: Collection[str], now: float) -> dict[Path,
             newest.setdefault((flow, ended), run)
         if _is_held(run):
             kept[run] = AT_WORK
-        elif run.name in referenced:
-            kept[run] = REFERENCED
         elif ended is None and (run / SETTINGS).exists() and age < MAX_AGE_DAYS:
             kept[run] = UNFINISHED
         elif ended in OPEN_TO_SUBMIT and age < MAX_AGE_DAYS:
             kept[run] = "not sent, and its round may still be open"
         elif run in newest.values():
             kept[run] = "the newest that ended so"
+        elif run.name in referenced:  # last: whoever is only referenced may lose its era store
+            kept[run] = REFERENCED
     return kept
 
 

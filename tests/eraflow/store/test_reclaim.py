@@ -147,6 +147,13 @@ def test_a_store_goes_only_when_no_run_that_may_go_on_uses_it(home):
     assert found.bytes < MATRIX
 
 
+def test_the_newest_keeps_its_store_though_a_model_points_to_it_and_an_older_one_does_not(home):
+    home.run("older", 100, data="a")
+    home.run("newest", 1, data="b")
+    found = home.plan(bulk_days=0, keep_days=0, referenced={"older", "newest"})
+    assert [(each.piece.kind, each.piece.path.name) for each in found.going] == [("era store", "a" * 64)]
+
+
 def test_what_runs_share_stays_while_one_is_at_work(home):
     for place in ("data/numerai/v5.3", "sandbox/generated-1", "champion/v1-a"):
         (home.path / place).mkdir(parents=True)
