@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 # Everything of Numerai's; and by their names, whatever other programs keep in the environment.
 _SECRET = re.compile(
     r"^NUMERAI_|PASSWORD|PASSWD|_PWD$|SECRET|CREDENTIAL|AUTH_STRING|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY"
-    r"|(^|_)TOKEN(_|$)|^MLFLOW_TRACKING_USERNAME$|CONNECTION_URL$",
+    r"|(^|_)TOKEN(_|$)|^ERAFLOW_PING_URL$|^MLFLOW_TRACKING_USERNAME$|CONNECTION_URL$",
     re.IGNORECASE,
 )
 TRACKING = ("MLFLOW_", "AWS_", "AZURE_", "GOOGLE_")

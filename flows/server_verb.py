@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
-from eraflow.credentials import TRACKING, without_credentials
+from eraflow.credentials import PREFECT, TRACKING, without_credentials
 from eraflow.errors import EraflowError
 from eraflow.home import VARIABLE, home_folder, home_option, make_home
 from eraflow.loopback import EXCEPTIONS, go_direct
@@ -92,6 +92,7 @@ def server(arguments: argparse.Namespace) -> int:
                 told += [f"MLflow    {address}"]
             stack.enter_context(noted_server(folder, url))
             print("\n".join([*told, *_hints(home)]), flush=True)
+            close_dead_runs(home, folder, url)
             ended.wait()
     except BlockingIOError as error:
         raise ServerRunningError("another `eraflow server` of this home is starting", "use that one") from error
@@ -152,6 +153,28 @@ def mlflow_server(home: Path, port: int, ended: threading.Event, failed: list[st
                 os.killpg(child.pid, number)
             with suppress(subprocess.TimeoutExpired):
                 child.wait(END_SECONDS)
+
+
+def close_dead_runs(home: Path, folder: Path, url: str) -> threading.Thread:
+    """Close in the background what killed runs have left as running; whatever comes of it costs the server nothing."""
+    named = {"PREFECT_API_URL": f"{url}/api", "PREFECT_HOME": str(folder)}
+    environment = {**without_credentials(os.environ, PREFECT), **named}
+    command = [sys.executable, "-m", "tasks.deadruns", str(home)]
+
+    def run() -> None:
+        subprocess.run(
+            command,
+            cwd=Path(__file__).resolve().parents[1],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            check=False,
+        )
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    return thread
 
 
 def shell_lines(home: Path, folder: Path, arguments: argparse.Namespace) -> list[str]:

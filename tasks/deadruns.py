@@ -7,6 +7,7 @@ for ever. Whether a process is alive is told by the lock of its run folder, whic
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -165,3 +166,7 @@ def _rename(client: SyncPrefectClient, run: FlowRun, folder: Path) -> str:
     name = outcome_of(folder, KILLED).name if folder.exists() else f"{run.name} ({KILLED})"
     client.update_flow_run(run.id, name=name)
     return name
+
+
+if __name__ == "__main__":  # `eraflow server` calls this in a process of its own, which takes Prefect's memory with it
+    sweep(Path(sys.argv[1]))
