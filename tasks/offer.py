@@ -59,7 +59,6 @@ def check_settings(run: Run, tournament: Tournament, *, trains: bool = True) -> 
             "neutralise": settings.blend.neutralise_features,
             **_files(settings, tournament, set(offered), place),
         }
-        place = scratch / "work"
         with deaths_about(f"the files of {served_folder(settings) or version} were looked at"):
             run_isolated(
                 CHECK, names, memory_mb=None, timeout_s=CHECK_SECONDS, log=log, folder=scratch / "work", threads=1
