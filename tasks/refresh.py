@@ -144,7 +144,8 @@ def _place(root: Path, name: str, round_number: int) -> Path:
 
 def _drop_old_rounds(root: Path, current: int, log: Callable[[str], None]) -> None:
     """Weekly files of older rounds would fill the disk: several gigabytes each."""
-    folders = sorted(root.glob("round-*"), key=lambda path: int(path.name.partition("-")[2]))
+    ours = (path for path in root.glob("round-*") if path.name.removeprefix("round-").isdecimal())
+    folders = sorted(ours, key=lambda path: int(path.name.removeprefix("round-")))
     old = [path for path in folders if not path.name.endswith(f"-{current}")]
     for path in old[: max(0, len(old) - (ROUNDS_KEPT - 1))]:
         shutil.rmtree(path, ignore_errors=True)
