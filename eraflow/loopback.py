@@ -93,11 +93,12 @@ def _fault(value: str) -> str:
     import httpx  # the strictest of the clients; loaded only where there is a proxy to judge
 
     try:
-        parts = urlsplit(value if "://" in value else f"http://{value}")
+        address = value if "://" in value else f"http://{value}"
+        parts = urlsplit(address)
         host, port = parts.hostname, parts.port
         if parts.scheme not in SCHEMES:
             return f"{parts.scheme[:20]}:// is no kind of proxy that can be used; {', '.join(sorted(SCHEMES))} are"
-        httpx.Proxy(parts.geturl())
+        httpx.Proxy(address)  # not as urlsplit reads it, which drops line ends
     except (ValueError, httpx.InvalidURL):
         return "it is no address"
     if not host or port == 0 or any(sign.isspace() for sign in host):

@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from eraflow.home import make_home
 from flows.cli import main
 from flows.environment import prepare
 from flows.runningserver import noted_server, running_server
@@ -64,6 +65,7 @@ def test_a_shell_is_told_the_history_of_this_home_and_to_ask_no_proxy(clean, tmp
 
 
 def test_the_server_of_a_home_is_found_by_everything_that_works_there(clean, tmp_path, capsys):
+    make_home(tmp_path)
     with noted_server(tmp_path / "prefect", "http://127.0.0.1:4377"):
         assert main(["server", "--home", str(tmp_path), "--print-env"]) == 0
         assert exported(capsys.readouterr().out)["PREFECT_API_URL"] == "http://127.0.0.1:4377/api"
