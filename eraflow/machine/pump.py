@@ -45,7 +45,7 @@ class Pump(threading.Thread):
     def run(self) -> None:
         """Read until the last process that holds the other end is gone."""
         with self._stream, ExitStack() as files:
-            file = files.enter_context(self._file.open("ab", buffering=0))
+            file: IO[bytes] = files.enter_context(self._file.open("ab", buffering=0))
             for line in self._lines():
                 text, mark = _split(line)
                 if text and file.tell() > LONGEST_LOG_BYTES:
