@@ -11,9 +11,11 @@ from numerai_tools.submissions import validate_submission_numerai
 
 import tasks.run
 from eraflow.store.continuation import take_over
+from eraflow.store.registry import champion_info
 from eraflow.store.rundir import locked
 from eraflow.store.unfinished import note_run
 from eraflow.store.weekreport import week_report
+from eraflow.tournament.client import Slot
 from flows.cli import main
 from flows.daily import daily
 from flows.printing import plain
@@ -21,6 +23,7 @@ from flows.research import research
 from flows.summary import summary
 from flows.weekly import weekly
 from tasks.clean import referenced_runs
+from tasks.register import seat_of, tracker
 from tests.weeks import receiver, tiny
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("prefect_server")]
@@ -228,8 +231,9 @@ def test_a_champion_of_another_source_is_neither_compared_with_nor_sent(shipped,
     rule = next(rule for rule in told["verdict"]["rules"] if rule["name"] == "champion")
     assert not rule["judged"]
     # Nor does it take the place of the one of this source.
-    own = daily(settings.model_copy(update={"run_dir": str(tmp_path / "daily")}))
-    assert own["submission"]["file"]["sha256"] == record["submission"]["file"]["sha256"]
+    own = tasks.run.Run(settings, tmp_path / "daily")
+    seat = seat_of(own, Slot(record["submission"]["model_id"], "eraflow"))
+    assert champion_info(tracker(own), seat).signature == record["submission"]["ensemble_signature"]
     elsewhere = settings.data.model_copy(update={"target": "target_ender_60"})
     state = daily(settings.model_copy(update={"data": elsewhere, "run_dir": str(tmp_path / "60")}), return_state=True)
     assert "no_champion" in state.message
