@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 ENDINGS = (".json", ".txt", ".csv")
+BEGINNINGS = ("/", "./", "../", "~/")
 HEADINGS = ("feature", "features", "name", "names")
 MOST_BYTES = 10_000_000
 """A hundred thousand names of a hundred letters; a longer file is not a list of features."""
@@ -39,8 +40,15 @@ def with_files_read(value: Any) -> Any:
     if not isinstance(value, str | list | tuple) or not all(isinstance(each, str) for each in value):
         return value
     found = terms(value)
-    if not any(_is_path(_name(term)) for term in found):
+    paths = [_name(term) for term in found if _is_path(_name(term))]
+    if not paths:
         return value.strip() if isinstance(value, str) else list(value)
+    absent = [path for path in paths if not Path(path).expanduser().is_file()]
+    if absent and isinstance(value, str) and paths != [value]:
+        raise ValueError(
+            f"there is no file {in_short(value)}, nor {absent[0][:SHOWN]} in it: correct it, or write terms whose "
+            'names hold - or + as a list: ["all", "-./my-drop.txt"]'
+        )
     return [name for term in found for name in _replaced(term)]
 
 
@@ -82,6 +90,9 @@ def names_in(path: Path) -> list[str]:
     found = _json_names(path, text) if path.suffix.lower() == ".json" else _text_names(text)
     if not found:
         raise ValueError(f"{path} holds no names of features")
+    like_paths = [name for name in found if _is_path(_name(name))]
+    if like_paths:  # stored with the run, it would be taken for a file when it is read back
+        raise ValueError(f"{path} holds {like_paths[0][:SHOWN]!r}, which is the name of a file and not of a feature")
     return found
 
 
@@ -124,7 +135,7 @@ def _replaced(term: str) -> list[str]:
 
 
 def _is_path(text: str) -> bool:
-    return "/" in text or "\\" in text or text.lower().endswith(ENDINGS)
+    return text.startswith(BEGINNINGS) or text.lower().endswith(ENDINGS)
 
 
 def _name(term: str) -> str:

@@ -9,12 +9,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
 from eraflow.errors import EraflowError
 from eraflow.settings import RunSettings
 from eraflow.settings.gate import GateSettings
 from eraflow.store.digest import file_sha256
+from eraflow.store.plainpaths import read_parquet
 from eraflow.store.stage import DamagedStageError, StageRecord, require
 from eraflow.store.weekrecord import members
 from eraflow.tournament.backtest import BLEND, read_scores
@@ -139,7 +138,7 @@ def _checked(csv: Path, predicted: StageRecord, again: StageRecord, noted: str) 
 
 
 def _predictions(stage: StageRecord) -> tuple[list[str], Any]:
-    frame = pl.read_parquet(stage.path / PREDICTIONS, glob=False)
+    frame = read_parquet(stage.path / PREDICTIONS)
     return frame["id"].to_list(), frame["prediction"].to_numpy()
 
 

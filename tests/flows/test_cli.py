@@ -63,7 +63,8 @@ def test_a_blocked_gate_is_exit_code_three_and_the_record_says_so(week):
     record = json.loads(done.stdout.splitlines()[-1])
     assert done.returncode == 3
     assert record["outcome"] == "held"
-    assert record["submission"] is None
+    assert record["submission"]["state"] is None  # predicted and kept, not sent
+    assert not record["submission"]["sending"]
     assert record["error"] is None
 
 

@@ -14,7 +14,7 @@ from tests.weeks import tiny
 @pytest.fixture
 def log(monkeypatch):
     logger = logging.getLogger("tested")
-    monkeypatch.setattr(tournament, "get_run_logger", lambda: logger)
+    monkeypatch.setattr(tournament, "run_log", lambda: logger)
 
 
 @pytest.mark.parametrize("case", ["a dry run", "a flow that never sends"])

@@ -113,7 +113,8 @@ def test_a_set_without_the_names_in_a_file(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "content", "text"),
     [
-        ("gone.txt", None, "cannot be read: No such file"),
+        ("files.txt", b"./other.txt", "the name of a file and not of a feature"),
+        ("gone.txt", None, "there is no file|cannot be read: No such file"),
         ("empty.txt", b"# nothing\n", "holds no names"),
         ("image.txt", b"\xff\xd8\xff", "not text in UTF-8"),
         ("broken.json", b"[", "is not JSON"),
@@ -128,6 +129,20 @@ def test_a_file_that_holds_no_names_is_named(tmp_path, name, content, text):
     with pytest.raises(SettingsError, match=text) as found:
         settings_from("laptop", {"data": {"features": str(tmp_path / name)}})
     assert "data.features" in str(found.value)
+
+
+def test_a_path_that_is_not_there_is_told_whole(tmp_path):
+    for asked in (f"{tmp_path}/my-own.txt", f"all-{tmp_path}/my-own.txt"):
+        with pytest.raises(SettingsError, match="there is no file") as found:
+            settings_from("laptop", {}, [f"data.features={asked}"])
+        assert asked[:40] in str(found.value)
+
+
+def test_names_with_slashes_are_names_also_when_they_are_read_back(tmp_path):
+    (tmp_path / "mine.txt").write_text("feature_price/earnings\n", encoding="utf-8")
+    settings = DataSettings(features=str(tmp_path / "mine.txt"))
+    assert settings.features == ["feature_price/earnings"]
+    assert DataSettings.model_validate_json(settings.model_dump_json()) == settings
 
 
 def test_names_cannot_be_taken_away_twice(tmp_path):

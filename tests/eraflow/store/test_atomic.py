@@ -77,7 +77,7 @@ def test_a_full_disk_is_named_whatever_library_tells_of_it(tmp_path, error):
 
 def test_leftovers_of_a_killed_process_are_removed_and_nothing_else(tmp_path):
     (tmp_path / "a").mkdir()
-    for name in (".x.parquet.0123abcd.tmp", "a/.y.tmp", "a/mine.tmp", ".hidden"):
+    for name in (".x.parquet.0123abcd.tmp", "a/.y.89abcdef.tmp", "a/mine.tmp", "a/.theirs.tmp", ".hidden"):
         (tmp_path / name).write_text("")
-    assert {path.name for path in remove_leftovers(tmp_path)} == {".x.parquet.0123abcd.tmp", ".y.tmp"}
-    assert sorted(path.name for path in tmp_path.rglob("*")) == [".hidden", "a", "mine.tmp"]
+    assert {path.name for path in remove_leftovers(tmp_path)} == {".x.parquet.0123abcd.tmp", ".y.89abcdef.tmp"}
+    assert sorted(path.name for path in tmp_path.rglob("*")) == [".hidden", ".theirs.tmp", "a", "mine.tmp"]

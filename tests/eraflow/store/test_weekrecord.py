@@ -53,7 +53,7 @@ def test_stages_and_steps_are_listed_with_their_seconds(tmp_path):
 def test_what_an_earlier_attempt_concluded_is_forgotten_but_its_stages_are_not(tmp_path):
     finish(tmp_path, "features", 3.0)
     write_json(tmp_path / "gate" / "verdict.json", {"passed": True})
-    write_json(tmp_path / "submission" / "record.json", {"state": {"id": "old"}, "sending": False})
+    write_json(tmp_path / "submission" / "record.json", {"state": None, "sending": False})
     write_json(tmp_path / "submission" / "checks.json", {})
     write_json(tmp_path / "backtest" / "scores.json", {"old": {"summary": {}}})
     write_outcome(tmp_path, SettingsError("old", "old"))
@@ -64,6 +64,14 @@ def test_what_an_earlier_attempt_concluded_is_forgotten_but_its_stages_are_not(t
     assert record["scores"] == {}
     assert record["stages"] == {}
     assert stage.finished(tmp_path / "features", "s") is not None
+
+
+def test_a_submission_that_was_accepted_before_something_failed_is_not_forgotten(tmp_path):
+    write_json(tmp_path / "submission" / "record.json", {"state": {"id": "sent"}, "sending": False})
+    write_json(tmp_path / "submission" / "checks.json", {})
+    write_outcome(tmp_path, SettingsError("later", "later"))
+    forget_last_outcome(tmp_path)
+    assert week_record(tmp_path)["submission"]["state"] == {"id": "sent"}
 
 
 def test_a_folder_of_somebody_else_called_submission_is_left_alone(tmp_path):
