@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 StepState = Literal["running", "kept", "finished", "failed"]
+IN_NEWS = "in_news"
+"""Attribute of a line of the log that says what the news say too, and say newer."""
 
 
 @dataclass(frozen=True)

@@ -74,7 +74,8 @@ def text_of(found: Sequence[Any], profiles: Sequence[str], width: int) -> list[s
     lines: list[str] = []
     for setting in found:
         lines += [setting.name, *_wrapped([f"{setting.takes}{'; may be empty' if setting.optional else ''}"], width)]
-        lines += _wrapped([default_text(setting.defaults, profiles)], width)
+        asked = ["laptop"] if setting.name == "profile" else profiles  # a profile's own name is no default of it
+        lines += _wrapped([default_text(setting.defaults, asked)], width)
         lines += [*_wrapped([setting.text], width), ""]
     return [*lines, *textwrap.wrap(HOW, width)]
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from eraflow.onlookers import looking_on
+from eraflow.onlookers import IN_NEWS, looking_on
 from eraflow.settings import RunSettings
 from flows.outputs import complain
 from flows.pace import Pace, earlier_seconds, planned_steps
@@ -76,7 +76,7 @@ class Drawn(Lines):
         self._screen.close()
 
     def _record(self, record: logging.LogRecord) -> None:
-        if not says_something(record):
+        if not says_something(record) or getattr(record, IN_NEWS, False):  # the row of the step has it, and newer
             return
         words = record.getMessage()
         if record.levelno >= logging.WARNING:

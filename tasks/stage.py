@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +18,7 @@ from eraflow.errors import SettingsError
 from eraflow.machine.ledger import Ledger
 from eraflow.machine.plan import RETRIED_KINDS
 from eraflow.machine.progress import Progress
+from eraflow.onlookers import IN_NEWS
 from eraflow.store.stage import LEDGER, StageRecord
 from eraflow.store.weekrecord import note_stage
 from tasks.artifacts import Place, artifact_key, placed, show_attempts
@@ -48,7 +50,7 @@ def run_stage(run: Run, work: Work) -> StageRecord:
     """One attempt at `work`, shown: log lines, progress with the time left, and one version of the attempts table."""
     logger = get_run_logger()
     note_stage(run.path, work.name)
-    shown = ProgressShown(work.name, logger.info)
+    shown = ProgressShown(work.name, partial(logger.info, extra={IN_NEWS: True}))
     try:
         return attempt_stage(
             work,

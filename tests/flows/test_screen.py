@@ -1,6 +1,7 @@
 """The live view on real pseudo-terminals, and what it says."""
 
 import io
+import logging
 import re
 import sys
 from pathlib import Path
@@ -10,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from eraflow.onlookers import News
+from eraflow.onlookers import IN_NEWS, News
 from flows.pace import Pace
 from flows.screen import Screen, wants_a_view
+from flows.view import Drawn
 from tests.terminal import Terminal
 
 ROOT = Path(__file__).parent.parent.parent
@@ -146,3 +148,21 @@ def test_lines_are_written_where_nothing_can_be_drawn_or_they_are_asked_for(
     monkeypatch.setenv("TERM", term)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal, raising=False)
     assert wants_a_view(**{"json": False, "verbose": False, **options}) is wanted
+
+
+@pytest.mark.parametrize(
+    ("line", "extra", "shown"),
+    [
+        ("train-lightgbm 0% of the stage: fold 1 of 3", {IN_NEWS: True}, False),
+        ("predict-live 50% of the stage: 3 of 6 eras", {IN_NEWS: True}, False),
+        ("sandbox serves generated data", {}, True),
+    ],
+)
+def test_the_newest_line_repeats_no_older_figure_of_a_bar(line, extra, shown):
+    screen = Screen("a week", ["train-lightgbm"], Pace({}), Console(file=io.StringIO(), width=80, force_terminal=True))
+    screen.news(News("train-lightgbm", fraction=0.13))
+    Drawn(screen).show(logging.makeLogRecord({"msg": line, "levelno": logging.INFO, **extra}))
+    with screen.console.capture() as capture:
+        screen.console.print(screen.render())
+    assert (line in capture.get()) is shown
+    assert "13%" in capture.get()

@@ -41,6 +41,8 @@ def test_json_holds_every_setting_with_the_defaults_of_each_profile(capsys):
     [
         (["windows.folds"], "default 5 (sandbox 3, workstation 8)", "purge_weeks"),
         (["windows.folds", "--profile", "workstation"], "default 8\n", "sandbox"),
+        (["profile"], "default laptop\n", "sandbox sandbox"),
+        (["profile", "--profile", "workstation"], "default laptop\n", "default workstation"),
         (["gate"], "gate.corr_bound", "windows"),
         (["models.lightgbm.params.n_estimators"], "models.NAME.params", "models.NAME.target"),
         (["models.catboost"], "models.NAME.tuned", "gate"),
