@@ -1,18 +1,19 @@
 """One sender at a time for each model slot and round, so that two runs at once send once.
 
 The lock spans everything from reading what is filed already to knowing that the own submission is accepted. It is the
-kernel's, so a killed sender leaves none. What goes to an address, Numerai's or that of a sandbox that already runs, is
-locked for all home folders of a user, in the folder where programs keep the state of that user; what goes to a sandbox
-that a run brings with it, in the home folder that it belongs to.
+kernel's, so a killed sender leaves none. It lies in the home folder, where every sender of this home sees it, whatever
+its environment (a timer has another one than a shell). What goes to an address, Numerai's or that of a sandbox that
+already runs, is locked for all home folders of a user, too, in the folder where programs keep that user's state.
 Another computer cannot be locked out: what it sent is seen in the tournament's own list.
 """
 
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from eraflow.home import user_folder
@@ -39,20 +40,25 @@ def only_sender(
     Raises:
         StorageError: the lock file cannot be made.
     """
-    path = lock_path(home, address, model_id, round_number)
-    _forget_old(path)
+    said = threading.Event()
 
     def say() -> None:
-        log(f"another run is sending for this slot in round {round_number}; waiting until it has ended")
+        if not said.is_set():
+            log(f"another run is sending for this slot in round {round_number}; waiting until it has ended")
+        said.set()
 
-    with my_turn(path, say):
+    with ExitStack() as held:
+        for path in lock_paths(home, address, model_id, round_number):
+            _forget_old(path)
+            held.enter_context(my_turn(path, say))
         yield
 
 
-def lock_path(home: Path, address: str | None, model_id: str, round_number: int) -> Path:
-    """The file that is locked; the same for every run that would send for this slot and round."""
+def lock_paths(home: Path, address: str | None, model_id: str, round_number: int) -> list[Path]:
+    """The files that are locked, in this order: that of the home folder, then that of the user, if there is one."""
     slot = value_sha256([_plain(address), model_id])[:16]
-    return _folder(home, address) / f"{slot}-{round_number}.lock"
+    user = None if address is None else _users_folder()
+    return [folder / f"{slot}-{round_number}.lock" for folder in (home / "sending", user) if folder is not None]
 
 
 def _plain(address: str | None) -> str:
@@ -60,9 +66,8 @@ def _plain(address: str | None) -> str:
     return (address or "").rstrip("/").replace("//localhost", "//127.0.0.1", 1)
 
 
-def _folder(home: Path, address: str | None) -> Path:
-    if address is None:
-        return home / "sending"
+def _users_folder() -> Path | None:
+    """None for a service without a folder of its user: then one home is all that can be known."""
     named = os.environ.get("XDG_STATE_HOME", "")
     user = user_folder()
     places = [Path(named)] if named.startswith("/") else [user / ".local" / "state"] if user else []
@@ -72,7 +77,7 @@ def _folder(home: Path, address: str | None) -> Path:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             if os.access(folder, os.W_OK):
                 return folder
-    return home / "sending"  # a service without a folder of its user: then one home is all that can be known
+    return None
 
 
 def _forget_old(path: Path) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from eraflow.tournament.client import Endpoint, Tournament
-from eraflow.tournament.sendlock import NUMERAI, lock_path, only_sender
+from eraflow.tournament.sendlock import NUMERAI, lock_paths, only_sender
 from tests.eraflow.tournament.stubserver import PUBLIC, SECRET, FakeTime, Stub, stub_server
 
 HOLDER = """
@@ -67,10 +67,28 @@ def test_an_address_is_locked_for_all_homes_of_the_user_and_an_own_sandbox_withi
     tmp_path: Path,
 ) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
-    assert lock_path(one, None, "m", 1) != lock_path(two, None, "m", 1)
-    assert lock_path(one, NUMERAI, "m", 1) == lock_path(two, NUMERAI, "m", 1)
+    assert not {*lock_paths(one, None, "m", 1)} & {*lock_paths(two, None, "m", 1)}
+    assert lock_paths(one, NUMERAI, "m", 1)[1:] == lock_paths(two, NUMERAI, "m", 1)[1:]
     names = ("http://127.0.0.1:8765", "http://127.0.0.1:8765/", "http://localhost:8765")
-    assert len({lock_path(home, name, "m", 1) for home in (one, two) for name in names}) == 1
+    assert len({lock_paths(home, name, "m", 1)[1] for home in (one, two) for name in names}) == 1
+
+
+@pytest.mark.parametrize("theirs", ["another state folder", "no folder that can be written"])
+def test_a_timer_with_another_environment_waits_for_a_shell_of_the_same_home(
+    tmp_path: Path, state: Path, monkeypatch: pytest.MonkeyPatch, theirs: str
+) -> None:
+    command = [sys.executable, "-c", HOLDER, str(tmp_path / "home"), NUMERAI]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "held\n"
+        monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "elsewhere"))
+        if theirs != "another state folder":
+            (tmp_path / "elsewhere").write_text("")
+            monkeypatch.setattr("eraflow.tournament.sendlock.user_folder", lambda: None)
+        said: list[str] = []
+        threading.Timer(0.6, child.kill).start()
+        with only_sender(tmp_path / "home", NUMERAI, "model-1", 1404, said.append):
+            assert len(said) == 1
 
 
 @pytest.mark.parametrize("why", ["a file", "not writable"])
@@ -81,17 +99,17 @@ def test_a_user_without_a_folder_for_it_is_served_within_the_home(tmp_path: Path
         (state / "eraflow").parent.mkdir()
         (state / "eraflow").write_text("")
     with only_sender(tmp_path / "home", NUMERAI, "m", 1, print):
-        assert lock_path(tmp_path / "home", NUMERAI, "m", 1).is_relative_to(tmp_path / "home")
+        assert lock_paths(tmp_path / "home", NUMERAI, "m", 1)[0].is_relative_to(tmp_path / "home")
 
 
 def test_files_of_rounds_that_are_long_over_are_removed(tmp_path: Path) -> None:
-    old, young = (lock_path(tmp_path, None, "m", number) for number in (1, 2))
+    old, young = (lock_paths(tmp_path, None, "m", number)[0] for number in (1, 2))
     old.parent.mkdir(parents=True)
     for path in (old, young):
         path.write_text("")
     os.utime(old, (0, 0))
     with only_sender(tmp_path, None, "m", 3, print):
-        assert {path.name for path in old.parent.iterdir()} == {young.name, lock_path(tmp_path, None, "m", 3).name}
+        assert {path.name for path in old.parent.iterdir()} == {young.name, lock_paths(tmp_path, None, "m", 3)[0].name}
 
 
 def test_of_six_runs_at_once_one_sends_and_the_others_see_it(tmp_path: Path) -> None:
