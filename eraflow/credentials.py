@@ -12,18 +12,25 @@ from collections.abc import Mapping, Sequence
 
 # Everything of Numerai's; and by their names, whatever other programs keep in the environment.
 _SECRET = re.compile(
-    r"^NUMERAI_|PASSWORD|PASSWD|_PWD$|SECRET|CREDENTIAL|AUTH_STRING|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY"
-    r"|(^|_)TOKEN(_|$)|^ERAFLOW_PING_URL$|^MLFLOW_TRACKING_USERNAME$|CONNECTION_URL$",
+    r"^NUMERAI_|PASSWORD|PASSWD|PASSPHRASE|(^|_)(SSH)?PASS$|_PWD$|SECRET|CREDENTIAL|AUTH_STRING|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY"
+    r"|(^|_)(TOKEN|PAT|WEBHOOK|DSN)(_|$)|^ERAFLOW_PING_URL$|^MLFLOW_TRACKING_USERNAME$|CONNECTION_URL$",
     re.IGNORECASE,
 )
+# An address with a user's password or a token in it, as those of databases, proxies and package indexes have it.
+_ADDRESS_WITH_ONE = re.compile(r"://[^/?#\s@]+@")
 TRACKING = ("MLFLOW_", "AWS_", "AZURE_", "GOOGLE_")
 """Beginnings of the names that MLflow and the stores of its artifacts need."""
 PREFECT = ("PREFECT_",)
 
 
 def is_credential(name: str) -> bool:
-    """Whether a variable of this name holds a key, a password or an address with one."""
+    """Whether a variable of this name is one that holds a key, a password or an address with one."""
     return bool(_SECRET.search(name))
+
+
+def names_one(value: str) -> bool:
+    """Whether a value, whatever its name, is an address with a password in it."""
+    return bool(_ADDRESS_WITH_ONE.search(value))
 
 
 def without_credentials(environment: Mapping[str, str], needed: Sequence[str] = ()) -> dict[str, str]:
@@ -37,5 +44,5 @@ def without_credentials(environment: Mapping[str, str], needed: Sequence[str] = 
     return {
         name: value
         for name, value in environment.items()
-        if not is_credential(name) or (kept and name.startswith(kept))
+        if not (is_credential(name) or names_one(value)) or (kept and name.startswith(kept))
     }

@@ -28,8 +28,36 @@ SECRETS = [
     "PGPASSWORD",
     "MYSQL_PWD",
     "openai_api_key",
+    "SSHPASS",
+    "SMTP_PASS",
+    "GPG_PASSPHRASE",
+    "GITHUB_PAT",
+    "SLACK_WEBHOOK_URL",
+    "SENTRY_DSN",
 ]
-HARMLESS = ["PATH", "HOME", "PWD", "TOKENIZERS_PARALLELISM", "PREFECT_HOME", "OMP_NUM_THREADS", "NO_PROXY"]
+ADDRESSES = [
+    ("DATABASE_URL", "postgresql://user:geheim@db.example/optuna"),
+    ("https_proxy", "http://user:geheim@proxy.example:3128"),
+    ("PIP_INDEX_URL", "https://geheim@index.example/simple"),
+    ("REDIS_URL", "rediss://:geheim@cache.example:6380/0"),
+]
+HARMLESS = [
+    "PATH",
+    "HOME",
+    "PWD",
+    "TOKENIZERS_PARALLELISM",
+    "PREFECT_HOME",
+    "OMP_NUM_THREADS",
+    "NO_PROXY",
+    "PATH_INFO",
+    "COMPASS",
+]
+PLAIN_ADDRESSES = [
+    "http://proxy.example:3128",
+    "sqlite:////home/me/a@b.db",
+    "me@example.org",
+    "https://x.example/?to=a@b",
+]
 
 
 @pytest.mark.parametrize("name", SECRETS)
@@ -41,6 +69,16 @@ def test_what_is_a_credential(name):
 @pytest.mark.parametrize("name", HARMLESS)
 def test_what_is_none(name):
     assert without_credentials({name: "1"}) == {name: "1"}
+
+
+@pytest.mark.parametrize(("name", "value"), ADDRESSES)
+def test_an_address_with_a_password_is_one_whatever_its_name(name, value):
+    assert without_credentials({name: value}) == {}
+
+
+@pytest.mark.parametrize("value", PLAIN_ADDRESSES)
+def test_an_address_without_one_stays(value):
+    assert without_credentials({"ADDRESS": value}) == {"ADDRESS": value}
 
 
 def test_a_server_keeps_what_it_needs():
