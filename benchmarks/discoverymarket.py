@@ -18,7 +18,7 @@ from eraflow.discovery.association import measure
 from eraflow.discovery.selection import CHOSEN
 from eraflow.discovery.stage import select_features
 from eraflow.machine.plan import Plan
-from eraflow.settings.run import WindowSettings
+from eraflow.settings.windows import WindowSettings
 from eraflow.store.erastore import EraStore, write_era_store
 from eraflow.tournament.eras import target_horizon, walk_forward
 from eraflow.tournament.scoring import era_corr

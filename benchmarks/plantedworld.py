@@ -7,7 +7,7 @@ import argparse
 import numpy as np
 
 from eraflow.discovery.association import Associations
-from eraflow.settings.run import SandboxSettings
+from eraflow.settings.source import SandboxSettings
 from eraflow.tournament.sandbox.generate import Generator
 from eraflow.tournament.sandbox.naming import CLUSTER, GROUP_SIZES, FeatureNames
 from eraflow.tournament.sandbox.truth import OVERLAP, STRENGTH, Truth, View

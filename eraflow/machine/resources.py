@@ -14,7 +14,7 @@ import psutil
 from eraflow.errors import EraflowError
 from eraflow.machine.cgroups import MIB, GroupLimits, group_limits
 from eraflow.machine.plan import MIN_ROWS_IN_MEMORY, Device, Plan
-from eraflow.settings.run import MachineSettings
+from eraflow.settings.machine import MachineSettings
 
 MIN_MEMORY_MB = 300  # Python, NumPy, a booster and one small block of rows
 SHARE_OF_FREE = 0.85  # the rest is for the flow itself and for what others take meanwhile

@@ -12,8 +12,9 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from eraflow.settings.models import ModelSettings
 from eraflow.settings.profiles import PROFILES
-from eraflow.settings.run import ModelSettings, RunSettings
+from eraflow.settings.run import RunSettings
 
 NAME = "NAME"
 """Stands for a model's name: `models.NAME.target`."""

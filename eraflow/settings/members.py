@@ -9,7 +9,7 @@ from typing import Any, get_args
 from pydantic import ValidationError
 
 from eraflow.errors import SettingsError
-from eraflow.settings.run import ModelKind, ModelSettings, default_name
+from eraflow.settings.models import ModelKind, ModelSettings, default_name
 from eraflow.settings.writable import shown
 
 MARKS: dict[str, dict[str, Any]] = {"residual": {"learn": "residual"}, "tuned": {"tuned": True}}

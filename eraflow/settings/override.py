@@ -11,9 +11,10 @@ from pydantic import BaseModel, ValidationError
 from eraflow.errors import SettingsError
 from eraflow.settings.listing import alternatives, did_you_mean, section_of
 from eraflow.settings.members import chosen_models, keep_names, position_of
+from eraflow.settings.models import ModelSettings
 from eraflow.settings.profiles import PROFILES, profile_values
 from eraflow.settings.reading import read_json, read_value
-from eraflow.settings.run import ModelSettings, RunSettings, merge
+from eraflow.settings.run import RunSettings, merge
 from eraflow.settings.writable import shown
 
 OLD_NAMES = {"data.feature_set": "data.features"}

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from eraflow.errors import EraflowError
-from eraflow.settings.run import WindowSettings
+from eraflow.settings.windows import WindowSettings
 
 ALIAS_TARGET = "target"
 LIVE_ERA = "X"

@@ -14,7 +14,7 @@ from eraflow.errors import EraflowError
 from eraflow.machine.failures import StageError, classify
 from eraflow.machine.progress import report
 from eraflow.readable import MissingFileError, UnreadableFileError, told
-from eraflow.settings.run import DataSettings
+from eraflow.settings.data import DataSettings
 from eraflow.store.atomic import write_text
 from eraflow.tournament.catalog import read_catalog
 from eraflow.tournament.filecheck import verifier, verify_parquet

@@ -10,7 +10,8 @@ import math
 from collections.abc import Sequence
 
 from eraflow.errors import EraflowError
-from eraflow.settings.run import ModelSettings, WindowSettings
+from eraflow.settings.models import ModelSettings
+from eraflow.settings.windows import WindowSettings
 from eraflow.tournament.contract import Contract
 from eraflow.tournament.eras import Window, era_number, eras_before, final_eras, member_purge, windows_before
 

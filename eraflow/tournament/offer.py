@@ -8,7 +8,7 @@ from typing import Any
 
 from eraflow.errors import EraflowError
 from eraflow.readable import cut
-from eraflow.settings.run import DataSettings
+from eraflow.settings.data import DataSettings
 from eraflow.tournament.catalog import UnknownFeatureSetError, read_catalog
 from eraflow.tournament.coverage import benchmark_columns, choose_benchmark
 from eraflow.tournament.eras import ALIAS_TARGET, target_horizon

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from eraflow.errors import EraflowError
-from eraflow.settings.run import DataSettings
+from eraflow.settings.data import DataSettings
 from eraflow.tournament.catalog import Catalog, read_catalog
 from eraflow.tournament.contract import Contract
 from eraflow.tournament.coverage import (

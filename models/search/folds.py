@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from eraflow.errors import EraflowError
-from eraflow.settings import SearchSettings, WindowSettings
+from eraflow.settings.search import SearchSettings
+from eraflow.settings.windows import WindowSettings
 from eraflow.tournament.eras import TooFewErasError, Window, eras_before, member_purge, walk_forward, windows_before
 
 FIRST_TEST_FRACTION = 0.5

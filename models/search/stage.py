@@ -14,7 +14,7 @@ from optuna.study import Study
 from eraflow.errors import SettingsError
 from eraflow.machine.plan import Plan
 from eraflow.machine.progress import report
-from eraflow.settings import SearchSettings
+from eraflow.settings.search import SearchSettings
 from eraflow.store.atomic import storage_errors, write_json
 from eraflow.store.digest import value_sha256
 from eraflow.store.erastore import EraStore

@@ -15,7 +15,7 @@ from eraflow.errors import EraflowError
 from eraflow.machine.ledger import Ledger
 from eraflow.machine.plan import Plan
 from eraflow.settings import MachineSettings, SandboxSettings
-from eraflow.settings.run import TrackingSettings
+from eraflow.settings.tracking import TrackingSettings
 from eraflow.store import erawriter, stage
 from eraflow.store.atomic import TEMPORARY, StorageError, write_bytes
 from eraflow.store.tracking import Tracker

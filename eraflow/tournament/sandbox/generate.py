@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from eraflow.settings.run import SandboxSettings
+from eraflow.settings.source import SandboxSettings
 from eraflow.store.atomic import atomic_path, storage_errors, write_json
 from eraflow.tournament.sandbox.files import TableFile, columns_of, repeated, row_ids, schema
 from eraflow.tournament.sandbox.naming import FeatureNames, benchmark_column, name_features, target_column

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from eraflow.settings.run import SandboxSettings
+from eraflow.settings.source import SandboxSettings
 from eraflow.tournament.sandbox.naming import FeatureNames
 
 OVERLAP = {20: 5, 60: 13}  # weeks whose labels overlap

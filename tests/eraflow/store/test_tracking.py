@@ -249,7 +249,7 @@ def test_trials_are_runs_below_their_search_and_are_written_once(tracker):
 FIRST = """
 import sys
 from pathlib import Path
-from eraflow.settings.run import TrackingSettings
+from eraflow.settings.tracking import TrackingSettings
 from eraflow.store.tracking import Tracker
 print(Tracker(Path(sys.argv[1]), TrackingSettings()).experiment_id())
 """

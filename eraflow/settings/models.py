@@ -1,0 +1,86 @@
+"""The members of the ensemble."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import Field, JsonValue, field_validator, model_validator
+
+from eraflow.settings.section import Section
+
+ModelKind = Literal["lightgbm", "xgboost", "catboost", "mlp"]
+
+
+class ModelSettings(Section):
+    """One member of the ensemble."""
+
+    kind: ModelKind = Field("lightgbm", description="The learner. mlp needs the extra eraflow[networks].")
+    name: str = Field(
+        "",
+        description="Name in tables and files. Empty: the kind, and what else tells members of one kind apart: "
+        "lightgbm-ender60, lightgbm-residual.",
+    )
+    params: dict[str, JsonValue] = Field(default_factory=dict, description="Overrides of the learner's own settings.")
+    target: str | None = Field(
+        None,
+        min_length=1,
+        description="What this member learns: any target of the data, of 20 or 60 days. Empty: the run's target. "
+        "Judged is always the run's target.",
+    )
+    learn: Literal["target", "residual"] = Field(
+        "target",
+        description="Learn the target, or what of it the benchmark model leaves over (trains only on eras that the "
+        "benchmark covers).",
+    )
+    tuned: bool = Field(
+        False, description="Start from the parameters that `eraflow search` kept for this learner; `params` still win."
+    )
+
+    optional: bool = Field(
+        False,
+        description="Leave this member out, with a warning, where its library is not installed; otherwise that is an "
+        "error before any work. Members of a profile that need an extra are optional until they are named.",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_after_kind(cls, values: Any) -> Any:
+        if isinstance(values, dict) and not values.get("name"):
+            values = {**values, "name": default_name(values)}
+        return values
+
+    @model_validator(mode="after")
+    def _only_boosters_are_searched(self) -> ModelSettings:
+        if self.tuned and self.kind == "mlp":
+            raise ValueError("there is no search for mlp: leave tuned out, and set its params")
+        return self
+
+    @field_validator("name")
+    @classmethod
+    def _is_a_file_name(cls, value: str) -> str:
+        if not value.replace("-", "").replace("_", "").isalnum() or not value.islower():
+            raise ValueError(f"a model name holds lower-case letters, digits, - and _; found {value!r}")
+        if value == "blend":
+            raise ValueError("the name blend is taken by the blend of the models")
+        return value
+
+
+def default_name(model: Mapping[str, Any]) -> str:
+    """The name of a member that has none: its kind, its own target in Numerai's short form, and what it learns of it.
+
+    `lightgbm`, `lightgbm-ender60` for target_ender_60, `lightgbm-ender60-residual`; always a safe file name.
+    """
+    parts = [str(model.get("kind", "lightgbm"))]
+    if model.get("target"):
+        short = str(model["target"]).lower().removeprefix("target_").replace("_", "")
+        parts.append(re.sub(r"[^a-z0-9]+", "-", short).strip("-") or "target")
+    if model.get("learn") == "residual":
+        parts.append("residual")
+    return "-".join(parts)
+
+
+def default_models() -> list[ModelSettings]:
+    """The members where none are named."""
+    return [ModelSettings(kind=kind) for kind in ("lightgbm", "xgboost", "catboost")]
