@@ -8,6 +8,7 @@ from typing import Any
 
 from eraflow.home import home_folder, home_option
 from flows.environment import prepare
+from flows.outputs import say
 from flows.runserver import PrefectUnreachableError
 
 DEFAULT_NAME = "alert"
@@ -51,7 +52,7 @@ def alert(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_record({"block": block, "sent": True})
     else:
-        print(f"a test message was sent through {block}; see that it arrived\nuse it with --set alert.block={block}")
+        say(f"a test message was sent through {block}; see that it arrived\nuse it with --set alert.block={block}")
     return 0
 
 

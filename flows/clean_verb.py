@@ -125,6 +125,9 @@ def _size(count: float) -> str:
 def _asked(arguments: argparse.Namespace) -> bool:
     if arguments.json or not sys.stdin.isatty():
         raise SettingsError("nothing was removed: nobody is there to be asked", "add --yes, or --dry-run to look only")
+    from flows.interrupts import heed_ctrl_c
+
+    heed_ctrl_c()
     return input("Remove it? [y/N] ").strip().lower() in ("y", "yes")
 
 

@@ -20,6 +20,7 @@ from flows.examine_history import examine_history, examine_proxies, examine_righ
 from flows.examine_leftovers import examine_leftovers
 from flows.examine_machine import examine_machine
 from flows.examine_tournament import examine_tournament
+from flows.outputs import say
 
 
 def doctor(arguments: argparse.Namespace) -> int:
@@ -29,7 +30,7 @@ def doctor(arguments: argparse.Namespace) -> int:
     for check in examine(home, arguments):
         checks.append(check)
         if not arguments.json:
-            print(check.line(), flush=True)
+            say(check.line())
     failed = any(check.state == "failed" for check in checks)
     if arguments.json:
         print_record({"healthy": not failed, "checks": [asdict(check) for check in checks]})

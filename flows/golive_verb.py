@@ -20,6 +20,8 @@ from eraflow.store.outcome import read_json
 from flows.alert_verb import DEFAULT_NAME, address, require_server
 from flows.environment import prepare
 from flows.examine import Check
+from flows.interrupts import heed_ctrl_c
+from flows.outputs import complain, say
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
@@ -105,6 +107,7 @@ def go_live(arguments: argparse.Namespace) -> int:
         DeployError: the deployments cannot be made.
     """
     home = home_folder(arguments.home)
+    _say(f"asking the Prefect server of {home}")
     require_server(prepare(home), f"eraflow server{home_option(home)}")
     from prefect.client.orchestration import get_client
 
@@ -125,10 +128,12 @@ def _pause(client: SyncPrefectClient, arguments: argparse.Namespace) -> int:
 def _go_live(client: SyncPrefectClient, home: Path, arguments: argparse.Namespace) -> int:
     from flows.golive_checks import examine_week
     from tasks.deadruns import close_dead_runs
-    from tasks.golive import deploy_missing, scheduled_deployments, switch_on
+    from tasks.golive import SCHEDULED, deploy_missing, scheduled_deployments, switch_on
     from tasks.zombies import install
 
     close_dead_runs(client, home)
+    if set(SCHEDULED) - scheduled_deployments(client).keys():
+        _say("making the deployments, which takes half a minute")
     made = deploy_missing(client, ROOT)
     if made:
         _say(f"deployed, with their schedules off: {', '.join(made)}")
@@ -141,7 +146,7 @@ def _go_live(client: SyncPrefectClient, home: Path, arguments: argparse.Namespac
     for check in examine_week(home, chosen, arguments.api):
         checks.append(check)
         if not arguments.json:
-            print(check.line(), flush=True)
+            say(check.line())
     record: dict[str, Any] = {"choices": asdict(chosen), "checks": [asdict(check) for check in checks]}
     failed = [check.name for check in checks if check.state == "failed"]
     if failed:
@@ -234,6 +239,7 @@ def _keys(block: str, *, asked: bool) -> str:
 
 def _ask(question: str, default: str | None, *, hidden: bool = False) -> str | None:
     read: Callable[[str], str] = getpass.getpass if hidden else input
+    heed_ctrl_c()
     answer = read(f"{question}{f' [{default}]' if default else ''}: ").strip()
     return answer or default
 
@@ -243,7 +249,7 @@ def _confirmed() -> bool:
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    complain(text)
 
 
 def _tell(arguments: argparse.Namespace, record: dict[str, Any], text: str) -> None:
@@ -252,4 +258,4 @@ def _tell(arguments: argparse.Namespace, record: dict[str, Any], text: str) -> N
     if arguments.json:
         print_record(record)
     else:
-        print(text)
+        say(text)

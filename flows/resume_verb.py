@@ -12,6 +12,7 @@ from eraflow.home import home_folder
 from eraflow.store.rundir import RunLockedError, locked
 from flows.cli import print_record
 from flows.environment import prepare
+from flows.outputs import say
 from flows.runserver import PrefectUnreachableError
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def resume(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_record(record)
     else:
-        print(_text(record))
+        say(_text(record))
     return 1 if record["not_told"] else 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
 
 from rich.console import Group, RenderableType
@@ -38,16 +39,22 @@ def score(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_record({"predictions": arguments.predictions, **found.as_dict()})
     else:
-        show([*_sections(found), words("\n".join([_coverage(found), *unscored(found)]))])
+        options = f"--data {shlex.quote(arguments.data)} --target {arguments.target}"
+        show([*_sections(found, options), words("\n".join([_coverage(found), *unscored(found)]))])
     return 0
 
 
-def _sections(found: FileScores) -> list[RenderableType]:
-    """The tables, and what each is worth as evidence; the record says the same (`in_sample`, `origin_known`)."""
+def _sections(found: FileScores, options: str) -> list[RenderableType]:
+    """The tables, and what each is worth as evidence; the record says the same (`in_sample`, `origin_known`).
+
+    Args:
+        found: the scores.
+        options: of the command that was typed, for one to copy.
+    """
     apart = found.in_sample
     parts = _table(found.scores)
     if apart is not None:
-        return parts + _in_sample(apart, found.origin.oof_file, alone=not parts)
+        return parts + _in_sample(apart, found.origin.oof_file, options, alone=not parts)
     if found.origin.out_of_fold:
         parts.append(words("out of fold: each era was predicted by models that had not learned from it"))
     elif not found.origin.known:
@@ -55,19 +62,24 @@ def _sections(found: FileScores) -> list[RenderableType]:
     return parts
 
 
-def _in_sample(apart: InSample, oof_file: str | None, *, alone: bool) -> list[RenderableType]:
+def _in_sample(apart: InSample, oof_file: str | None, options: str, *, alone: bool) -> list[RenderableType]:
     """The scores that are no evidence of skill, named so, and where honest ones are."""
     eras = sorted([*apart.learned, *apart.overlapping], key=int)
     title = f"in-sample, no evidence of skill: {len(eras)} eras, {eras[0]} to {eras[-1]}"
     reasons = [f"the models learned from {len(apart.learned)} of them"]
     if apart.overlapping:
         reasons.append(f"labels of {len(apart.overlapping)} overlap with those they learned")
-    honest = oof_file if oof_file and Path(oof_file).is_file() else "blend/oof.parquet in the folder of the run"
+    there = oof_file is not None and Path(oof_file).is_file()
+    honest = (
+        command(f"eraflow score {shlex.quote(str(oof_file))} {options}")
+        if there
+        else command("those of blend/oof.parquet in the folder of the run")
+    )
     return [
         words("no era that is out of sample has a score" if alone else "the eras above are out of sample"),
         Group(words(title, "bold yellow"), words(f"({'; '.join(reasons)})")),
         *_table(apart.scores),
-        Group(words("honest scores of past eras:"), command(f"score {honest}")),
+        Group(words("honest scores of past eras:"), honest),
     ]
 
 

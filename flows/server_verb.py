@@ -20,6 +20,8 @@ from eraflow.errors import EraflowError
 from eraflow.home import VARIABLE, home_folder, home_option, make_home
 from eraflow.loopback import EXCEPTIONS, go_direct
 from flows.environment import QUIET, database_of, give_a_user_folder
+from flows.interrupts import heed_ctrl_c
+from flows.outputs import complain, say
 from flows.runningserver import noted_server, prefect_folder, running_server
 from flows.runserver import HOST, WatchedServer
 from flows.ui import MLFLOW_PORT, PREFECT_PORT, mlflow_command, mlflow_page
@@ -78,7 +80,7 @@ def server(arguments: argparse.Namespace) -> int:
     prepare_to_serve(home)
     if (running := running_server(folder)) is not None:
         raise ServerRunningError(f"the server of this home runs already, at {running}", "use it, or end it first")
-    print(f"eraflow: starting the Prefect server of {home}", file=sys.stderr, flush=True)
+    complain(f"starting the Prefect server of {home}")
     ended = threading.Event()
     failed: list[str] = []
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -91,14 +93,15 @@ def server(arguments: argparse.Namespace) -> int:
                 address = stack.enter_context(mlflow_server(home, arguments.mlflow_port, ended, failed))
                 told += [f"MLflow    {address}"]
             stack.enter_context(noted_server(folder, url))
-            print("\n".join([*told, *_hints(home)]), flush=True)
+            say("\n".join([*told, *_hints(home)]))
             close_dead_runs(home, folder, url)
+            heed_ctrl_c()
             ended.wait()
     except BlockingIOError as error:
         raise ServerRunningError("another `eraflow server` of this home is starting", "use that one") from error
     except KeyboardInterrupt:
         return 0
-    print(f"eraflow: {failed[0] if failed else 'ended'}", file=sys.stderr)
+    complain(failed[0] if failed else "ended")
     return 1
 
 
@@ -121,8 +124,8 @@ def prefect_server(folder: Path, port: int, ended: threading.Event, failed: list
         failed.append(f"the Prefect server cannot be kept alive: {why}")
         ended.set()
 
-    with _listener(port) as listener:
-        watched = WatchedServer(folder, listener, lambda text: print(f"eraflow: {text}", file=sys.stderr), lost, {})
+    with _listener(port, "--port") as listener:
+        watched = WatchedServer(folder, listener, complain, lost, {})
         try:
             watched.start()
             yield f"http://{HOST}:{port}"
@@ -133,7 +136,7 @@ def prefect_server(folder: Path, port: int, ended: threading.Event, failed: list
 @contextmanager
 def mlflow_server(home: Path, port: int, ended: threading.Event, failed: list[str]) -> Iterator[str]:
     """MLflow on the models of the home while the block runs; gives its address."""
-    _listener(port).close()
+    _listener(port, "--mlflow-port").close()
     environment = without_credentials(os.environ, TRACKING)
     child = subprocess.Popen(mlflow_command(home, port), env=environment, start_new_session=True)
 
@@ -200,12 +203,13 @@ def shell_lines(home: Path, folder: Path, arguments: argparse.Namespace) -> list
 def _hints(home: Path) -> list[str]:
     option = home_option(home)
     return [
-        f'In another terminal, before `prefect` commands:  eval "$(eraflow server --print-env{option})"',
+        "In another terminal, before `prefect` commands:",
+        f'  eval "$(eraflow server --print-env{option})"',
         "Ctrl-C ends it.",
     ]
 
 
-def _listener(port: int) -> socket.socket:
+def _listener(port: int, option: str) -> socket.socket:
     """A socket on the loopback.
 
     Raises:
@@ -215,8 +219,9 @@ def _listener(port: int) -> socket.socket:
         return socket.create_server((HOST, port), backlog=128)
     except OSError as error:
         raise PortTakenError(
-            f"cannot listen on {HOST}:{port} ({error.strerror or error})",
-            "end the program that listens there (perhaps a Prefect server of another history), or choose another port",
+            f"cannot listen on {HOST}:{port} ({os.strerror(error.errno) if error.errno else error})",
+            "end the program that listens there (perhaps a Prefect server of another history), or choose another port "
+            f"with {option}",
         ) from error
 
 

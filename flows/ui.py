@@ -20,6 +20,8 @@ from eraflow.errors import EraflowError, SettingsError
 from eraflow.home import home_folder
 from eraflow.store.sqliteurl import sqlite_url
 from flows.environment import prepare
+from flows.interrupts import heed_ctrl_c
+from flows.outputs import complain, say
 from flows.runningserver import prefect_folder, running_server
 
 PREFECT_PORT, MLFLOW_PORT = 4200, 5000
@@ -37,7 +39,8 @@ def ui(arguments: argparse.Namespace) -> int:
     prepare(home)
     port = arguments.port or MLFLOW_PORT
     address = mlflow_page(home, f"http://127.0.0.1:{port}")
-    print(f"{address}   (Ctrl-C ends it)", flush=True)
+    say(f"MLflow    {address}")
+    say("Ctrl-C ends it.")
     threading.Thread(target=_open_page, args=(address, port), daemon=True).start()
     return _serve(mlflow_command(home, port))
 
@@ -54,7 +57,7 @@ def mlflow_page(home: Path, address: str) -> str:
     try:
         return f"{address}/{experiment_page(tracker)}"
     except EraflowError as error:
-        print(f"eraflow: {error}", file=sys.stderr)
+        complain(str(error))
         return address
 
 
@@ -76,7 +79,7 @@ def _prefect(home: Path, port: int) -> int:
 
     running = running_server(prefect_folder(home))
     if running is not None:
-        print(f"{running}   (eraflow server)", flush=True)
+        say(f"Prefect   {running}   (eraflow server)")
         return 0
     return server(argparse.Namespace(home=str(home), port=port, mlflow=False, print_env=False))
 
@@ -92,6 +95,7 @@ def _serve(command: list[str]) -> int:
     """Run a server in a session of its own and end all of it when this process is told to end."""
     signal.signal(signal.SIGTERM, _interrupt)
     child = subprocess.Popen(command, env=without_credentials(os.environ, TRACKING), start_new_session=True)
+    heed_ctrl_c()
     try:
         return child.wait()
     except KeyboardInterrupt:

@@ -13,7 +13,7 @@ from prefect.runtime import flow_run
 from eraflow.store.outcome import INTERRUPTED, outcome_of
 from eraflow.store.weekreport import week_report
 from tasks.artifacts import Place, shown
-from tasks.links import artifact_link
+from tasks.links import artifact_path
 
 REPORT = "report-of-the-week"
 PAGES = {"the verdict of the gate": "verdict", "models": "models", "the submission and its checks": "submission"}
@@ -45,7 +45,7 @@ def show_end(run_dir: Path) -> None:
     outcome = outcome_of(run_dir)
     if outcome.flow == "search" or outcome.words == INTERRUPTED:
         return
-    links = {label: address for label, key in PAGES.items() if (address := artifact_link(key))}
+    links = {label: artifact_path(key) for label, key in PAGES.items()}
     shown(
         lambda: create_markdown_artifact(
             week_report(run_dir, links), key=REPORT, description=f"Report of the week: {outcome.name}"

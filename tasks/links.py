@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from prefect.settings import PREFECT_API_URL, PREFECT_UI_URL
 
 
@@ -17,7 +19,9 @@ def flow_run_link(flow_run_id: object) -> str | None:
     return f"{address}/runs/flow-run/{flow_run_id}" if address else None
 
 
-def artifact_link(key: str) -> str | None:
-    """The page of the newest artifact of a key."""
-    address = ui_address()
-    return f"{address}/artifacts/key/{key}" if address else None
+def artifact_path(key: str) -> str:
+    """The page of the newest artifact of a key, for a link on another page of the UI.
+
+    Without the server's address: that of a run from the terminal ends with the run, its pages are looked at later.
+    """
+    return f"{urlsplit(ui_address() or '').path}/artifacts/key/{key}"

@@ -218,7 +218,7 @@ def test_eras_that_the_models_learned_from_are_never_summed_with_the_others(
     assert main(arguments) == 0
     text = " ".join(capsys.readouterr().out.split())
     assert ("in-sample, no evidence of skill" in text) == bool(expected)
-    assert (f"score {tmp_path / 'x'}" in text) == bool(expected)
+    assert (f"eraflow score {tmp_path / 'x'} --data {folder} --target {TARGET}" in text) == bool(expected)
     assert main(["score", str(plain), *arguments[2:]]) == 0
     assert "which eras the models learned from is unknown" in capsys.readouterr().out
 
