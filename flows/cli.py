@@ -39,8 +39,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     open_outputs()
     arguments = parser().parse_args(argv)
     arguments.put_aside = unusable = go_direct()
-    if unusable:
-        print("\n".join(f"eraflow: {one}" for one in unusable), file=sys.stderr)
+    for one in unusable:
+        complain(str(one))
     try:
         check_threads()
         code = int(arguments.verb(arguments))

@@ -15,7 +15,7 @@ from eraflow.loopback import UnusableProxy
 from eraflow.settings import SourceSettings
 from flows.cli import print_record
 from flows.environment import prepare
-from flows.examine import Check
+from flows.examine import FOUND_AT, Check
 from flows.examine_history import examine_history, examine_proxies, examine_rights
 from flows.examine_leftovers import examine_leftovers
 from flows.examine_machine import examine_machine
@@ -30,7 +30,7 @@ def doctor(arguments: argparse.Namespace) -> int:
     for check in examine(home, arguments):
         checks.append(check)
         if not arguments.json:
-            say(check.line())
+            say(check.line(), FOUND_AT)
     failed = any(check.state == "failed" for check in checks)
     if arguments.json:
         print_record({"healthy": not failed, "checks": [asdict(check) for check in checks]})

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+FOUND_AT = 26
+"""Column of what was found; what is left of a long line is written below it."""
+
 
 @dataclass(frozen=True)
 class Check:
@@ -18,7 +21,7 @@ class Check:
     def line(self) -> str:
         """The text for the terminal; the remedy on a line of its own."""
         first = f"{self.state:<8} {self.name:<16} {self.found}"
-        return f"{first}\n{'':<25} -> {self.remedy}" if self.remedy else first
+        return f"{first}\n{'':<{FOUND_AT - 1}} -> {self.remedy}" if self.remedy else first
 
 
 def judged(name: str, good: bool, found: str, remedy: str) -> Check:

@@ -19,7 +19,7 @@ from eraflow.store.atomic import write_json
 from eraflow.store.outcome import read_json
 from flows.alert_verb import DEFAULT_NAME, address, require_server
 from flows.environment import prepare
-from flows.examine import Check
+from flows.examine import FOUND_AT, Check
 from flows.interrupts import heed_ctrl_c
 from flows.outputs import complain, say
 
@@ -146,7 +146,7 @@ def _go_live(client: SyncPrefectClient, home: Path, arguments: argparse.Namespac
     for check in examine_week(home, chosen, arguments.api):
         checks.append(check)
         if not arguments.json:
-            say(check.line())
+            say(check.line(), FOUND_AT)
     record: dict[str, Any] = {"choices": asdict(chosen), "checks": [asdict(check) for check in checks]}
     failed = [check.name for check in checks if check.state == "failed"]
     if failed:

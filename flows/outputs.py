@@ -92,17 +92,27 @@ def complain(text: str) -> None:
     print(_broken(f"eraflow: {text}", sys.stderr), file=sys.stderr, flush=True)
 
 
-def say(text: str) -> None:
-    """A line on stdout."""
-    print(_broken(text, sys.stdout), flush=True)
+def tell(text: str) -> None:
+    """A line on stderr, out of the way of what is printed as the result."""
+    print(_broken(text, sys.stderr), file=sys.stderr, flush=True)
 
 
-def _broken(text: str, stream: TextIO) -> str:
+def say(text: str, indent: int = 2) -> None:
+    """A line on stdout.
+
+    Args:
+        text: what is said.
+        indent: of what is left of a line that is too long for the terminal.
+    """
+    print(_broken(text, sys.stdout, indent), flush=True)
+
+
+def _broken(text: str, stream: TextIO, indent: int = 2) -> str:
     """On a terminal, broken between words alone, so that paths can be copied; elsewhere a line stays a line."""
     if not stream.isatty():
         return text
-    width = shutil.get_terminal_size().columns
+    width = max(shutil.get_terminal_size().columns, 2 * indent)
     return "\n".join(
-        textwrap.fill(line, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+        textwrap.fill(line, width, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False)
         for line in text.splitlines()
     )

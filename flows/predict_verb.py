@@ -23,7 +23,7 @@ from eraflow.machine.progress import Progress, readable_seconds
 from eraflow.store.conclusion import check_outside_of_concluded
 from eraflow.store.scratch import scratch_folder
 from flows.cli import print_record
-from flows.outputs import complain, say
+from flows.outputs import complain, say, tell
 
 LITTLE_MB = 2_048
 """With less memory free than this, it is spared at some cost of time."""
@@ -96,7 +96,7 @@ def _run(
                 work,
                 memory_mb=memory_budget_mb(resources, MachineSettings(memory_mb=None)),
                 timeout_s=None,
-                log=lambda line: print(line, file=sys.stderr),
+                log=tell,
                 folder=scratch / "work",
                 on_progress=shown.show,
                 env=LITTLE if little else {},
@@ -209,7 +209,7 @@ def _predictor(arguments: argparse.Namespace, scratch: Path) -> tuple[Path, str,
         {"home": str(home_folder(arguments.home)), "destination": str(scratch / "champion")},
         memory_mb=None,
         timeout_s=None,
-        log=lambda line: print(line, file=sys.stderr),
+        log=tell,
         folder=scratch / "fetch",
         env={name: value for name, value in os.environ.items() if name.startswith(TRACKING)},
     )

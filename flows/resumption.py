@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from eraflow.settings import RunSettings
 from eraflow.store.continuation import continuing
 from eraflow.store.rundir import new_run_dir
 from eraflow.store.unfinished import newest_unfinished, unfinished_runs
+from flows.outputs import tell
 
 
 @dataclass(frozen=True)
@@ -63,4 +63,4 @@ def in_folder(settings: RunSettings, run_dir: Path | str) -> RunSettings:
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    tell(text)

@@ -30,7 +30,7 @@ from flows.cli import print_record
 from flows.earlycheck import refuse_early
 from flows.entry import EXIT_INTERRUPTED
 from flows.environment import prepare
-from flows.outputs import complain
+from flows.outputs import complain, tell
 from flows.printing import show
 from flows.resumption import Chosen, in_folder, in_named, resumed
 from flows.runlog import run_log
@@ -138,7 +138,7 @@ def _open_folder(flow_name: str, choice: Chosen, run_dir: Path) -> None:
         note_run(choice.settings.home_path, run_dir, flow_name, None)  # whatever comes to lie here now is a run's
         if choice.taken_from is not None:
             finished = take_over(choice.taken_from, run_dir)
-            print(f"taken over: {', '.join(finished) or 'nothing'}", file=sys.stderr, flush=True)
+            tell(f"taken over: {', '.join(finished) or 'nothing'}")
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from eraflow.errors import SettingsError
+from flows.outputs import tell
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -132,14 +133,9 @@ def _server_for_keys(settings: Any) -> Any:
         if settings.source.kind == "numerai" and not named and not os.environ.get("PREFECT_API_URL"):
             from flows.runserver import run_server
 
-            address = stack.enter_context(run_server(Path(os.environ["PREFECT_HOME"]), print_line))
+            address = stack.enter_context(run_server(Path(os.environ["PREFECT_HOME"]), tell))
             os.environ["PREFECT_API_URL"] = f"{address}/api"
         yield
-
-
-def print_line(text: str) -> None:
-    """A line for people, out of the way of what is printed as the result."""
-    print(text, file=sys.stderr, flush=True)
 
 
 def _log_to_stderr() -> None:

@@ -1,5 +1,6 @@
 """Readers that leave early, closed outputs, full disks behind them, and Ctrl-C before anything has begun."""
 
+import io
 import signal
 import subprocess
 import sys
@@ -7,7 +8,11 @@ import time
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from flows.examine import FOUND_AT, Check
+from flows.outputs import complain, say, tell
 from tests.eraflow.tournament.test_compare import ERAS, backtested
 
 ROOT = Path(__file__).parent.parent.parent
@@ -74,3 +79,27 @@ def test_ctrl_c_while_everything_is_still_imported_is_exit_code_130_without_a_tr
     process.send_signal(signal.SIGINT)
     _, told = process.communicate(timeout=20)
     assert (process.returncode, told) == (130, "eraflow: interrupted\n")
+
+
+class Screen(io.StringIO):
+    """A terminal that remembers."""
+
+    def isatty(self):
+        return True
+
+
+WORDS = st.lists(st.text("abc/-.:'", min_size=1, max_size=40), min_size=1, max_size=30).map(" ".join)
+
+
+@pytest.mark.parametrize("way", [tell, complain, say, lambda text: say(Check("a", "ok", text, text).line(), FOUND_AT)])
+@given(text=WORDS)
+def test_on_a_terminal_no_word_is_broken_and_no_line_too_long(way, text):
+    with pytest.MonkeyPatch.context() as patch:
+        screen = Screen()
+        patch.setattr(sys, "stdout", screen)
+        patch.setattr(sys, "stderr", screen)
+        patch.setenv("COLUMNS", "80")
+        way(text)
+    told = screen.getvalue()
+    assert " ".join(text.split()) in " ".join(told.split())
+    assert max(map(len, told.splitlines())) <= 80
