@@ -103,7 +103,7 @@ def in_words(home: Path, found: CleaningPlan) -> str:
     if len(found.going) > SHOWN:
         lines.append(f"  and {len(found.going) - SHOWN} more")
     if found.going:
-        lines.append(f"{len(found.going)} to remove, {_size(found.bytes)} freed.")
+        lines.append(f"{len(found.going)} to remove, which frees {_size(found.bytes)}.")
     if found.kept:
         lines.append("Runs that stay in any case:")
         lines += [f"  {_below(home, run)}: {why}" for run, why in list(found.kept.items())[:SHOWN]]

@@ -212,12 +212,16 @@ def _alert(arguments: argparse.Namespace, stored: str | None, *, asks: bool) -> 
     given = arguments.webhook
     if arguments.alert or (given is None and (stored or not asks)):
         return arguments.alert or stored
+    from tasks.alertblock import save_webhook, saved_webhook
+
     if given is None:
-        given = _ask("Webhook address for alerts, as of Slack or Discord (empty: nobody is told)", None, hidden=True)
+        there = saved_webhook(DEFAULT_NAME)  # of `eraflow alert`: who has made it believes that it is used
+        without = f"the block {there}" if there else "nobody is told"
+        given = _ask(f"Webhook address for alerts, as of Slack or Discord (empty: {without})", None, hidden=True)
+        if not given:
+            return there
     if not given:
         return None
-    from tasks.alertblock import save_webhook
-
     return save_webhook(address(given), DEFAULT_NAME)
 
 

@@ -34,6 +34,15 @@ def save_webhook(url: str, name: str) -> str:
     return f"custom-webhook/{name}"
 
 
+def saved_webhook(name: str) -> str | None:
+    """How settings name the block that was saved earlier; None where the server has none."""
+    try:
+        CustomWebhookNotificationBlock.load(name)
+    except ValueError:  # Prefect's word for "there is none"
+        return None
+    return f"custom-webhook/{name}"
+
+
 def _parts(url: str) -> str | None:
     """The host of a web address."""
     try:

@@ -49,7 +49,7 @@ def record_of(capsys):
 def test_it_says_what_would_go_and_removes_it_only_when_told(home, capsys):
     assert main(["clean", "--home", str(home), "--dry-run"]) == 0
     said = capsys.readouterr().out
-    for part in ("runs/old", "cache/bins/abc.bins", "data/numerai/v5.3", "freed", "runs/newest: the newest"):
+    for part in ("runs/old", "cache/bins/abc.bins", "data/numerai/v5.3", "which frees", "runs/newest: the newest"):
         assert part in said
     assert max(len(line) for line in said.splitlines() if str(home) not in line) <= 80
     assert (home / "runs" / "old").exists()

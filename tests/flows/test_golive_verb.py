@@ -49,7 +49,11 @@ def test_an_option_wins_over_what_was_stored_and_is_remembered():
     assert "profile" not in chosen.to_remember(None)
 
 
-def test_at_a_terminal_it_asks_for_what_is_not_known(monkeypatch):
+@pytest.mark.parametrize("there", [None, "custom-webhook/alert"])
+def test_at_a_terminal_it_asks_for_what_is_not_known_and_keeps_the_block_that_eraflow_alert_made(monkeypatch, there):
+    from tasks import alertblock
+
+    monkeypatch.setattr(alertblock, "saved_webhook", lambda name: there)
     asked = []
 
     def answer(question):
@@ -62,7 +66,8 @@ def test_at_a_terminal_it_asks_for_what_is_not_known(monkeypatch):
     monkeypatch.setenv("NUMERAI_PUBLIC_ID", "P")
     monkeypatch.setenv("NUMERAI_SECRET_KEY", "S")
     chosen = choose(options(), {})
-    assert (chosen.model, chosen.alert) == ("typed", None)
+    assert (chosen.model, chosen.alert) == ("typed", there)
+    assert (there or "nobody is told") in asked[1]
     assert ["slot" in question for question in asked] == [True, False]
     assert choose(options("--model", "named", "--alert", "custom-webhook/z"), {}).model == "named"
     assert len(asked) == 2
