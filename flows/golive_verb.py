@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import getpass
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -21,7 +22,7 @@ from flows.alert_verb import DEFAULT_NAME, address, require_server
 from flows.environment import prepare
 from flows.examine import FOUND_AT, Check
 from flows.interrupts import heed_ctrl_c
-from flows.outputs import complain, say
+from flows.outputs import say, tell
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
@@ -128,7 +129,7 @@ def _pause(client: SyncPrefectClient, arguments: argparse.Namespace) -> int:
 def _go_live(client: SyncPrefectClient, home: Path, arguments: argparse.Namespace) -> int:
     from flows.golive_checks import examine_week
     from tasks.deadruns import close_dead_runs
-    from tasks.golive import SCHEDULED, deploy_missing, scheduled_deployments, switch_on
+    from tasks.golive import SCHEDULED, deploy_missing, scheduled_deployments, switch_on, switched_on
     from tasks.zombies import install
 
     close_dead_runs(client, home)
@@ -151,6 +152,8 @@ def _go_live(client: SyncPrefectClient, home: Path, arguments: argparse.Namespac
     failed = [check.name for check in checks if check.state == "failed"]
     if failed:
         told = f"Nothing was switched on: {', '.join(failed)}. Correct that, then `eraflow go-live` again."
+        if any(switched_on(one) for one in deployments.values()):
+            told += " What was on before stays on as it was: `eraflow go-live --pause` switches it off."
         _tell(arguments, {"live": False, **record}, f"\n{told}")
         return 1
     if not arguments.yes and not _confirmed():
@@ -226,13 +229,17 @@ def _alert(arguments: argparse.Namespace, stored: str | None, *, asks: bool) -> 
 
 
 def _keys(block: str, *, asked: bool) -> str:
-    """The Secret block; where neither it nor the environment holds keys, they are asked for and saved in it."""
-    from flows.examine_tournament import keys
+    """The Secret block, with the keys that the person types: where there are none yet, or to correct those it holds."""
+    from eraflow.tournament.keys import keys_in
+    from tasks.keys import keys_if_any
 
-    if keys(block, server=True)[1] is not None or not asked:
+    if not asked or keys_in(os.environ) is not None:
         return block
-    _say("There are no Numerai keys yet (numer.ai, Account, API keys; scope: upload submissions).")
-    public, secret = _ask("Public id", None), _ask("Secret key", None, hidden=True)
+    there = keys_if_any(block, {}) is not None
+    if not there:
+        _say("There are no Numerai keys yet (numer.ai, Account, API keys; scope: upload submissions).")
+    public = _ask(f"Public id of the key{f' (empty: the keys in the Secret block {block})' if there else ''}", None)
+    secret = _ask("Secret key", None, hidden=True) if public or not there else None
     if public and secret:
         from prefect.blocks.system import Secret
 
@@ -253,7 +260,7 @@ def _confirmed() -> bool:
 
 
 def _say(text: str) -> None:
-    complain(text)
+    tell(text)
 
 
 def _tell(arguments: argparse.Namespace, record: dict[str, Any], text: str) -> None:

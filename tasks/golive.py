@@ -109,6 +109,11 @@ def switch_on(client: SyncPrefectClient, deployments: Sequence[DeploymentRespons
         client.resume_deployment(one.id)
 
 
+def switched_on(deployment: DeploymentResponse) -> bool:
+    """Whether a schedule of it begins runs."""
+    return not deployment.paused and any(schedule.active for schedule in deployment.schedules)
+
+
 def switch_off(client: SyncPrefectClient, deployments: Sequence[DeploymentResponse]) -> None:
     """Let no schedule begin a run any more; one that is at work goes on, and parameters stay."""
     for one in deployments:

@@ -136,3 +136,28 @@ def test_what_is_no_address_or_no_name_is_refused(url, name):
 
     with pytest.raises(SettingsError):
         save_webhook(url, name)
+
+
+@pytest.mark.parametrize(
+    ("there", "typed", "saved"),
+    [
+        (None, ["P", "S"], {"PUBLIC_ID": "P", "SECRET_KEY": "S"}),
+        (("WRONG", "BAD"), ["P", "S"], {"PUBLIC_ID": "P", "SECRET_KEY": "S"}),
+        (("P", "S"), [""], None),
+        (None, ["P", ""], None),
+    ],
+)
+def test_keys_that_were_mistyped_can_be_typed_again(monkeypatch, there, typed, saved):
+    from prefect.blocks.system import Secret
+
+    from tasks import keys as module
+
+    kept, answers = [], iter(typed)
+    monkeypatch.setattr(golive_verb.os, "environ", {})
+    monkeypatch.setattr(module, "_from_block", lambda name: there)
+    monkeypatch.setattr("builtins.input", lambda question: next(answers))
+    monkeypatch.setattr("getpass.getpass", lambda question: next(answers))
+    monkeypatch.setattr(Secret, "save", lambda self, name, overwrite: kept.append((name, self.get())))
+    assert golive_verb._keys("my-keys", asked=True) == "my-keys"
+    assert kept == ([("my-keys", saved)] if saved else [])
+    assert next(answers, None) is None

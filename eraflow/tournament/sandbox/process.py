@@ -203,11 +203,13 @@ def serve(
 def instructions(address: SandboxAddress) -> str:
     """What to type to send a program to this sandbox."""
     return (
-        f"The sandbox listens on {address.url} (Ctrl-C ends it). To use it from another terminal:\n"
+        f"The sandbox listens on {address.url} (Ctrl-C ends it).\n"
+        "To use it from another terminal:\n"
         f"  eraflow run --profile sandbox --set source.url={address.url}\n"
         f"or with any program that uses numerapi:\n"
         f"  export NUMERAI_PUBLIC_ID={address.public_id} NUMERAI_SECRET_KEY={address.secret_key}\n"
-        f'  numerapi.base_api.API_TOURNAMENT_URL = "{address.url}"   # in Python, before the first call'
+        "and in Python, before the first call:\n"
+        f'  numerapi.base_api.API_TOURNAMENT_URL = "{address.url}"'
     )
 
 
