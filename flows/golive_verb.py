@@ -17,7 +17,7 @@ from eraflow.home import home_folder, home_option
 from eraflow.settings.profiles import PROFILES
 from eraflow.settings.run import merge
 from eraflow.store.atomic import write_json
-from eraflow.store.outcome import read_json
+from eraflow.store.jsonobject import read_object
 from flows.alert_verb import DEFAULT_NAME, address, require_server
 from flows.environment import prepare
 from flows.examine import FOUND_AT, Check
@@ -140,7 +140,7 @@ def _go_live(client: SyncPrefectClient, home: Path, arguments: argparse.Namespac
         _say(f"deployed, with their schedules off: {', '.join(made)}")
     deployments = scheduled_deployments(client)
     deployed = dict((deployments["weekly"].parameters or {}).get("settings") or {})
-    chosen = choose(arguments, merge(deployed, read_json(home / CHOSEN)))
+    chosen = choose(arguments, merge(deployed, read_object(home / CHOSEN) or {}))
     write_json(home / CHOSEN, chosen.to_remember(arguments.profile))  # for the next call, also after a new deployment
     install(client)
     checks = []

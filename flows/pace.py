@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from eraflow.settings import RunSettings
+from eraflow.store.jsonobject import read_object
 from eraflow.store.unfinished import SETTINGS
 from eraflow.store.weekrecord import SEARCH, SELECT, TRAIN
 
@@ -48,7 +48,7 @@ def earlier_seconds(settings: RunSettings) -> dict[str, float]:
     ours = _size(settings.model_dump(mode="json"))
     records = sorted(settings.home_path.glob("runs/*/record.json"), key=_written, reverse=True)
     for path in records[:LOOKED_AT]:
-        theirs, record = _json(path.parent / SETTINGS), _json(path)
+        theirs, record = read_object(path.parent / SETTINGS) or {}, read_object(path) or {}
         if _size(theirs) != ours:
             continue
         for step, told in record.get("stages", {}).items():
@@ -62,14 +62,6 @@ def _written(path: Path) -> float:
         return path.stat().st_mtime
     except OSError:
         return 0.0
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return value if isinstance(value, dict) else {}
 
 
 def _size(settings: Mapping[str, Any]) -> dict[str, Any]:

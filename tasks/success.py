@@ -9,7 +9,8 @@ from typing import Any
 from prefect.logging.loggers import flow_run_logger
 
 from eraflow.settings import AlertSettings, RunSettings
-from eraflow.store.outcome import ALREADY, WORDS, outcome_of, read_json
+from eraflow.store.jsonobject import read_object
+from eraflow.store.outcome import ALREADY, WORDS, outcome_of
 from tasks.alert import deliver, folder_of, places
 from tasks.ping import ping
 
@@ -22,7 +23,7 @@ def tell_of_success(flow: Any, flow_run: Any, state: Any) -> None:
     if folder is None:
         return
     logger, alert = flow_run_logger(flow_run, flow), _alert_of(flow_run)
-    outcome, record = outcome_of(folder), read_json(folder / "record.json")
+    outcome, record = outcome_of(folder), read_object(folder / "record.json") or {}
     if outcome.words in FILED:
         ping(alert.ping_url, logger)
     if alert.on_success and alert.block is None:

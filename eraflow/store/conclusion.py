@@ -10,11 +10,11 @@ continuation still has to register it, but what was accepted stays as it is (`ac
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from eraflow.errors import EraflowError
+from eraflow.store.jsonobject import read_object
 
 RECORD = "record.json"
 SUBMISSION = "submission/record.json"
@@ -38,17 +38,17 @@ def conclusion(run_dir: Path) -> str | None:
     A held or ready run whose predictions were sent later by `eraflow submit` is `submitted`. Nothing is written, and a
     folder that is not there is unfinished.
     """
-    outcome = (_json(run_dir / RECORD) or {}).get("outcome")
+    outcome = (read_object(run_dir / RECORD) or {}).get("outcome")
     if outcome not in CONCLUDED:
         return None
-    if outcome in OPEN_TO_SUBMIT and _was_accepted(_json(run_dir / SENT_LATER)):
+    if outcome in OPEN_TO_SUBMIT and _was_accepted(read_object(run_dir / SENT_LATER)):
         return "submitted"
     return str(outcome)
 
 
 def ended_record(run_dir: Path) -> dict[str, Any] | None:
     """The record of a run that ended, as it stands in its folder; None while it is unfinished."""
-    return _json(run_dir / RECORD) if conclusion(run_dir) is not None else None
+    return read_object(run_dir / RECORD) if conclusion(run_dir) is not None else None
 
 
 def check_unfinished(run_dir: Path) -> None:
@@ -88,7 +88,7 @@ def check_outside_of_concluded(path: Path) -> None:
 def accepted_submission(run_dir: Path) -> dict[str, Any] | None:
     """The record of the submission that this run filed and that was accepted, or None; it must not be rewritten."""
     for name in (SUBMISSION, SENT_LATER):
-        found = _json(run_dir / name)
+        found = read_object(run_dir / name)
         if found is not None and _was_accepted(found):
             return found
     return None
@@ -96,11 +96,3 @@ def accepted_submission(run_dir: Path) -> dict[str, Any] | None:
 
 def _was_accepted(submission: dict[str, Any] | None) -> bool:
     return submission is not None and submission.get("state") is not None
-
-
-def _json(path: Path) -> dict[str, Any] | None:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from eraflow.store.atomic import write_json
+from eraflow.store.jsonobject import read_object
 from eraflow.store.ownership import RUN_FILE
 from eraflow.store.unfinished import SETTINGS
 from eraflow.store.weekrecord import ROUND
@@ -61,10 +61,10 @@ def outcome_of(run_dir: Path, words: str | None = None) -> Outcome:
         run_dir: the folder.
         words: instead of what its record says, such as `running`, as long as there is none.
     """
-    noted, settings = read_json(run_dir / RUN_FILE), read_json(run_dir / SETTINGS)
+    noted, settings = (read_object(run_dir / name) or {} for name in (RUN_FILE, SETTINGS))
     flow = str(noted.get("flow", "run"))
-    number = read_json(run_dir / ROUND).get("number")
-    told = words or in_words(read_json(run_dir / "record.json"))
+    number = (read_object(run_dir / ROUND) or {}).get("number")
+    told = words or in_words(read_object(run_dir / "record.json") or {})
     kind = (settings.get("source") or {}).get("kind")
     return Outcome(FLOWS.get(flow, flow), number, told, sandbox=kind == "sandbox")
 
@@ -78,12 +78,3 @@ def in_words(record: Mapping[str, Any]) -> str:
     if outcome == "submitted" and state.get("already"):
         return ALREADY
     return WORDS.get(outcome, outcome.replace("_", " "))
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object; empty where there is none that can be read."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return value if isinstance(value, dict) else {}

@@ -6,14 +6,13 @@ holds `.eraflow-home`; homes that earlier versions made are known by what only E
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from eraflow.errors import EraflowError
 from eraflow.store.atomic import storage_errors, write_text
+from eraflow.store.jsonobject import read_object
 
 RUN_FILE = "run.json"
 HOME_MARK = ".eraflow-home"
@@ -51,7 +50,7 @@ def check_run_dir(run_dir: Path) -> None:
 
 def is_run_dir(run_dir: Path) -> bool:
     """Whether a run of Eraflow was begun in this folder."""
-    noted = _json(run_dir / RUN_FILE)
+    noted = read_object(run_dir / RUN_FILE)
     return noted is not None and isinstance(noted.get("flow"), str) and isinstance(noted.get("flow_runs"), list)
 
 
@@ -110,11 +109,3 @@ def _in_short(names: Iterable[str]) -> str:
     found = [name[:60] for name in names]
     more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
     return ", ".join(found[:SHOWN]) + more
-
-
-def _json(path: Path) -> dict[str, Any] | None:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None

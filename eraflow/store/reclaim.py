@@ -6,7 +6,6 @@ that is at work is never touched and a killed cleaning leaves nothing that looks
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 import uuid
@@ -20,6 +19,7 @@ from pathlib import Path
 from eraflow.errors import EraflowError
 from eraflow.store.conclusion import OPEN_TO_SUBMIT, conclusion
 from eraflow.store.inuse import idle
+from eraflow.store.jsonobject import read_object
 from eraflow.store.ownership import RUN_FILE, is_run_dir
 from eraflow.store.rundir import RunLockedError, locked
 from eraflow.store.sharedstages import SharedStages
@@ -93,7 +93,7 @@ def kept_runs(home: Path, referenced: Collection[str], now: float) -> dict[Path,
     newest: dict[tuple[str, str], Path] = {}
     for run in sorted(_runs(home), key=used_at, reverse=True):
         ended, age = conclusion(run), (now - used_at(run)) / DAY
-        flow = str((_json(run / RUN_FILE) or {}).get("flow", "weekly"))
+        flow = str((read_object(run / RUN_FILE) or {}).get("flow", "weekly"))
         if ended is not None:
             newest.setdefault((flow, ended), run)
         if _is_held(run):
@@ -313,14 +313,6 @@ def _mtime(path: Path) -> float:
     with suppress(OSError):
         return path.lstat().st_mtime
     return 0.0
-
-
-def _json(path: Path) -> dict[str, object] | None:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
 
 
 def now() -> float:

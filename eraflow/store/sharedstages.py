@@ -13,25 +13,19 @@ import errno
 import logging
 import os
 import shutil
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import IO
 
 from eraflow.errors import EraflowError
 from eraflow.store import stage
 from eraflow.store.atomic import TEMPORARY, storage_errors, write_json
+from eraflow.store.ownerlock import take
 from eraflow.store.stage import StageRecord
+from eraflow.store.turns import my_turn
 
-try:
-    import fcntl
-except ImportError:  # pragma: no cover - Windows: no locks there; what two runs make at once is made twice
-    fcntl = None  # type: ignore[assignment]
-
-LOOK_SECONDS = 0.5
 CANNOT_LINK = frozenset({errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
 
 log = logging.getLogger("eraflow.sharedstages")
@@ -58,22 +52,19 @@ class SharedStages:
         Raises:
             StorageError: the folder cannot be written.
         """
-        handle, told = self._open(signature), False
-        try:
-            while not _lock(handle):
-                if not told:
-                    say("another run makes the same at this moment: waiting, to share it")
-                told = True
-                time.sleep(LOOK_SECONDS)
+        with my_turn(
+            self._lock(signature), lambda: say("another run makes the same at this moment: waiting, to share it")
+        ):
             yield
-        finally:
-            handle.close()
 
     def remove_if_free(self, signature: str) -> bool:
         """Remove what is kept under a signature, unless somebody holds it; whether it went."""
-        handle = self._open(signature)
+        lock = self._lock(signature)
+        with storage_errors(lock):
+            lock.parent.mkdir(parents=True, exist_ok=True)
+            handle = lock.open("ab")
         with handle:
-            if not _lock(handle):
+            if not take(handle):
                 return False
             _remove(self.entry(signature))
             for left in self._half_made(signature):
@@ -127,11 +118,8 @@ class SharedStages:
             shutil.rmtree(coming, ignore_errors=True)
         return True
 
-    def _open(self, signature: str) -> IO[bytes]:
-        path = self.folder / f"{signature}.lock"
-        with storage_errors(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            return path.open("ab")
+    def _lock(self, signature: str) -> Path:
+        return self.folder / f"{signature}.lock"
 
     def _half_made(self, signature: str) -> list[Path]:
         return list(self.folder.glob(f".{signature}.*{TEMPORARY}"))
@@ -170,15 +158,3 @@ def _remove(path: Path) -> None:
     """Remove an entry; the manifest goes first, for it vouches for all else."""
     (path / stage.MANIFEST).unlink(missing_ok=True)
     shutil.rmtree(path, ignore_errors=True)
-
-
-def _lock(handle: IO[bytes]) -> bool:
-    if fcntl is None:
-        return True
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # a file system without locks: go on without
-        return True
-    return True

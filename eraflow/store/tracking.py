@@ -1,7 +1,7 @@
 """MLflow records of a week: a run for each model and one for the ensemble.
 
 The store is an SQLite file in the home folder with the artifacts in a folder beside it; no server and no network is
-needed. `Tracker.view_command` tells how to look at it. A stage that is resumed under the same signature finds its
+needed. `eraflow ui --mlflow` shows it. A stage that is resumed under the same signature finds its
 finished MLflow run again and adds nothing to it.
 """
 
@@ -154,13 +154,6 @@ class Tracker:
     def exists(self) -> bool:
         """Whether anything can have been recorded: false for a home folder without a database yet."""
         return not self.is_local or (self.home / DATABASE).exists()
-
-    @property
-    def view_command(self) -> str:
-        """The command that shows the store in a browser."""
-        if not self.is_local:
-            return f"open {self.uri}"
-        return f"mlflow ui --backend-store-uri '{self.uri}' --port 5000"
 
     @contextmanager
     def run(

@@ -8,11 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from eraflow.store.atomic import storage_errors
-
-try:
-    import fcntl
-except ImportError:  # pragma: no cover - Windows has no fcntl; there nobody waits
-    fcntl = None  # type: ignore[assignment]
+from eraflow.store.ownerlock import take
 
 POLL_SECONDS = 0.2
 
@@ -33,19 +29,9 @@ def my_turn(path: Path, must_wait: Callable[[], object]) -> Iterator[None]:
         handle = path.open("a")
     with handle:
         told = False
-        while not _taken(handle.fileno()):
+        while not take(handle):
             if not told:
                 must_wait()
                 told = True
             time.sleep(POLL_SECONDS)  # and not in the kernel, where Ctrl-C would have to wait, too
         yield
-
-
-def _taken(descriptor: int) -> bool:
-    if fcntl is None:
-        return True
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

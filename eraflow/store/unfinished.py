@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from eraflow.store.atomic import write_json, write_text
 from eraflow.store.conclusion import conclusion
 from eraflow.store.digest import value_sha256
+from eraflow.store.jsonobject import read_object
 from eraflow.store.ownership import RUN_FILE
 
 SETTINGS = "settings.json"
@@ -25,7 +25,7 @@ def note_run(home: Path, run_dir: Path, flow: str, flow_run_id: str | None) -> N
 
     A folder outside `home/runs` is noted there, so that its run is found again.
     """
-    known = _json(run_dir / RUN_FILE) or {"flow": flow, "flow_runs": [], "started": time.time()}
+    known = read_object(run_dir / RUN_FILE) or {"flow": flow, "flow_runs": [], "started": time.time()}
     if flow_run_id is not None and flow_run_id not in known["flow_runs"]:
         known["flow_runs"].append(flow_run_id)
     write_json(run_dir / RUN_FILE, known)
@@ -37,20 +37,20 @@ def note_run(home: Path, run_dir: Path, flow: str, flow_run_id: str | None) -> N
 def folder_of_flow_run(home: Path, flow_run_id: str) -> Path | None:
     """The folder that this very flow run worked in before it was retried."""
     for run_dir in _newest_first(home):
-        if flow_run_id in (_json(run_dir / RUN_FILE) or {}).get("flow_runs", []):
+        if flow_run_id in (read_object(run_dir / RUN_FILE) or {}).get("flow_runs", []):
             return run_dir
     return None
 
 
 def begun_by(run_dir: Path) -> str | None:
     """The flow that was begun in a folder, or None."""
-    flow = (_json(run_dir / RUN_FILE) or {}).get("flow")
+    flow = (read_object(run_dir / RUN_FILE) or {}).get("flow")
     return flow if isinstance(flow, str) else None
 
 
 def earlier_flow_runs(run_dir: Path) -> list[str]:
     """Prefect ids of all flow runs that have worked in a folder."""
-    return [str(known) for known in (_json(run_dir / RUN_FILE) or {}).get("flow_runs", [])]
+    return [str(known) for known in (read_object(run_dir / RUN_FILE) or {}).get("flow_runs", [])]
 
 
 def unfinished_runs(home: Path, flow: str, now: float | None = None) -> Iterator[Path]:
@@ -60,7 +60,7 @@ def unfinished_runs(home: Path, flow: str, now: float | None = None) -> Iterator
     """
     moment = time.time() if now is None else now
     for run_dir in _newest_first(home):
-        noted = _json(run_dir / RUN_FILE)
+        noted = read_object(run_dir / RUN_FILE)
         if noted is None or noted.get("flow") != flow or not is_unfinished(run_dir):
             continue
         if moment - float(noted.get("started", 0)) <= MAX_AGE_DAYS * 86_400:
@@ -71,7 +71,7 @@ def newest_unfinished(home: Path, flow: str, settings: Mapping[str, Any]) -> Pat
     """The newest unfinished run of these settings (as JSON values), or None."""
     wanted = what_decides(settings)
     for run_dir in unfinished_runs(home, flow):
-        stored = _json(run_dir / SETTINGS)
+        stored = read_object(run_dir / SETTINGS)
         if stored is not None and what_decides(stored) == wanted:
             return run_dir
     return None
@@ -94,14 +94,6 @@ def _newest_first(home: Path) -> list[Path]:
     """The folders of all noted runs by the time they were begun, those at another place included."""
     runs = home / "runs"
     elsewhere = [Path(note.read_text(encoding="utf-8")) for note in runs.glob(f"*{ELSEWHERE}")]
-    noted = [(path, _json(path / RUN_FILE)) for path in [*runs.glob("*/"), *elsewhere]]
+    noted = [(path, read_object(path / RUN_FILE)) for path in [*runs.glob("*/"), *elsewhere]]
     begun = [(float(values.get("started", 0)), path) for path, values in noted if values is not None]
     return [path for _, path in sorted(begun, reverse=True)]
-
-
-def _json(path: Path) -> Any:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return value if isinstance(value, dict) else None

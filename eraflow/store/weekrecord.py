@@ -19,6 +19,7 @@ from eraflow.errors import EraflowError
 from eraflow.onlookers import News, StepState, tell
 from eraflow.store.atomic import write_json
 from eraflow.store.conclusion import accepted_submission, check_unfinished
+from eraflow.store.jsonobject import read_object
 from eraflow.store.stage import read_manifest
 
 TIMES = "times.jsonl"
@@ -60,7 +61,7 @@ def note_stage(run_dir: Path, name: str) -> None:
 
 def note_lost(run_dir: Path, stage: str, error: Exception) -> None:
     """Note that a stage failed for good, and how; the run goes on without it."""
-    write_json(run_dir / LOST, {**(_json(run_dir / LOST) or {}), stage: error_values(error)})
+    write_json(run_dir / LOST, {**(read_object(run_dir / LOST) or {}), stage: error_values(error)})
 
 
 def note_left_out(run_dir: Path, errors: Mapping[str, Exception]) -> None:
@@ -120,25 +121,25 @@ def week_record(run_dir: Path) -> dict[str, Any]:
         of `eraflow submit` where it sent later; may_be_done: sentences, of a week that is held; seconds,
         peak MiB and attempts by stage; seconds of the whole flow; error or null.
     """
-    later = _json(run_dir / SENT / "record.json")
-    verdict = _json(run_dir / SENT / "verdict.json" if later else run_dir / "gate" / "verdict.json")
-    submission = later or _json(run_dir / "submission" / "record.json")
-    scores = _json(run_dir / "backtest" / "scores.json") if "backtest" in _noted(run_dir) else None
-    error = _json(run_dir / ERROR)
+    later = read_object(run_dir / SENT / "record.json")
+    verdict = read_object(run_dir / SENT / "verdict.json" if later else run_dir / "gate" / "verdict.json")
+    submission = later or read_object(run_dir / "submission" / "record.json")
+    scores = read_object(run_dir / "backtest" / "scores.json") if "backtest" in _noted(run_dir) else None
+    error = read_object(run_dir / ERROR)
     return {
         "run_dir": str(run_dir),
         "outcome": _outcome(verdict, submission, error),
         "verdict": verdict,
         "scores": {name: model["summary"] for name, model in (scores or {}).items()},
-        "against_benchmark": _json(run_dir / "backtest" / "comparisons.json") if scores else None,
-        "neutralisation": _json(run_dir / "backtest" / "neutralisation.json") if scores else None,
+        "against_benchmark": read_object(run_dir / "backtest" / "comparisons.json") if scores else None,
+        "neutralisation": read_object(run_dir / "backtest" / "neutralisation.json") if scores else None,
         "submission": submission,
-        "may_be_done": (_json(run_dir / HELD) or {}).get("may_be_done", []),
+        "may_be_done": (read_object(run_dir / HELD) or {}).get("may_be_done", []),
         "members": members(run_dir),
         **_lost(run_dir),
-        "left_out": _json(run_dir / LEFT_OUT) or {},
+        "left_out": read_object(run_dir / LEFT_OUT) or {},
         "stages": stages(run_dir),
-        "seconds": (_json(run_dir / CLOCK) or {}).get("seconds"),
+        "seconds": (read_object(run_dir / CLOCK) or {}).get("seconds"),
         "error": error,
     }
 
@@ -147,7 +148,7 @@ def write_outcome(run_dir: Path, error: BaseException | None = None) -> dict[str
     """Write `record.json`, with the error that ended the run if there is one, and return it."""
     if error is not None:
         write_json(run_dir / ERROR, error_values(error))
-    clock = _json(run_dir / CLOCK) or {}
+    clock = read_object(run_dir / CLOCK) or {}
     if "started" in clock:
         write_json(run_dir / CLOCK, {**clock, "seconds": round(_seconds(clock), 3)})
     record = week_record(run_dir)
@@ -164,7 +165,7 @@ def _seconds(clock: Mapping[str, Any]) -> float:
 
 def _lost(run_dir: Path) -> dict[str, Any]:
     """What the run went on without, by what it is lost for."""
-    lost = _json(run_dir / LOST) or {}
+    lost = read_object(run_dir / LOST) or {}
     return {
         "lost_models": _named(lost, TRAIN),
         "lost_searches": _named(lost, SEARCH),
@@ -212,13 +213,6 @@ def members(run_dir: Path) -> dict[str, dict[str, Any]]:
             told = {key: record.metrics.get(key) for key in ("learns", "purge_weeks", "features")}
             found[name.removeprefix(TRAIN)] = told
     return found
-
-
-def _json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError):
-        return None
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from eraflow.store.charts import cumulative_corr_chart
+from eraflow.store.jsonobject import read_object
 from eraflow.store.markdown import markdown_table, png_markdown
-from eraflow.store.outcome import Outcome, outcome_of, read_json
+from eraflow.store.outcome import Outcome, outcome_of
 from eraflow.store.unfinished import SETTINGS
 
 BLEND = "blend"
@@ -23,9 +24,9 @@ def week_report(run_dir: Path, links: Mapping[str, str]) -> str:
         run_dir: of a run that has ended, however it did.
         links: label to address, of pages that tell more.
     """
-    record, settings = read_json(run_dir / "record.json"), read_json(run_dir / SETTINGS)
+    record, settings = (read_object(run_dir / name) or {} for name in ("record.json", SETTINGS))
     outcome = outcome_of(run_dir)
-    scores = read_json(run_dir / "backtest" / "scores.json") if record.get("scores") else {}
+    scores = (read_object(run_dir / "backtest" / "scores.json") if record.get("scores") else None) or {}
     parts = [
         headline(outcome),
         _sandbox(settings) if outcome.sandbox else "",

@@ -6,12 +6,11 @@ NAME.receipt.json   and every page was decoded: what later weeks rely on, togeth
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from eraflow.store.atomic import storage_errors, write_json
+from eraflow.store.jsonobject import read_object
 from eraflow.tournament.stream import Offer
 
 
@@ -99,7 +98,7 @@ def read_receipt(destination: Path, name: str) -> Receipt | None:
     A receipt of an older Eraflow, which decoded some pages only, counts as a note of its arrival.
     """
     for path in (receipt_path(destination), arrival_path(destination)):
-        found = read_json(path)
+        found = read_object(path)
         if found is None or found.get("name") != name:
             continue
         try:
@@ -107,12 +106,3 @@ def read_receipt(destination: Path, name: str) -> Receipt | None:
         except TypeError:  # written by another version: the file is fetched anew
             continue
     return None
-
-
-def read_json(path: Path) -> dict[str, Any] | None:
-    """A JSON object; None when there is none that can be read."""
-    try:
-        value = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +12,7 @@ from eraflow.errors import EraflowError
 from eraflow.settings import RunSettings
 from eraflow.settings.gate import GateSettings
 from eraflow.store.digest import file_sha256
+from eraflow.store.jsonobject import read_object
 from eraflow.store.plainpaths import read_parquet
 from eraflow.store.stage import DamagedStageError, StageRecord, require
 from eraflow.store.weekrecord import members
@@ -99,7 +99,7 @@ def read_stored_week(run_dir: Path, settings: RunSettings) -> StoredWeek:
         WrongEnsembleError: the predictions are of another ensemble than the one that was judged.
         SubmissionCheckError: the submission does not pass its checks.
     """
-    noted, csv = _json(run_dir / "submission" / "record.json"), run_dir / "submission" / "submission.csv"
+    noted, csv = read_object(run_dir / "submission" / "record.json") or {}, run_dir / "submission" / "submission.csv"
     if not noted or not csv.is_file():
         raise NothingToSendError(
             f"{run_dir} holds no prediction that was checked and not sent",
@@ -107,7 +107,7 @@ def read_stored_week(run_dir: Path, settings: RunSettings) -> StoredWeek:
         )
     predicted, again = (_stage(run_dir / f"predict-{name}") for name in ("live", "again"))
     signature, number = str(predicted.metrics.get("ensemble_signature")), noted.get("round_number")
-    if not isinstance(number, int) or _json(run_dir / "round.json").get("number", number) != number:
+    if not isinstance(number, int) or (read_object(run_dir / "round.json") or {}).get("number", number) != number:
         raise ChangedFilesError(f"{run_dir}: the files do not agree on the round that was predicted", _AGAIN)
     if noted.get("ensemble_signature") != signature:
         raise WrongEnsembleError(f"{csv} was made by another ensemble than {predicted.path} names", _AGAIN)
@@ -147,11 +147,3 @@ def _stage(folder: Path) -> StageRecord:
         return require(folder)
     except DamagedStageError as error:
         raise ChangedFilesError(error.problem, _AGAIN) from error
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}

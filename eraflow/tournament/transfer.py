@@ -6,7 +6,6 @@ continued on the strength of a name or a size: the server's own label of the con
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -22,6 +21,8 @@ from numerapi import NumerAPI
 from eraflow.machine.failures import classify
 from eraflow.readable import MissingFileError, UnreadableFileError
 from eraflow.store.atomic import StorageError, storage_errors, write_json
+from eraflow.store.jsonobject import read_object
+from eraflow.store.ownerlock import take
 from eraflow.tournament.answers import Address, Text, question
 from eraflow.tournament.api_errors import (
     ApiRefusedError,
@@ -35,7 +36,6 @@ from eraflow.tournament.filecheck import check_ends, verifier, verify_json, veri
 from eraflow.tournament.receipts import (
     Receipt,
     forget,
-    read_json,
     read_receipt,
     receipt_path,
     same_content,
@@ -57,11 +57,6 @@ __all__ = [
     "verify_json",
     "verify_parquet",
 ]
-
-try:
-    import fcntl
-except ImportError:  # not a POSIX system: two processes that fetch one file at the same time are then not kept apart
-    fcntl = None  # type: ignore[assignment]
 
 Progress = Callable[[int, int], None]
 
@@ -251,7 +246,7 @@ class _Fetch:
     def _continued(self, url: str, offer: Offer) -> Offer:
         """The rest of a broken transfer of the same content, or `offer` itself and no remains."""
         have = self.have()
-        known = offer.can_resume and read_json(self._note) == self._label(offer)
+        known = offer.can_resume and read_object(self._note) == self._label(offer)
         if known and _LEAST_KEPT_BYTES <= have < (offer.length or 0):
             rest = self._rest(url, offer, have)
             if rest is not None:
@@ -405,17 +400,7 @@ def _turn(fetch: _Fetch) -> Iterator[None]:
     with storage_errors(path):
         handle = path.open("ab")
     with handle:
-        while not _locked(handle.fileno()):
+        while not take(handle):
             check_time(fetch.name, fetch.patience, fetch.until)
             fetch.patience.sleep(_LOCK_SECONDS)
         yield
-
-
-def _locked(descriptor: int) -> bool:
-    if fcntl is None:
-        return True
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        return error.errno not in (errno.EWOULDBLOCK, errno.EACCES)  # a file system without locks: go on without
-    return True

@@ -76,11 +76,6 @@ _CREATE = """
 _ADDRESS_REFUSED = frozenset({400, 401, 403})  # what storage services say of a signed address that has expired
 
 
-def submission_name(csv: Path, round_number: int) -> str:
-    """The name a CSV is filed under; it tells the round and the content, so that it is recognised later."""
-    return f"{_stem(csv.read_bytes(), round_number)}.csv"
-
-
 def submit(
     wire: Wire,
     csv: Path,
