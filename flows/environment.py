@@ -56,6 +56,12 @@ def prepare(home: Path) -> str:
     return f"the Prefect server of this home at {running}"
 
 
+def page_of(server: str) -> str:
+    """Where a person looks at the server that `prepare` has told of; its words where no address is known."""
+    named = os.environ.get("PREFECT_API_URL", "").rstrip("/").removesuffix("/api")
+    return named if server and named else server
+
+
 def database_of(folder: Path) -> dict[str, str]:
     """What Prefect must be told of the database in its folder: the address it makes by itself may be cut at a sign."""
     database = sqlite_url(folder / "prefect.db", "sqlite+aiosqlite")

@@ -29,7 +29,7 @@ from eraflow.store.weekrecord import error_values, week_record
 from flows.cli import print_record
 from flows.earlycheck import refuse_early
 from flows.entry import EXIT_INTERRUPTED
-from flows.environment import prepare
+from flows.environment import page_of, prepare
 from flows.outputs import complain, tell
 from flows.printing import show
 from flows.resumption import Chosen, in_folder, in_named, resumed
@@ -101,7 +101,7 @@ def start(flow_name: str, arguments: argparse.Namespace, telling: Telling = WEEK
         print_record(record)
     else:
         print()
-        show(telling.in_words(record, settings, server))
+        show(telling.in_words(record, settings, page_of(server)))
     return _exit_code(record, error)
 
 
@@ -175,6 +175,7 @@ def _serve(server: str, view: Lines) -> None:
     later): until then Prefect's own threads send it the last lines of the log, and would wait a minute for a dead one.
     """
     if server:
+        view.note("watch it meanwhile at", page_of(server))
         return
     view.say("starting the Prefect server of this run; the first time in a home takes ten seconds or more")
     stack = ExitStack()

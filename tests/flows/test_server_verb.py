@@ -14,7 +14,7 @@ import pytest
 
 from eraflow.home import make_home
 from flows.cli import main
-from flows.environment import prepare
+from flows.environment import page_of, prepare
 from flows.runningserver import noted_server, running_server
 from tests.flows.test_runserver import SMALL_SERVER
 
@@ -75,6 +75,20 @@ def test_the_server_of_a_home_is_found_by_everything_that_works_there(clean, tmp
         assert "server_running" in capsys.readouterr().err
         assert "127.0.0.1:4377" in prepare(tmp_path)
         assert os.environ["PREFECT_API_URL"] == "http://127.0.0.1:4377/api"
+
+
+@pytest.mark.parametrize("named", ["http://127.0.0.1:4377/api", "https://box/prefect/api/", None])
+def test_a_run_points_to_the_pages_of_its_server_and_not_to_its_api(clean, tmp_path, named):
+    make_home(tmp_path)
+    if named:
+        clean.setenv("PREFECT_API_URL", named)
+        assert page_of(prepare(tmp_path)) == named.rstrip("/").removesuffix("/api")
+        return
+    with noted_server(tmp_path / "prefect", "http://127.0.0.1:4378"):
+        assert page_of(prepare(tmp_path)) == "http://127.0.0.1:4378"
+    assert page_of("") == ""
+    clean.delenv("PREFECT_API_URL")
+    assert page_of("the server of your Prefect profile") == "the server of your Prefect profile"
 
 
 def test_a_port_that_is_taken_is_a_named_error(clean, tmp_path, capsys):
