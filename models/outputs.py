@@ -13,7 +13,8 @@ import pyarrow as pa
 
 from eraflow.errors import SettingsError
 from eraflow.store.atomic import StorageError, atomic_path
-from eraflow.tournament.insample import UNKNOWN, Origin, write_side
+from eraflow.tournament.insample import UNKNOWN, Origin
+from eraflow.tournament.originfile import write_side
 from eraflow.tournament.ranking import EraGroups, order_within_eras
 from models.growing import GrowingFile
 from models.protocol import FloatArray

@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from eraflow.errors import EraflowError
+from eraflow.tournament.compactprotocol import BINARY, LISTS, Cursor, list_head, varint
+from eraflow.tournament.compactprotocol import UnusualFooterError as UnusualFooterError
 
 MAGIC = b"PAR1"
 LARGE_FOOTER = 2 << 20
@@ -27,8 +29,6 @@ MOST_CHUNKS = 1 << 14
 """Columns of row groups in a part: 8 MiB in memory with polars, 22 with pyarrow."""
 TAIL = 8
 """Bytes behind the footer: its length and the magic."""
-BYTE, VARINTS, DOUBLE, BINARY, LISTS, MAP, STRUCT = 3, (4, 5, 6), 7, 8, (9, 10), 11, 12
-"""Types of the compact protocol; 1 and 2 are true and false and have no value of their own."""
 SMALL_FOOTER = 128 << 10
 """Bytes of a footer that cannot hold so much that somebody should count it first."""
 LARGEST_WHOLE = 64 << 20
@@ -36,19 +36,11 @@ LARGEST_WHOLE = 64 << 20
 MOST_COLUMNS, MOST_GROUPS = 50_000, 50_000
 """Of a file. Numerai's widest data have some 3,600 columns and 1,300 eras; readers take a kilobyte and more for each
 row group, also where it holds nothing."""
-MOST_STEPS = 8_000_000
-"""Values that are passed one by one; a file with three thousand columns in a thousand row groups takes 300,000."""
-MOST_BITS, MOST_DEPTH = 70, 16
-"""Of a number, in sevens, and of structs and lists in each other; a footer has five levels."""
 SCHEMA, ROWS, GROUPS = 2, 3, 4
 """Fields of FileMetaData."""
 ELEMENT_NAME, ELEMENT_CHILDREN = 4, 5
 GROUP_COLUMNS, GROUP_ROWS = 1, 3
 CHUNK_META, META_PATH, META_DATA_PAGE, META_DICTIONARY_PAGE = 3, 3, 9, 11
-
-
-class UnusualFooterError(ValueError):
-    """The footer is not laid out as expected; a reader of whole footers must do."""
 
 
 class OversizedFooterError(EraflowError):
@@ -107,9 +99,7 @@ class WalkedFooter:
         file.seek(groups[0].begin)
         entries = file.read(groups[-1].end - groups[0].begin)
         rows = sum(group.rows for group in groups)
-        content = b"".join(
-            [self.before, _varint(rows << 1), self.between, _list_head(stop - first), entries, self.after]
-        )
+        content = b"".join([self.before, varint(rows << 1), self.between, list_head(stop - first), entries, self.after])
         return content + len(content).to_bytes(4, "little") + MAGIC
 
     def data_span(self, first: int, stop: int) -> tuple[int, int]:
@@ -224,7 +214,7 @@ def _walk(view: mmap.mmap, start: int, end: int) -> WalkedFooter:
 
 def _groups(view: mmap.mmap, at: _Cursor, count: int, names: Sequence[bytes], end: int) -> Iterator[GroupEntry]:
     """The entries; pages of the mapped file behind the cursor are given back to the system."""
-    last = bytes([(META_PATH - 2) << 4 | LISTS[0], 1 << 4 | BINARY]) + _varint(len(names[-1])) + names[-1]
+    last = bytes([(META_PATH - 2) << 4 | LISTS[0], 1 << 4 | BINARY]) + varint(len(names[-1])) + names[-1]
     for number in range(count):
         begin, data, rows = at.place, [0], 0
         for field, kind in at.fields():
@@ -270,79 +260,8 @@ def _leaves(at: _Cursor) -> list[bytes]:
     return [name for name, _ in elements[1:]]
 
 
-class _Cursor:
-    """A place in compact-protocol bytes that moves forward."""
-
-    def __init__(self, data: mmap.mmap | bytes, place: int) -> None:
-        self.data = data
-        self.place = place
-        self.steps = 0
-
-    def byte(self) -> int:
-        value = self.data[self.place]
-        self.place += 1
-        return value
-
-    def varint(self) -> int:
-        value = 0
-        for shift in range(0, MOST_BITS, 7):
-            byte = self.byte()
-            value |= (byte & 0x7F) << shift
-            if byte < 0x80:
-                return value
-        raise UnusualFooterError("a number of more than 64 bits")
-
-    def signed(self) -> int:
-        """A zigzag number."""
-        value = self.varint()
-        return (value >> 1) ^ -(value & 1)
-
-    def binary(self) -> bytes:
-        size = self.varint()
-        self.place += size
-        return self.data[self.place - size : self.place]
-
-    def list_head(self) -> tuple[int, int]:
-        """How many elements, and their type."""
-        head = self.byte()
-        count = head >> 4 if head < 0xF0 else self.varint()
-        if count > len(self.data) - self.place:  # an element is a byte at least
-            raise UnusualFooterError("a list that is longer than the file")
-        return count, head & 0x0F
-
-    def fields(self, last: int = 0) -> Iterator[tuple[int, int]]:
-        """Number and type of each field to the end of the struct; the caller takes the value before the next.
-
-        Args:
-            last: the field before the cursor, 0 at the beginning of the struct.
-        """
-        while head := self.byte():
-            last = last + (head >> 4) if head >> 4 else self.signed()
-            yield last, head & 0x0F
-
-    def skip(self, kind: int, depth: int = 0) -> None:
-        """Go to the end of a value, which lies so deep in what is skipped."""
-        self.steps += 1
-        if depth > MOST_DEPTH or self.steps > MOST_STEPS:
-            raise UnusualFooterError("deeper or longer than parquet goes")
-        if kind == BYTE:
-            self.place += 1
-        elif kind in VARINTS:
-            self.varint()
-        elif kind == DOUBLE:
-            self.place += 8
-        elif kind == BINARY:
-            size = self.varint()  # moves the cursor itself
-            self.place += size
-        elif kind in LISTS:
-            count, inner = self.list_head()
-            for _ in range(count):
-                self.skip(BYTE if inner <= 2 else inner, depth + 1)  # a truth value in a list is a byte
-        elif kind == STRUCT:
-            for _, inner in self.fields():
-                self.skip(inner, depth + 1)
-        elif kind == MAP or kind > STRUCT:
-            raise UnusualFooterError("a type that parquet does not use")
+class _Cursor(Cursor):
+    """A cursor that knows how the chunks of a column are described."""
 
     def chunk(self) -> int:
         """Go to the end of a ColumnChunk; returns where its data begin."""
@@ -376,16 +295,3 @@ class _Cursor:
             else:
                 self.skip(kind)
         return min((page for page in pages if page > 0), default=0)
-
-
-def _varint(value: int) -> bytes:
-    found = bytearray()
-    while value >= 0x80:
-        found.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*found, value])
-
-
-def _list_head(count: int) -> bytes:
-    """Of a list of structs."""
-    return bytes([count << 4 | STRUCT]) if count < 15 else bytes([0xF0 | STRUCT]) + _varint(count)

@@ -2,12 +2,11 @@
 
 A model's predictions of eras that it learned from are in-sample: their scores flatter. So do those of eras within the
 purge of these, because labels overlap. What a model learned from is kept beside it (`learned.json`); what is predicted
-with it carries that along: a parquet file in its metadata, a CSV in a side file that knows the CSV by its content.
+with it carries that along (`eraflow.tournament.originfile`).
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,19 +17,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from eraflow.store.atomic import write_json
-from eraflow.store.packed import Packed
-from eraflow.store.rowsource import form_of
 from eraflow.tournament.eralabels import WIDTH
-from eraflow.tournament.footer import read_footer
 
 LEARNED_FILE = "learned.json"
 METADATA = "eraflow"
 """Key in the metadata of a parquet file."""
-SIDE = ".eras.json"
-"""What the name of a CSV is followed by in that of its side file."""
 FORMAT = 1
-READ_BYTES = 1 << 20
-MOST_SIDE_BYTES = 16 << 20
+
+NO_NOTE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
+"""What reading a note raises where there is none, or something else."""
 
 Standing = Literal["out of sample", "learned", "overlapping"]
 
@@ -143,7 +138,7 @@ def read_learned(folder: Path) -> Learned | None:
     """What the model in a folder learned from; None where nobody noted it, as before there was such a note."""
     try:
         return Learned.from_dict(json.loads((folder / LEARNED_FILE).read_text(encoding="utf-8")))
-    except _NO_NOTE:
+    except NO_NOTE:
         return None
 
 
@@ -152,65 +147,6 @@ def origin_of(folders: Sequence[Path]) -> Origin:
     found = [read_learned(folder) for folder in folders]
     members = tuple(member for member in found if member is not None)
     return Origin(members=members if members and len(members) == len(folders) else None)
-
-
-def write_side(out: Path, content: Path, origin: Origin) -> Path:
-    """Write the side file of the CSV `out`, which `content` is to become."""
-    side = out.with_name(out.name + SIDE)
-    write_json(side, {**origin.as_dict(), "sha256": content_sha256(content)})
-    return side
-
-
-def origin_of_file(path: Path) -> Origin:
-    """What a file of predictions carries, or a side file in its folder that knows its content; else unknown.
-
-    A renamed CSV is found by its content, and so is one that was packed or unpacked meanwhile.
-    """
-    if form_of(path) == "parquet":
-        footer = read_footer(path)
-        text = ((footer.metadata.metadata if footer.metadata else None) or {}).get(METADATA.encode())
-        return UNKNOWN if text is None else _parsed(text) or UNKNOWN
-    sides = [side for side in _sides(path) if side.is_file()]
-    if not sides:
-        return UNKNOWN
-    digest = content_sha256(path)
-    found = (_parsed(_read(side), digest) for side in sides)
-    return next((origin for origin in found if origin is not None), UNKNOWN)
-
-
-def content_sha256(path: Path) -> str:
-    """Of the text of a CSV, unpacked where it is packed."""
-    digest = hashlib.sha256()
-    with Packed(path) as file:
-        while block := file.beginning(READ_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-_NO_NOTE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
-
-
-def _sides(path: Path) -> list[Path]:
-    """The side files of the folder, the one of this very name first."""
-    places = (place for place in path.absolute().parent.iterdir() if place.name.endswith(SIDE))
-    return sorted(places, key=lambda place: (place.name != path.name + SIDE, place.name))
-
-
-def _read(side: Path) -> bytes:
-    try:
-        with side.open("rb") as file:
-            return file.read(MOST_SIDE_BYTES)
-    except OSError:
-        return b""  # not ours to read, so it tells nothing
-
-
-def _parsed(text: bytes, sha256: str | None = None) -> Origin | None:
-    """What is written there; None where it is about other content, or no such note."""
-    try:
-        values = json.loads(text)
-        return Origin.from_dict(values) if sha256 is None or values["sha256"] == sha256 else None
-    except _NO_NOTE:
-        return None
 
 
 def _spans(eras: Sequence[int]) -> list[str]:

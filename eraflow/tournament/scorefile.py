@@ -17,7 +17,8 @@ from eraflow.tournament.coverage import any_by_era
 from eraflow.tournament.eraindex import read_era_index
 from eraflow.tournament.features import companion_files
 from eraflow.tournament.footer import read_footer
-from eraflow.tournament.insample import UNKNOWN, Origin, origin_of_file
+from eraflow.tournament.insample import UNKNOWN, Origin
+from eraflow.tournament.originfile import origin_of_file
 from eraflow.tournament.predictionfile import PredictionFileError, read_predictions
 from eraflow.tournament.ranking import FloatArray
 from eraflow.tournament.schema import META_MODEL, Contract, DataFiles, check_contract

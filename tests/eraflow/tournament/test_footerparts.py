@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eraflow.tournament import footerparts
+from eraflow.tournament.compactprotocol import STRUCT, Cursor, list_head, varint
 from eraflow.tournament.footerparts import UnusualFooterError, footer_bytes, walk_footer
 
 WAYS = {
@@ -96,22 +97,22 @@ def test_the_size_of_a_footer_is_that_of_parquet_only(tmp_path):
 
 def test_numbers_are_written_as_they_are_read(tmp_path):
     for number in (0, 1, 14, 15, 127, 128, 300, 1 << 31, (1 << 62) + 5):
-        cursor = footerparts._Cursor(footerparts._varint(number << 1) + b"\0", 0)
+        cursor = Cursor(varint(number << 1) + b"\0", 0)
         assert cursor.signed() == number
     for number in (0, 1, 14, 15, 127, 128, 300):
-        cursor = footerparts._Cursor(footerparts._list_head(number) + bytes(number), 0)
-        assert cursor.list_head() == (number, footerparts.STRUCT)
+        cursor = Cursor(list_head(number) + bytes(number), 0)
+        assert cursor.list_head() == (number, STRUCT)
     with pytest.raises(UnusualFooterError, match="longer than the file"):
-        footerparts._Cursor(footerparts._list_head(1 << 50), 0).skip(9)
+        Cursor(list_head(1 << 50), 0).skip(9)
 
 
 def test_endless_nesting_and_endless_numbers_are_refused():
     for content in (b"\x19" * 4096, b"\x1c" * 4096, b"\x99" * 4096):
         for kind in (9, 12):
             with pytest.raises((UnusualFooterError, IndexError)):
-                footerparts._Cursor(content, 0).skip(kind)
+                Cursor(content, 0).skip(kind)
     with pytest.raises(UnusualFooterError, match="64 bits"):
-        footerparts._Cursor(b"\xff" * (1 << 20), 0).varint()
+        Cursor(b"\xff" * (1 << 20), 0).varint()
 
 
 def structs(content, cursor):
@@ -119,20 +120,20 @@ def structs(content, cursor):
     found = []
     for _ in range(cursor.list_head()[0]):
         begin = cursor.place
-        cursor.skip(footerparts.STRUCT)
+        cursor.skip(STRUCT)
         found.append(content[begin : cursor.place])
     return found
 
 
 def reordered(content, lists, order):
     """A struct in which the lists of the given fields are replaced by what `order` makes of their structs."""
-    cursor, made, last, begin = footerparts._Cursor(content, 0), b"", 0, 0
+    cursor, made, last, begin = Cursor(content, 0), b"", 0, 0
     for field, kind in cursor.fields():
         made += content[begin : cursor.place]
         begin = cursor.place
         if field in lists:
             changed = order(field, structs(content, cursor))
-            made += footerparts._list_head(len(changed)) + b"".join(changed)
+            made += list_head(len(changed)) + b"".join(changed)
         else:
             cursor.skip(kind)
             made += content[begin : cursor.place]

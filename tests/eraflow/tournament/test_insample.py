@@ -15,11 +15,10 @@ from eraflow.tournament.insample import (
     Learned,
     Origin,
     origin_of,
-    origin_of_file,
     read_learned,
     write_learned,
-    write_side,
 )
+from eraflow.tournament.originfile import origin_of_file, write_side
 from models.outputs import output_for
 from models.stream import predict_stream
 from tests.models.test_stream import PLAN
