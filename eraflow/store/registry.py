@@ -21,32 +21,25 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from eraflow.errors import EraflowError
 from eraflow.store.atomic import storage_errors, write_json
 from eraflow.store.championseat import SEAT_TAG, Seat
 from eraflow.store.digest import value_sha256
 from eraflow.store.mlflowlink import NothingThereError, TrackingError
-from eraflow.store.shipment import MANIFEST, FileMark, damage, manifest_values, marks_of, read_marks
+from eraflow.store.shipment import MANIFEST, FileMark, damage, manifest_values, marks_of
+from eraflow.store.shippedfiles import PLACE_TAG, fetch, keep_only, part_marks, put_in_place, recorded, refuse_damage
+from eraflow.store.shippedfiles import ChampionDamagedError as ChampionDamagedError
 from eraflow.store.tracking import Tracker
 from eraflow.store.trackingtext import as_tags
 
 ALIAS = "champion"
 ENSEMBLE = "ensemble"
 EVIDENCE = "evidence"
-PLACE_TAG = "files"  # of a version: the artifact folder that holds it
-
-
-class ChampionDamagedError(EraflowError):
-    """The files of the registered champion are not those that were shipped. Ship a new ensemble, or restore them."""
-
-    code = "champion_damaged"
 
 
 @dataclass(frozen=True)
@@ -158,16 +151,16 @@ def load_champion(tracker: Tracker, destination: Path, seat: Seat | None = None)
     found = _champion_version(tracker, seat)
     if found is None:
         return None
-    marks = _marks(tracker, found, ENSEMBLE)
+    marks = part_marks(tracker, found, ENSEMBLE)
     if destination.is_dir() and damage(destination, marks, exactly=True) is None:
         return destination
     with storage_errors(destination):
         destination.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=destination.parent, prefix=".champion.") as scratch:
-            folder = _fetch(tracker, found, ENSEMBLE, Path(scratch))
-            _refuse_damage(folder, marks, found)
-            _keep_only(folder, marks)
-            _put_in_place(folder, destination)
+            folder = fetch(tracker, found, ENSEMBLE, Path(scratch))
+            refuse_damage(folder, marks, found)
+            keep_only(folder, marks)
+            put_in_place(folder, destination)
     return destination
 
 
@@ -183,13 +176,13 @@ def champion_info(tracker: Tracker, seat: Seat | None = None) -> Champion | None
     found = _champion_version(tracker, seat)
     if found is None:
         return None
-    marks = _marks(tracker, found, EVIDENCE)
+    marks = part_marks(tracker, found, EVIDENCE)
     folder = _evidence_folder(tracker, found) if marks else tracker.home
-    _refuse_damage(folder, marks, found)
+    refuse_damage(folder, marks, found)
     tags = dict(found.tags)
     return Champion(
         version=int(found.version),
-        signature=_recorded(found, "signature"),
+        signature=recorded(found, "signature"),
         round_number=int(tags["round"]) if tags.get("round", "").isdigit() else None,
         target=tags.get("target"),
         created_at=datetime.fromtimestamp(found.creation_timestamp / 1000, UTC).isoformat(timespec="seconds"),
@@ -317,65 +310,9 @@ def _without_seat(tracker: Tracker, seat: Seat, aliases: Mapping[str, Any]) -> A
     return suits[-1] if suits else None
 
 
-def _fetch(tracker: Tracker, found: Any, part: str, destination: Path) -> Path:
-    path = f"{_recorded(found, PLACE_TAG)}/{part}"
-    try:
-        return Path(tracker.link.call("download_artifacts", found.run_id, path, str(destination)))
-    except TrackingError as error:
-        raise _damaged(found, f"{part} cannot be read ({error.problem})") from error
-
-
-def _marks(tracker: Tracker, found: Any, part: str) -> dict[str, FileMark]:
-    """The manifest's files below `part`, by name relative to it."""
-    with tempfile.TemporaryDirectory() as scratch:
-        manifest = _fetch(tracker, found, MANIFEST, Path(scratch))
-        try:
-            marks = read_marks(manifest, _recorded(found, "signature"))
-        except ValueError as error:
-            raise _damaged(found, f"its manifest cannot be read ({error})") from error
-    return {name.removeprefix(f"{part}/"): mark for name, mark in marks.items() if name.startswith(f"{part}/")}
-
-
 def _evidence_folder(tracker: Tracker, found: Any) -> Path:
     """Where the evidence can be read: a copy in the home folder, by version."""
-    place = tracker.home / "champion" / f"v{found.version}-{_recorded(found, PLACE_TAG)}"
+    place = tracker.home / "champion" / f"v{found.version}-{recorded(found, PLACE_TAG)}"
     with storage_errors(place):
         place.mkdir(parents=True, exist_ok=True)
-    return _fetch(tracker, found, EVIDENCE, place)
-
-
-def _refuse_damage(folder: Path, marks: Mapping[str, FileMark], found: Any) -> None:
-    problem = damage(folder, marks)
-    if problem is not None:
-        raise _damaged(found, problem)
-
-
-def _recorded(found: Any, tag: str) -> str:
-    value = found.tags.get(tag)
-    if not value:
-        raise _damaged(found, f"it has no tag `{tag}`, so it was not registered by Eraflow")
-    return str(value)
-
-
-def _damaged(found: Any, problem: str) -> ChampionDamagedError:
-    return ChampionDamagedError(
-        f"champion {found.name} version {found.version}: {problem}",
-        "restore the artifacts of its MLflow run, or run a week that ships a new one",
-    )
-
-
-def _keep_only(folder: Path, marks: Mapping[str, FileMark]) -> None:
-    """Remove what is not in the manifest: left over from an upload that was cut off."""
-    for path in folder.rglob("*"):
-        if path.is_file() and path.relative_to(folder).as_posix() not in marks:
-            path.unlink()
-
-
-def _put_in_place(folder: Path, destination: Path) -> None:
-    if destination.exists():
-        old = destination.with_name(f".{destination.name}.{uuid.uuid4().hex[:8]}.old")
-        destination.rename(old)
-        folder.rename(destination)
-        shutil.rmtree(old) if old.is_dir() else old.unlink()
-    else:
-        folder.rename(destination)
+    return fetch(tracker, found, EVIDENCE, place)
