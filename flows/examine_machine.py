@@ -20,6 +20,7 @@ from flows.examine import Check, judged, required
 
 MEDIUM_SET_DISK_MB = 20_000  # v5.3: 9 GB of downloads, 5 GB of era store, room to work
 ROOT = Path(__file__).resolve().parent.parent
+LEAST_PYTHON, NEWEST_PYTHON = (3, 11), (3, 14)  # as pyproject.toml says
 TORCH_SECONDS = 20.0  # a first import from a cold disk
 # What happens outside the range, where it is worse than an error (ARCHITECTURE.md, "Pins").
 CONSEQUENCES = {
@@ -45,9 +46,12 @@ def examine_machine(home: Path) -> Iterator[Check]:
 
 
 def python_version() -> Check:
-    """The interpreter."""
-    found = ".".join(map(str, sys.version_info[:3]))
-    return required("python", (3, 11) <= sys.version_info[:2] <= (3, 13), found, "use Python 3.11, 3.12 or 3.13")
+    """The interpreter. A newer one than was tried is a warning: what is installed may well work with it."""
+    running = sys.version_info[:2]
+    least, newest = (".".join(map(str, one)) for one in (LEAST_PYTHON, NEWEST_PYTHON))
+    judge = judged if running > NEWEST_PYTHON else required
+    found, remedy = ".".join(map(str, sys.version_info[:3])), f"use Python {least} to {newest}"
+    return judge("python", LEAST_PYTHON <= running <= NEWEST_PYTHON, found, remedy)
 
 
 def pins() -> Iterator[Check]:

@@ -5,6 +5,7 @@ import os
 import sys
 import threading
 import time
+import tomllib
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -151,6 +152,23 @@ def test_a_gpu_that_torch_cannot_use_is_named(torch, state, told, tmp_path, monk
     found = examine_machine.gpu(shown)
     assert found.state == state
     assert told in found.found
+
+
+@pytest.mark.parametrize(
+    ("running", "state"),
+    [((3, 10, 9), "failed"), ((3, 11, 0), "ok"), ((3, 14, 2), "ok"), ((3, 15, 0), "warning"), ((4, 0, 0), "warning")],
+)
+def test_every_python_that_is_supported_is_fine_and_a_newer_one_a_warning(running, state, monkeypatch):
+    monkeypatch.setattr(sys, "version_info", running)
+    assert examine_machine.python_version().state == state
+
+
+def test_the_pythons_are_those_of_the_project():
+    project = tomllib.loads((examine_machine.ROOT / "pyproject.toml").read_text())["project"]
+    told = [text.rpartition(" ")[2] for text in project["classifiers"] if "Python :: 3." in text]
+    least, newest = (".".join(map(str, one)) for one in (examine_machine.LEAST_PYTHON, examine_machine.NEWEST_PYTHON))
+    assert (told[0], told[-1]) == (least, newest)
+    assert project["requires-python"] == f">={least}"
 
 
 def test_a_driver_without_a_gpu_is_a_warning_and_no_driver_is_none(tmp_path, monkeypatch):
