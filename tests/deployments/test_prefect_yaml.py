@@ -32,6 +32,11 @@ def test_the_weekly_schedule_is_saturday_noon_utc_and_the_daily_one_the_days_bet
     assert schedules["sandbox"] == []
 
 
+def test_nothing_is_left_open_that_prefect_deploy_would_ask_for_in_a_terminal():
+    for name, entry in DEPLOYMENTS.items():
+        assert {"name", "entrypoint", "schedules", "work_pool"} <= entry.keys(), name
+
+
 def test_whatever_has_a_schedule_is_made_paused():
     """Without keys and slot it would fail each week; `eraflow go-live` switches it on."""
     for name, entry in DEPLOYMENTS.items():
