@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from eraflow.errors import SettingsError
+from eraflow.errors import EraflowError, SettingsError
 from flows.outputs import tell
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ def add(verbs: Any) -> None:
 
 def submit(arguments: argparse.Namespace) -> int:
     """Verify, judge, send; returns the exit code."""
+    from eraflow.store.conclusion import SENT_LATER, unconfirmed_submission
     from eraflow.store.rundir import locked
     from eraflow.store.weekrecord import SENT, week_record
     from flows.cli import print_record
@@ -56,7 +57,12 @@ def submit(arguments: argparse.Namespace) -> int:
     settings = _settings(run_dir, arguments.set)
     with locked(run_dir):
         _refuse_others(run_dir)  # another process may have sent it meanwhile
-        told = _judged_and_sent(run_dir, settings, dry_run=arguments.dry_run)
+        try:
+            told = _judged_and_sent(run_dir, settings, dry_run=arguments.dry_run)
+        except EraflowError as error:
+            if unconfirmed_submission(run_dir, SENT_LATER) is None:
+                raise
+            return _unconfirmed(run_dir, error, as_json=arguments.json)
         record = told if arguments.dry_run else {**week_record(run_dir), "folder": str(run_dir / SENT)}
     if arguments.json:
         print_record(record)
@@ -65,6 +71,18 @@ def submit(arguments: argparse.Namespace) -> int:
 
         show(_parts(record, run_dir))
     return 0
+
+
+def _unconfirmed(run_dir: Path, error: EraflowError, *, as_json: bool) -> int:
+    """Tell of an upload that may have arrived, now or when this was tried before; returns the exit code."""
+    from eraflow.store.weekrecord import SENT, error_values, week_record
+    from flows.cli import print_record
+    from flows.outputs import complain
+
+    complain(str(error))
+    if as_json:
+        print_record({**week_record(run_dir), "error": error_values(error), "folder": str(run_dir / SENT)})
+    return error.exit_code
 
 
 def _refuse_others(run_dir: Path) -> None:

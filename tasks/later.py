@@ -8,10 +8,11 @@ from datetime import UTC, datetime
 
 from eraflow.errors import EraflowError
 from eraflow.store.atomic import write_json
+from eraflow.store.conclusion import SENT_LATER, unconfirmed_submission
 from eraflow.store.digest import value_sha256
 from eraflow.store.registry import champion_info
 from eraflow.store.weekrecord import SENT
-from eraflow.tournament.api_errors import RoundClosedError, TournamentError
+from eraflow.tournament.api_errors import RoundClosedError, TournamentError, knows_what_is_filed
 from eraflow.tournament.backtest import BLEND
 from eraflow.tournament.client import Round, Slot, Tournament
 from eraflow.tournament.gate import GateBlockedError, check_may_submit
@@ -89,6 +90,7 @@ def _same_round(tournament: Tournament, week: StoredWeek) -> Round:
 def _send(run: Run, tournament: Tournament, submission: Submission, verdict: Verdict) -> Submission:
     """As in the week: what is written says `sending` for as long as the upload may have arrived."""
     folder = run.path / SENT
+    earlier = unconfirmed_submission(run.path, SENT_LATER)
     write_json(folder / "verdict.json", verdict.as_dict())
     write_json(folder / "record.json", replace(submission, sending=True).as_dict())
     asked = run.settings.submit
@@ -101,7 +103,9 @@ def _send(run: Run, tournament: Tournament, submission: Submission, verdict: Ver
             replace=asked.replace,
         )
     except Exception as error:
-        if not (isinstance(error, TournamentError) and error.may_have_arrived):
+        if earlier is not None and not knows_what_is_filed(error):
+            write_json(folder / "record.json", earlier)
+        elif not (isinstance(error, TournamentError) and error.may_have_arrived):
             shutil.rmtree(folder, ignore_errors=True)
         raise
     submission = replace(submission, state=state) if state.ours else replace(submission, kept=state)

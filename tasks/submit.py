@@ -13,11 +13,11 @@ from prefect import get_run_logger, task
 
 from eraflow.errors import EraflowError
 from eraflow.store.atomic import write_json
-from eraflow.store.conclusion import RunConcludedError, accepted_submission
+from eraflow.store.conclusion import RunConcludedError, accepted_submission, unconfirmed_submission
 from eraflow.store.plainpaths import read_parquet
 from eraflow.store.stage import StageRecord
 from eraflow.store.weekrecord import HELD, timed
-from eraflow.tournament.api_errors import TournamentError
+from eraflow.tournament.api_errors import TournamentError, knows_what_is_filed
 from eraflow.tournament.client import Round, Slot, SubmissionState, Tournament
 from eraflow.tournament.footer import read_footer
 from eraflow.tournament.gate import check_may_submit
@@ -197,6 +197,7 @@ def _send(run: Run, tournament: Tournament, submission: Submission) -> Submissio
     """Upload. The record says `sending` meanwhile, and goes on saying so where the upload may have arrived."""
     settings, logger = run.settings, get_run_logger()
     slot, number = submission.model_id, submission.round_number
+    earlier = unconfirmed_submission(run.path)
     try:
         with (
             only_sender(settings.home_path, destination(settings), slot, number, logger.info),
@@ -211,7 +212,9 @@ def _send(run: Run, tournament: Tournament, submission: Submission) -> Submissio
                 replace=settings.submit.replace,
             )
     except Exception as error:
-        if not (isinstance(error, TournamentError) and error.may_have_arrived):
+        if earlier is not None and not knows_what_is_filed(error):
+            write_json(run.path / "submission" / "record.json", earlier)
+        elif not (isinstance(error, TournamentError) and error.may_have_arrived):
             _write_down(run, None)
         raise
     if not state.ours:

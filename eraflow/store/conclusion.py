@@ -94,5 +94,11 @@ def accepted_submission(run_dir: Path) -> dict[str, Any] | None:
     return None
 
 
+def unconfirmed_submission(run_dir: Path, name: str = SUBMISSION) -> dict[str, Any] | None:
+    """The record of an upload that may have arrived and is not known to be accepted, or None."""
+    found = read_object(run_dir / name)
+    return found if found is not None and found.get("sending") is True and found.get("state") is None else None
+
+
 def _was_accepted(submission: dict[str, Any] | None) -> bool:
     return submission is not None and submission.get("state") is not None

@@ -18,7 +18,7 @@ from eraflow.awake import since_boot, this_boot
 from eraflow.errors import EraflowError
 from eraflow.onlookers import News, StepState, tell
 from eraflow.store.atomic import write_json
-from eraflow.store.conclusion import accepted_submission, check_unfinished
+from eraflow.store.conclusion import accepted_submission, check_unfinished, unconfirmed_submission
 from eraflow.store.jsonobject import read_object
 from eraflow.store.stage import read_manifest
 
@@ -39,7 +39,8 @@ STALE = ("gate/verdict.json", "record.json", TIMES, ERROR, STAGES, LOST, LEFT_OU
 def forget_last_outcome(run_dir: Path) -> None:
     """Remove what an earlier attempt of this run left, and start its clock anew; finished stages stay.
 
-    So does a submission that was accepted, before whatever came next failed.
+    So does a submission that was accepted, before whatever came next failed, and one that may have arrived: until it
+    is read back, nobody can say that nothing was sent.
 
     Raises:
         RunConcludedError: the run has ended: nothing of it is removed.
@@ -48,7 +49,8 @@ def forget_last_outcome(run_dir: Path) -> None:
     for name in STALE:
         (run_dir / name).unlink(missing_ok=True)
     # ours, and not a folder that was there before
-    if (run_dir / "submission" / CHECKS).exists() and accepted_submission(run_dir) is None:
+    sent = accepted_submission(run_dir) or unconfirmed_submission(run_dir)
+    if (run_dir / "submission" / CHECKS).exists() and sent is None:
         shutil.rmtree(run_dir / "submission")
     write_json(run_dir / CLOCK, {"started": time.time(), "boot": this_boot(), "since_boot": since_boot()})
 

@@ -19,6 +19,7 @@ class TournamentError(EraflowError):
     code = "tournament"
     passing: ClassVar[bool] = False
     may_have_arrived: ClassVar[bool] = False  # whether a submission may be there all the same
+    knows_what_is_filed: ClassVar[bool] = False  # whether what was filed before had been read when it was raised
     retry_after: float | None = None  # seconds the server asked us to wait, when it said so
 
     def after(self, attempts: int) -> Self:
@@ -139,6 +140,7 @@ class UploadRefusedError(TournamentError):
     """The file server did not take the upload: the answer to the PUT was not 2xx. Nothing was submitted."""
 
     code = "upload_refused"
+    knows_what_is_filed = True
 
 
 class UploadFaultError(UploadRefusedError):
@@ -169,9 +171,16 @@ class ClockSkewError(TournamentError):
     """The file server refused a request because its clock and ours differ. Set the clock of this machine."""
 
     code = "clock_skewed"
+    knows_what_is_filed = True
 
 
 class SubmissionRejectedError(TournamentError):
     """The tournament received the submission and found it faulty; its reason is quoted."""
 
     code = "submission_rejected"
+    knows_what_is_filed = True
+
+
+def knows_what_is_filed(error: BaseException) -> bool:
+    """Whether what was filed before had been read when this was raised: then an earlier upload's fate is known."""
+    return isinstance(error, TournamentError) and error.knows_what_is_filed

@@ -208,6 +208,26 @@ def test_a_failed_upload_leaves_the_week_as_it_was(week: Path, stub: Stub, capsy
     assert typed(capsys, week, *SEND)[1]["outcome"] == "submitted"
 
 
+@pytest.mark.parametrize("then", ["the API cannot be read", "the list is odd", "the round is over"])
+def test_what_may_have_arrived_is_not_forgotten_by_a_later_attempt_that_fails(
+    week: Path, stub: Stub, capsys: pytest.CaptureFixture[str], then: str
+) -> None:
+    stub.states = ["pending"]
+    code, record, _ = typed(capsys, week, *SEND, "--set", "submit.confirm_minutes=0.01")
+    assert (code, record["outcome"], record["error"]["code"]) == (1, "unconfirmed", "not_confirmed")
+    rounds = stub.rounds
+    if then == "the round is over":
+        stub.rounds = [round_row(1405)]
+    else:
+        stub.fail("submissions", *([500] if then == "the API cannot be read" else [{"data": {"submissions": 7}}]) * 2)
+    code, record, _ = typed(capsys, week, *SEND)
+    assert (code, record["outcome"]) == (1, "unconfirmed")
+    stub.rounds, stub.states = rounds, ["success"]
+    code, record, _ = typed(capsys, week, *SEND)
+    assert (code, record["outcome"], record["submission"]["state"]["already"]) == (0, "submitted", True)
+    assert stub.asked["PUT"] == len(stub.submissions) == 1
+
+
 @pytest.mark.parametrize(
     ("outcome", "code"), [("submitted", "run_concluded"), ("searched", "run_concluded"), ("failed", "nothing_to_send")]
 )

@@ -74,6 +74,13 @@ def test_a_submission_that_was_accepted_before_something_failed_is_not_forgotten
     assert week_record(tmp_path)["submission"]["state"] == {"id": "sent"}
 
 
+def test_one_that_may_have_arrived_is_not_forgotten_either(tmp_path):
+    write_json(tmp_path / "submission" / "record.json", {"state": None, "sending": True})
+    write_json(tmp_path / "submission" / "checks.json", {})
+    forget_last_outcome(tmp_path)
+    assert write_outcome(tmp_path, SettingsError("the round", "is over"))["outcome"] == "unconfirmed"
+
+
 def test_a_folder_of_somebody_else_called_submission_is_left_alone(tmp_path):
     write_json(tmp_path / "submission" / "mine.json", {})
     forget_last_outcome(tmp_path)
