@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from eraflow import __version__
 from eraflow.errors import EraflowError, SettingsError
 from eraflow.machine.plan import Plan
+from eraflow.readable import require_file
 from eraflow.store.digest import file_sha256, value_sha256
 from eraflow.tournament.insample import UNKNOWN, Origin, origin_of
 from eraflow.tournament.ranking import EraGroups
@@ -20,6 +21,7 @@ from models.protocol import MODEL_FILE, Codes, DamagedModelError, FloatArray, Mo
 
 STORE_LAYOUT = Path("features/store/layout.json")
 """Where the run that trained a model keeps the names of the features; see `eraflow.store.erareader`."""
+MOST_NAMES_BYTES = 10_000_000
 
 
 class Predictor(Protocol):
@@ -197,9 +199,12 @@ def library_versions(names: Sequence[str] = ("lightgbm", "xgboost", "catboost", 
 
 
 def _names_in(path: Path) -> list[str]:
+    remedy = "name a JSON list of feature names"
     try:
+        if require_file(path, remedy).st_size > MOST_NAMES_BYTES:  # a device or a pipe may have no end, and has no size
+            raise SettingsError(f"{path} is too large for a list of names", remedy)
         names = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise SettingsError(f"{path} cannot be read: {error}", "name a JSON list of feature names") from error
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise SettingsError(f"{path} is no list of names", "name a JSON list of feature names, in the model's order")

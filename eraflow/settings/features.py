@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -77,11 +78,14 @@ def names_in(path: Path) -> list[str]:
     """The terms in a file: a JSON list, or text with a name a line (or parted by commas or blanks, # for a remark).
 
     Raises:
-        ValueError: it cannot be read, is too large, or holds no names.
+        ValueError: it cannot be read, is no regular file or too large, or holds no names.
     """
     try:
-        if path.stat().st_size > MOST_BYTES:
-            raise ValueError(f"{path} is too large for a list of features ({path.stat().st_size / 1e6:,.0f} MB)")
+        about = path.stat()
+        if not stat.S_ISREG(about.st_mode) and not stat.S_ISDIR(about.st_mode):  # a device may have no end
+            raise ValueError(f"{path} is no regular file: name a file, not a device, a pipe or a socket")
+        if about.st_size > MOST_BYTES:
+            raise ValueError(f"{path} is too large for a list of features ({about.st_size / 1e6:,.0f} MB)")
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror or error}") from error

@@ -21,6 +21,11 @@ from eraflow.store.plainpaths import scan_parquet
 from eraflow.tournament.footerparts import MAGIC, WalkedFooter, walk_if_large
 
 _AGAIN = "write or download it again"
+_OF_COLUMNS = (
+    ("more than one occurrence", "write each column once"),
+    ("precision must be between", "write its numbers as floats, or as decimals of at most 38 digits"),
+)
+"""What polars and arrow say of whole files whose columns they cannot take, and what helps."""
 ID = "id"
 ERA = "era"
 DATA_TYPE = "data_type"
@@ -49,7 +54,7 @@ class FeatureTypeError(EraflowError):
 
 
 class ColumnTypeError(EraflowError):
-    """A column is of a type that cannot hold what it should: lists for ids, dates for numbers."""
+    """A column is of a type that cannot hold what it should (lists for ids, dates for numbers), or is there twice."""
 
     code = "column_type"
 
@@ -182,9 +187,15 @@ def _plain(column: Any) -> Any:
 @contextmanager
 def decoding(path: Path) -> Iterator[None]:
     """Name every failure to decode `path`: what polars and arrow raise there means damaged bytes, unless the system or
-    a lack of memory is behind it.
+    a lack of memory is behind it, or a column that they do not take.
     """
-    with reading(path, lambda reason: TruncatedFileError(f"{path} cannot be decoded: {reason}", _AGAIN)):
+
+    def undecodable(reason: str) -> EraflowError:
+        remedy = next((remedy for words, remedy in _OF_COLUMNS if words in reason), None)
+        kind = TruncatedFileError if remedy is None else ColumnTypeError
+        return kind(f"{path} cannot be decoded: {reason}", remedy or _AGAIN)
+
+    with reading(path, undecodable):
         yield
 
 

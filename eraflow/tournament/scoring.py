@@ -251,6 +251,11 @@ def _require_a_score(corr: FloatArray, predictions: FloatArray, target: FloatArr
         f"{int(np.isnan(target).sum())} without {name}"
     )
     known = predictions[~np.isnan(predictions)]
+    if known.size < (1 - MAX_DROPPED) * len(predictions):  # few values may well be equal, and no model is to blame
+        raise NothingToScoreError(
+            f"no era has a CORR ({counts})",
+            f"score whole eras: one has a CORR where at least {1 - MAX_DROPPED:.0%} of its rows have a prediction",
+        )
     if known.size and known.min() == known.max():
         raise NothingToScoreError(
             f"all predictions are {known[0]:g} ({counts})", "train the model again: it learnt nothing"

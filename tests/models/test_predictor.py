@@ -1,6 +1,7 @@
 """What can predict: ensembles that neutralise too, and single models with the names of their features."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from eraflow.errors import SettingsError
+from eraflow.errors import EraflowError, SettingsError
 from eraflow.machine.isolate import run_isolated
 from eraflow.store.digest import file_sha256
 from eraflow.tournament.ranking import EraGroups
@@ -62,6 +63,20 @@ def test_a_single_model_gives_its_raw_predictions(week, unseen, tmp_path, name):
     done = predict_file(ensemble=str(folder), data=str(tmp_path / "data.csv"), out=str(tmp_path / "out.parquet"))
     np.testing.assert_array_equal(pl.read_parquet(tmp_path / "out.parquet")["prediction"], expected)
     assert done["members"] == [name]
+
+
+@pytest.mark.parametrize("name", ["endless", "large.json", "deep.json", "folder"])
+def test_a_list_of_features_that_has_no_end_is_refused_at_once(week, tmp_path, name):
+    model = shutil.copytree(Path(week.folders["xgboost"]) / "model", tmp_path / "alone" / "model")
+    os.mkfifo(tmp_path / "endless")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "deep.json").write_text("[" * 200_000)
+    with (tmp_path / "large.json").open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(EraflowError, match=name):
+        load_predictor(model, tmp_path / name)
+    with pytest.raises(EraflowError, match="no regular file"):
+        load_predictor(model, Path("/dev/zero"))
 
 
 def test_the_features_of_a_single_model_come_from_its_run_or_from_a_list(week, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 from hypothesis import given
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from eraflow.errors import SettingsError
 from eraflow.settings import DataSettings, RunSettings
+from eraflow.settings.features import with_files_read
 from eraflow.settings.override import settings_from
 from eraflow.settings.profiles import PROFILES
 from eraflow.tournament.catalog import Catalog, NoFeaturesError, UnknownFeatureSetError
@@ -163,3 +165,17 @@ def test_the_old_name_is_still_understood(profile):
 def test_the_command_line_takes_text_and_lists():
     assert settings_from("laptop", {}, ["data.features=medium+rain"]).data.features == "medium+rain"
     assert settings_from("laptop", {}, ['data.features=["a-b","c"]']).data.features == ["a-b", "c"]
+
+
+def test_a_file_that_has_no_end_is_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "pipe.txt")
+    with (tmp_path / "large.txt").open("wb") as file:
+        file.truncate(1 << 40)
+    for asked in (
+        "/dev/zero",
+        ["medium", f"{tmp_path}/pipe.txt"],
+        [f"-{tmp_path}/pipe.txt"],
+        str(tmp_path / "large.txt"),
+    ):
+        with pytest.raises(ValueError, match=r"no regular file|too large"):
+            with_files_read(asked)

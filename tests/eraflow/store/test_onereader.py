@@ -272,6 +272,30 @@ def test_a_column_that_cannot_hold_what_it_should_is_not_called_damaged(tmp_path
         assert caught.value.code in ("column_type", "prediction_file")
 
 
+@pytest.mark.parametrize("column", ["id", "era", "prediction", FEATURES[0]])
+def test_a_column_that_is_there_twice_is_not_called_damaged(tmp_path, column):
+    table = FRAME.to_arrow()
+    pq.write_table(
+        pa.Table.from_arrays([*table.columns, table[column]], names=[*table.column_names, column]), tmp_path / "x"
+    )
+    rows = [
+        lambda: list(open_rows(tmp_path / "x").tiles(FEATURES, most_rows=99)),
+        lambda: write_era_store([tmp_path / "x"], FEATURES, [], tmp_path / "store"),
+    ]
+    for act in [*(rows if column != "prediction" else []), lambda: read_predictions(tmp_path / "x")]:
+        with pytest.raises(EraflowError, match=r"each (column )?once"):
+            act()
+
+
+def test_decimals_of_too_many_digits_are_not_called_damaged(tmp_path):
+    table = FRAME.to_arrow()
+    place = table.schema.get_field_index("prediction")
+    wide = pa.array(range(table.num_rows)).cast(pa.decimal256(45, 2))
+    pq.write_table(table.set_column(place, "prediction", wide), tmp_path / "x")
+    with pytest.raises(PredictionFileError, match="at most 38 digits"):
+        read_predictions(tmp_path / "x")
+
+
 def test_predictions_as_categories_and_dates(tmp_path):
     frame = FRAME.to_pandas()
     frame.assign(prediction=frame["prediction"].astype(str).astype("category")).to_parquet(tmp_path / "x")

@@ -385,6 +385,9 @@ def test_nothing_to_score_is_named():
         _score(store, np.full(4000, 0.5))
     with pytest.raises(NothingToScoreError, match="no era has a CORR"):
         _score(store, np.full(4000, np.nan))
+    for few in (1, 60):  # also where they are equal: that says nothing of a model
+        with pytest.raises(NothingToScoreError, match=r"80% of its rows have a prediction"):
+            _score(store, np.where(np.arange(4000) < few, 0.5, np.inf))
     with pytest.raises(NothingToScoreError, match="300 without target_x_20"):
         _score(store, store.signal[-300:], eras=store.eras[-3:])
     with pytest.raises(ScoreInputError, match="predictions of shape"):
