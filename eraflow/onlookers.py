@@ -6,6 +6,7 @@ Steps tell what happens to them; nobody has to listen, and one that fails is lef
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -40,6 +41,7 @@ class News:
     seconds: float | None = None
 
 
+log = logging.getLogger("eraflow.onlookers")
 _onlookers: list[Callable[[News], None]] = []
 
 
@@ -48,8 +50,9 @@ def tell(news: News) -> None:
     for onlooker in list(_onlookers):
         try:
             onlooker(news)
-        except Exception:  # noqa: BLE001 - see above
+        except Exception as error:  # noqa: BLE001 - see above
             stop(onlooker)
+            log.warning("the view of this run has ended: %s: %s", type(error).__name__, error)
 
 
 def stop(onlooker: Callable[[News], None]) -> None:

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from eraflow.awake import awake
-from eraflow.tournament import rounds, submission_state, transfer, upload
+from eraflow.tournament import filenames, rounds, submission_state, transfer, upload
 from eraflow.tournament.answers import Account, ModelRow, question
 from eraflow.tournament.api_errors import NoSuchModelError
 from eraflow.tournament.checksums import Labels
@@ -131,7 +131,7 @@ class Tournament:
 
     def list_files(self, version: str | None = None) -> list[str]:
         """Names of the data set's files, such as `v5.3/live.parquet`, sorted."""
-        return transfer.list_files(self._wire, version)
+        return filenames.list_files(self._wire, version)
 
     def download(
         self,

@@ -11,28 +11,23 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NoReturn
-
-from numerapi import NumerAPI
 
 from eraflow.machine.failures import classify
 from eraflow.readable import MissingFileError, UnreadableFileError
 from eraflow.store.atomic import StorageError, storage_errors, write_json
 from eraflow.store.jsonobject import read_object
 from eraflow.store.ownerlock import take
-from eraflow.tournament.answers import Address, Text, question
 from eraflow.tournament.api_errors import (
-    ApiRefusedError,
     DownloadBrokenError,
     DownloadCorruptError,
-    NoSuchFileError,
     TournamentError,
 )
 from eraflow.tournament.checksums import WHOLE, Labels, Measured, Promise, measure
 from eraflow.tournament.filecheck import check_ends, verifier, verify_json, verify_parquet
+from eraflow.tournament.filenames import signed_url
 from eraflow.tournament.receipts import (
     Receipt,
     forget,
@@ -50,7 +45,6 @@ __all__ = [
     "Receipt",
     "check_ends",
     "download",
-    "list_files",
     "receipt_path",
     "seal",
     "verifier",
@@ -66,23 +60,6 @@ OVERLAP_BYTES = 64 << 10
 _LEAST_KEPT_BYTES = 256
 _GOOD_PIECE_BYTES = 1 << 20
 _LOCK_SECONDS = 0.5
-_FILES = """
-    query ($round: Int
-           $tournament: Int) {
-        listDatasets(round: $round
-                     tournament: $tournament)
-    }
-"""
-# The query of numerapi's download_dataset, whose own transfer skips and splices.
-_DATASET = """
-    query ($filename: String!
-           $round: Int
-           $tournament: Int) {
-        dataset(filename: $filename
-                round: $round
-                tournament: $tournament)
-    }
-"""
 _AGAIN = "run again; if it stays so, the file itself is faulty: wait for Numerai to repair it, or replace your own"
 
 
@@ -124,12 +101,6 @@ def download(
     with _turn(fetch):
         destination.with_name(f"{destination.name}.temp").unlink(missing_ok=True)  # numerapi would splice onto it
         return _until_here(fetch)
-
-
-def list_files(wire: Wire, version: str | None = None) -> list[str]:
-    """Names of the data set's files, of one version or of all."""
-    names = wire.ask("listing the files", question(_FILES, "listDatasets", list[Text | None], {"round": None}))
-    return sorted(name for name in names if name and (version is None or name.startswith(f"{version}/")))
 
 
 def _until_here(fetch: _Fetch) -> Receipt:
@@ -182,7 +153,7 @@ class _Fetch:
 
     def attempt(self) -> Receipt:
         """One attempt, from a fresh signed address to the receipt."""
-        url = self._signed_url()
+        url = signed_url(self.wire, self.name)
         offer = open_whole(self.name, url, self.patience, self.until)
         try:
             kept = self._kept(offer)
@@ -198,26 +169,6 @@ class _Fetch:
         finally:
             offer.close()
         return self._finish(offer)
-
-    def _signed_url(self) -> str:
-        what = f"asking for the address of {self.name}"
-        try:
-            url = self.wire.ask_once(what, _dataset_url(self.name))
-        except ApiRefusedError as error:
-            raise self._no_such_file(error) from error
-        if not url:
-            raise self._no_such_file(None)
-        return url
-
-    def _no_such_file(self, refusal: ApiRefusedError | None) -> ApiRefusedError | NoSuchFileError:
-        names = list_files(self.wire)
-        if refusal is not None and self.name in names:
-            return refusal
-        near = get_close_matches(self.name, names, n=3, cutoff=0.0) or ["none at all"]
-        return NoSuchFileError(
-            f"the data set has no file {self.name!r}; the nearest of its {len(names)} files: {', '.join(near)}",
-            "correct data.version (an old version may have been retired)",
-        )
 
     def _kept(self, offer: Offer) -> Receipt | None:
         """The receipt of what is at the destination, when it is sound and the server has the same."""
@@ -381,10 +332,6 @@ def _innocent(error: Exception) -> bool:
         "oom",
         "disk_full",
     )
-
-
-def _dataset_url(name: str) -> Callable[[NumerAPI], str | None]:
-    return question(_DATASET, "dataset", Address | None, {"filename": name, "round": None})
 
 
 def _tail(path: Path, count: int) -> bytes:
