@@ -9,13 +9,16 @@ import tomllib
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from packaging.requirements import Requirement
 
 from eraflow.errors import EraflowError
 from eraflow.machine.resources import Resources, memory_budget_mb, probe
 from eraflow.settings import PROFILES, RunSettings
-from eraflow.store.atomic import write_text
+from eraflow.store.atomic import storage_errors
+from eraflow.store.conclusion import check_outside_of_concluded
+from eraflow.store.ownership import check_home
 from flows.examine import Check, judged, required
 
 MEDIUM_SET_DISK_MB = 20_000  # v5.3: 9 GB of downloads, 5 GB of era store, room to work
@@ -106,10 +109,14 @@ def tested_versions(constraints: Path) -> Check:
 
 
 def home_folder(home: Path) -> Check:
-    """Whether the home folder can be written."""
+    """Whether the home folder is ours and can be written. What lies in a folder of somebody else is not touched."""
     try:
-        write_text(home / ".doctor", "")
-        (home / ".doctor").unlink()
+        check_home(home)
+        check_outside_of_concluded(home)
+        with storage_errors(home):
+            home.mkdir(parents=True, exist_ok=True)
+            with TemporaryFile(dir=home):
+                pass
     except EraflowError as error:
         return Check("home", "failed", error.problem, error.remedy)
     return Check("home", "ok", str(home))
