@@ -67,8 +67,8 @@ def test_it_goes_on_with_the_next_worker(cut_off, deployed):
     run_id, home, _, _ = cut_off
     done = running.eraflow("resume", "--home", home, "--after", 0, "--json")
     runs = json.loads(done.stdout.splitlines()[-1])["runs"]
-    assert [run["flow_run_id"] for run in runs if run["rescheduled"]] == [run_id], done.stderr
+    assert [run["flow_run_id"] for run in runs if run["rescheduled"]] == [run_id], (runs, done.stderr)
     with worker(running, folder):
-        state = running.wait_for_run(run_id, {"CRASHED", "COMPLETED", "FAILED"}, 120)
+        state = running.wait_for_run(run_id, {"CRASHED", "COMPLETED", "FAILED"}, 240)
     assert state["type"] == "COMPLETED", state
     assert running.states(run_id).count("Running") == 2
