@@ -186,11 +186,6 @@ def _serve(server: str, view: Lines) -> None:
     view.say("loading Prefect and the flow")
 
 
-def chosen_settings(flow_name: str, arguments: argparse.Namespace) -> RunSettings:
-    """The settings of `chosen`."""
-    return chosen(flow_name, arguments).settings
-
-
 def chosen(flow_name: str, arguments: argparse.Namespace) -> Chosen:
     """What the command line asks for: a new run, one to go on with, or a new one that takes over another's stages.
 

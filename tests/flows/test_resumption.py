@@ -11,12 +11,12 @@ from eraflow.store.atomic import write_json
 from eraflow.store.conclusion import RunConcludedError
 from eraflow.store.continuation import OtherRunError
 from eraflow.store.unfinished import note_run
+from flows import start
 from flows.cli import parser
-from flows.start import chosen_settings
 
 
 def chosen(*words):
-    return chosen_settings("weekly", parser().parse_args(["run", *words]))
+    return start.chosen("weekly", parser().parse_args(["run", *words])).settings
 
 
 def contents(folder):
