@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-import sys
 from collections.abc import Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -156,10 +155,18 @@ def _server_for_keys(settings: Any) -> Any:
         yield
 
 
+class Told(logging.Handler):
+    """Lines of the log on stderr, as all that is told there."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Tell it."""
+        tell(self.format(record))
+
+
 def _log_to_stderr() -> None:
     logger = logging.getLogger("eraflow")
     if not logger.handlers:
-        logger.addHandler(logging.StreamHandler(sys.stderr))
+        logger.addHandler(Told())
         logger.setLevel(logging.INFO)
         logger.propagate = False  # Prefect's own handler would say it again
 

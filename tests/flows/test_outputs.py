@@ -1,6 +1,7 @@
 """Readers that leave early, closed outputs, full disks behind them, and Ctrl-C before anything has begun."""
 
 import io
+import logging
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from flows.examine import FOUND_AT, Check
 from flows.outputs import complain, say, tell
+from flows.submit_verb import Told
 from tests.eraflow.tournament.test_compare import ERAS, backtested
 
 ROOT = Path(__file__).parent.parent.parent
@@ -91,7 +93,16 @@ class Screen(io.StringIO):
 WORDS = st.lists(st.text("abc/-.:'", min_size=1, max_size=40), min_size=1, max_size=30).map(" ".join)
 
 
-@pytest.mark.parametrize("way", [tell, complain, say, lambda text: say(Check("a", "ok", text, text).line(), FOUND_AT)])
+@pytest.mark.parametrize(
+    "way",
+    [
+        tell,
+        complain,
+        say,
+        lambda text: Told().emit(logging.makeLogRecord({"msg": text})),
+        lambda text: say(Check("a", "ok", text, text).line(), FOUND_AT),
+    ],
+)
 @given(text=WORDS)
 def test_on_a_terminal_no_word_is_broken_and_no_line_too_long(way, text):
     with pytest.MonkeyPatch.context() as patch:
