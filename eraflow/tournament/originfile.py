@@ -55,9 +55,10 @@ def content_sha256(path: Path) -> str:
 
 
 def _sides(path: Path) -> list[Path]:
-    """The side files of the folder, the one of this very name first."""
-    places = (place for place in path.absolute().parent.iterdir() if place.name.endswith(SIDE))
-    return sorted(places, key=lambda place: (place.name != path.name + SIDE, place.name))
+    """The side files of the folder, and of that of the file which a link points to; those of this very name first."""
+    folders = {path.absolute().parent, path.resolve().parent}
+    places = (place for folder in folders for place in folder.iterdir() if place.name.endswith(SIDE))
+    return sorted(places, key=lambda place: (place.name != path.name + SIDE, str(place)))
 
 
 def _read(side: Path) -> bytes:

@@ -72,6 +72,9 @@ def test_predictions_carry_it_wherever_they_go(tmp_path, name):
     moved = tmp_path / "elsewhere"
     out.parent.rename(moved)
     assert origin_of_file(moved / other.name) == ORIGIN
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "linked" / "link").symlink_to(moved / other.name)
+    assert origin_of_file(tmp_path / "linked" / "link") == ORIGIN
     alone = (moved / other.name).rename(tmp_path / "alone")
     assert origin_of_file(alone) == (ORIGIN if name.endswith("parquet") else UNKNOWN)
 
