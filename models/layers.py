@@ -59,11 +59,22 @@ def forward_numpy(weights: Arrays, codes: npt.NDArray[np.float32]) -> npt.NDArra
     x *= np.float32(SCALE)
     last = sum(name.startswith("w") for name in weights) - 1
     for number in range(last):
-        x = x @ weights[f"w{number}"].T + weights[f"b{number}"]
+        x = _linear(x, weights[f"w{number}"], weights[f"b{number}"])
         x -= x.mean(axis=1, keepdims=True)
         x /= np.sqrt(np.square(x).mean(axis=1, keepdims=True) + np.float32(NORM_EPSILON))
         x = np.maximum(x * weights[f"g{number}"] + weights[f"c{number}"], np.float32(0))
-    result: npt.NDArray[np.float32] = (x @ weights[f"w{last}"].T + weights[f"b{last}"])[:, 0]
+    return _linear(x, weights[f"w{last}"], weights[f"b{last}"])[:, 0]
+
+
+def _linear(
+    x: npt.NDArray[np.float32], weight: npt.NDArray[np.float32], bias: npt.NDArray[np.float32]
+) -> npt.NDArray[np.float32]:
+    """`x @ weight.T + bias`, summed in float64 and rounded once.
+
+    On some processors BLAS sums the first and last rows of a block in another order than the others, so that the last
+    bits of a row's result in float32 depend on its place. Rounding a float64 sum takes these away.
+    """
+    result: npt.NDArray[np.float32] = (x.astype(np.float64) @ weight.T.astype(np.float64) + bias).astype(np.float32)
     return result
 
 

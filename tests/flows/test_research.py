@@ -8,6 +8,7 @@ from prefect.client.orchestration import get_client
 
 from eraflow.errors import SettingsError
 from eraflow.settings import RunSettings
+from eraflow.store.conclusion import RunConcludedError
 from eraflow.store.unfinished import is_unfinished
 from flows.cli import parser
 from flows.research import research
@@ -36,8 +37,9 @@ def test_the_flow_searches_keeps_what_it_finds_and_submits_nothing(tmp_path):
     assert kept == record["search"]["lightgbm"]["params"]
     judged = json.loads((tmp_path / "run" / "search-lightgbm" / "spec.json").read_text())["kwargs"]["eras"]
     assert max(map(int, judged["confirmation"]["test"])) < 57 - 8  # of 140 eras the backtest judges from the 57th on
-    again = research(settings)
-    assert again["stages"]["search-lightgbm"] == record["stages"]["search-lightgbm"]  # skipped: it was finished
+    with pytest.raises(RunConcludedError):  # what has ended is never rewritten
+        research(settings)
+    assert json.loads((tmp_path / "run" / "record.json").read_text()) == record
     with get_client(sync_client=True) as client:
         keys = {artifact.key for artifact in client.read_artifacts()}
     assert "search-lightgbm" in keys

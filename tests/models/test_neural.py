@@ -168,7 +168,7 @@ def test_prediction_is_the_trained_function_and_needs_no_torch(data, tmp_path, m
 
 def test_without_torch_the_error_names_the_extra(data, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(MissingLibraryError, match=r"missing_library: .*eraflow\[torch\]"):
+    with pytest.raises(MissingLibraryError, match=r"missing_library: .*eraflow\[networks\]"):
         fit(data)
 
 
