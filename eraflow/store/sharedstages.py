@@ -144,10 +144,13 @@ def _linked(record: StageRecord, folder: Path) -> bool:
 
 
 def _is_same(record: StageRecord, entry: Path) -> bool:
-    """Whether what is kept is whole and holds what this run has: a copied run's own files take nobody's place."""
+    """Whether the entry holds the very files of this run."""
+    kept = stage.read_manifest(entry)
+    if kept is None or kept.files != record.files:
+        return False
     try:
-        return stage.require(entry).files == record.files
-    except EraflowError:
+        return all((record.path / name).samefile(entry / name) for name in record.files)
+    except OSError:
         return False
 
 
