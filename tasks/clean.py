@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from eraflow.errors import EraflowError
 from eraflow.settings import RunSettings, TrackingSettings
+from eraflow.store.jsonobject import read_object
+from eraflow.store.mlflowlink import TrackingError
 from eraflow.store.reclaim import (
     AT_WORK,
     UNFINISHED,
@@ -87,11 +87,20 @@ def referenced_runs(home: Path) -> frozenset[str]:
 
 
 def _trackers(home: Path) -> Iterator[Tracker]:
-    """MLflow of this home, and every server that the settings of its runs name."""
+    """MLflow of this home, and every server that the settings of its runs name.
+
+    Raises:
+        TrackingError: the settings of a run cannot be read, so the server that they name may point to any run.
+    """
     uris: set[str | None] = {None}
     for path in (home / "runs").glob(f"*/{SETTINGS}"):
-        with suppress(OSError, ValueError, KeyError, TypeError):
-            uris.add(json.loads(path.read_text(encoding="utf-8"))["tracking"]["uri"])
+        tracking = (read_object(path) or {}).get("tracking")
+        if not isinstance(tracking, dict):
+            raise TrackingError(
+                f"{path} cannot be read, so nobody knows which models point to runs of this home; nothing is removed",
+                "put the file in order, or remove the folder of this run yourself",
+            )
+        uris.add(tracking.get("uri"))
     for uri in uris:
         tracker = Tracker(home, TrackingSettings(uri=uri))
         if tracker.exists():

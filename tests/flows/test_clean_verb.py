@@ -77,6 +77,14 @@ def test_ages_and_sizes_decide(home, capsys, options, gone):
     assert len(record_of(capsys)["planned"]) == gone
 
 
+@pytest.mark.parametrize("text", ["", "not JSON", "[" * 100_000, "[]", '{"tracking": 3}'])
+def test_a_run_whose_settings_cannot_be_read_may_have_its_models_anywhere(home, capsys, text):
+    (home / "runs" / "old" / "settings.json").write_text(text)
+    assert main(["clean", "--home", str(home), "--yes"]) == 1
+    assert "nobody knows which models point to runs" in " ".join(capsys.readouterr().err.split())
+    assert (home / "runs" / "old" / "model.bin").exists()
+
+
 def test_nobody_there_to_be_asked_removes_nothing(home, capsys):
     assert main(["clean", "--home", str(home)]) == 2
     assert "--yes" in capsys.readouterr().err
