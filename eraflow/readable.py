@@ -20,11 +20,10 @@ import polars as pl
 import pyarrow as pa
 
 from eraflow.errors import EraflowError
+from eraflow.foreigntext import cut
 from eraflow.machine.failures import StageOutOfMemory, classify
 from eraflow.machine.threads import ThreadSettingError
 
-MOST_SHOWN = 200
-"""Characters of foreign text in a message."""
 _SYSTEM_NUMBER = re.compile(r"\(os error (\d+)\)|\[Errno (\d+)\]")
 _THREADS_REFUSED = re.compile(r"worker threads cannot be set|number of threads (?:must|cannot)", re.IGNORECASE)
 _PROBLEMS = {
@@ -155,10 +154,3 @@ def is_there(path: Path | str) -> bool:
 def told(error: BaseException) -> str:
     """The first line of what an exception says, or its class where it says nothing; cut."""
     return cut((str(error).strip().splitlines() or [type(error).__name__])[0])
-
-
-def cut(text: object, most: int = MOST_SHOWN) -> str:
-    """Foreign text for a message, on one line and not longer than `most` characters."""
-    shown = str(text)[: most + 1]
-    shown = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in shown)
-    return shown if len(shown) <= most else f"{shown[: most - 1]}…"

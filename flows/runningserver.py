@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from eraflow.store.atomic import storage_errors, write_json
+from eraflow.store.jsonobject import read_object
 from eraflow.store.ownerlock import own, owner_is_dead
 
 NOTE = "eraflow-server.json"
@@ -29,10 +29,8 @@ def running_server(folder: Path) -> str | None:
     lock = folder / LOCK
     if not os.path.exists(lock) or owner_is_dead(lock):
         return None
-    try:
-        return str(json.loads((folder / NOTE).read_text(encoding="utf-8"))["url"])
-    except (OSError, ValueError, KeyError, TypeError):  # it has not yet written it
-        return None
+    noted = read_object(folder / NOTE) or {}  # none: it has not yet written it
+    return str(noted["url"]) if "url" in noted else None
 
 
 @contextmanager

@@ -16,7 +16,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
-from eraflow.readable import cut
+from eraflow.foreigntext import cut
 from eraflow.store.packed import Packed
 from eraflow.store.rowsource import UTF_16
 from eraflow.tournament.footer import ERA, ID, UNNAMED_INDEX, MissingColumnError, TruncatedFileError

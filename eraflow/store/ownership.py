@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from eraflow.errors import EraflowError
+from eraflow.foreigntext import cut
 from eraflow.store.atomic import storage_errors, write_text
 from eraflow.store.jsonobject import read_object
 
@@ -106,6 +107,6 @@ def _held(folder: Path) -> list[str]:
 
 
 def _in_short(names: Iterable[str]) -> str:
-    found = [name[:60] for name in names]
+    found = [cut(name, 60) for name in names]
     more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
     return ", ".join(found[:SHOWN]) + more

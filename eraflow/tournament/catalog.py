@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from eraflow.errors import EraflowError
-from eraflow.readable import cut, reading, require_file
+from eraflow.foreigntext import cut
+from eraflow.readable import reading, require_file
 from eraflow.settings.features import in_short, signed, terms
 
 MOST_BYTES = 64 << 20

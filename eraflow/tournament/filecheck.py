@@ -10,7 +10,8 @@ from typing import Any
 import polars as pl
 import pyarrow.parquet as pq
 
-from eraflow.readable import cut, reading
+from eraflow.foreigntext import cut
+from eraflow.readable import reading
 from eraflow.store.plainpaths import scan_parquet
 from eraflow.store.tiles import as_codes, first_bad
 from eraflow.tournament.api_errors import DownloadCorruptError

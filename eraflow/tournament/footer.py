@@ -15,8 +15,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from eraflow.errors import EraflowError
+from eraflow.foreigntext import cut
 from eraflow.readable import MissingFileError as MissingFileError
-from eraflow.readable import cut, reading, require_file
+from eraflow.readable import reading, require_file
 from eraflow.store.plainpaths import scan_parquet
 from eraflow.tournament.footerparts import MAGIC, WalkedFooter, walk_if_large
 

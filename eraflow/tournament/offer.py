@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from eraflow.errors import EraflowError
-from eraflow.readable import cut
+from eraflow.foreigntext import cut
 from eraflow.settings.data import DataSettings
 from eraflow.tournament.catalog import UnknownFeatureSetError, read_catalog
 from eraflow.tournament.coverage import benchmark_columns, choose_benchmark

@@ -8,8 +8,8 @@ import polars as pl
 import pyarrow as pa
 
 from eraflow.errors import EraflowError
+from eraflow.foreigntext import cut
 from eraflow.machine.failures import StageError
-from eraflow.readable import cut
 from eraflow.store.csvtext import NO_VALUE, CsvText
 from eraflow.store.rowsource import check_ids, form_of
 from eraflow.tournament.footer import MissingColumnError, MissingFileError, is_text, read_footer

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from eraflow.machine.failures import StageOutOfMemory
-from eraflow.readable import MissingFileError, UnreadableFileError, cut, reading, require_file
+from eraflow.readable import MissingFileError, UnreadableFileError, reading, require_file
 from eraflow.tournament.api_errors import WrongKeyError
 from eraflow.tournament.catalog import CatalogError, read_catalog
 from eraflow.tournament.footer import TruncatedFileError, read_footer
@@ -111,11 +111,6 @@ def test_a_file_of_somebody_else_is_not_called_damaged(tmp_path):
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
     assert "unreadable_file" in done.stdout
     assert "permission denied" in done.stdout
-
-
-def test_foreign_text_is_cut_and_stays_on_its_line():
-    assert cut("a\nb\x1b[31m") == "a\N{REPLACEMENT CHARACTER}b\N{REPLACEMENT CHARACTER}[31m"
-    assert cut("x" * 500) == "x" * 199 + "…"
 
 
 @pytest.mark.parametrize("made", [" KEY\n", "\ufeffKEY", '"KEY"', "KEY\r\n", "\u201cKEY\u201d"])
