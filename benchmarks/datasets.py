@@ -75,7 +75,7 @@ def lightgbm_finished(task: Task) -> tuple[dict[str, Any], Any]:
     """Settings, and a small dataset whose bins are taken over."""
     import lightgbm as lgb
 
-    from models.rows import level_matrix
+    from models.base.rows import level_matrix
 
     settings = {**EXAMPLE, "num_threads": THREADS, "verbosity": -1, "seed": 1, "feature_pre_filter": False}
     levels = level_matrix(task.x.shape[1])
@@ -84,8 +84,8 @@ def lightgbm_finished(task: Task) -> tuple[dict[str, Any], Any]:
 
 
 def lightgbm_tiles(task: Task) -> Callable[[], Any]:
-    from models.lightgbm_bins import LightGBMBins
-    from models.rows import TrainingRows
+    from models.base.rows import TrainingRows
+    from models.boosters.lightgbm_bins import LightGBMBins
 
     settings, _ = lightgbm_finished(task)
     bins = LightGBMBins(TrainingRows(task.x, task.y, 262_144), settings, task.folder)
@@ -114,8 +114,8 @@ def product(kind: str, *, cached: bool = False, low_memory: bool = False) -> Cal
 
     def prepared(task: Task) -> Callable[[], Any]:
         from eraflow.machine.plan import Plan
-        from models.bincache import BinCache
-        from models.protocol import make_model
+        from models.base.protocol import make_model
+        from models.boosters.bincache import BinCache
 
         cache = BinCache(task.folder / "bins", "the rows", 100_000) if cached else None
         model: Any = make_model(kind, {"n_estimators": TREES}, scratch=task.folder, bins=cache)
@@ -207,7 +207,7 @@ def imports() -> None:
     import pyarrow
     import xgboost
 
-    import models.lightgbm_model  # noqa: F401
+    import models.boosters.lightgbm_model  # noqa: F401
 
     _ = catboost, lightgbm, pandas, pyarrow, xgboost
 

@@ -30,14 +30,15 @@ import polars as pl
 from benchmarks.discoverymarket import print_market
 from benchmarks.ownprocess import in_child
 from benchmarks.plantedworld import SIDES, World, top_correlated
+from eraflow.data.eras import purge_weeks
 from eraflow.discovery.association import corr_target, measure
 from eraflow.discovery.selection import choose
+from eraflow.erastore.erareader import EraStore
+from eraflow.erastore.erawriter import write_era_store
+from eraflow.scoring.metrics import era_corr
+from eraflow.scoring.ranking import EraGroups
+from eraflow.scoring.statistics import overlap_weeks
 from eraflow.settings.selection import SelectionSettings
-from eraflow.store.erastore import EraStore, write_era_store
-from eraflow.tournament.eras import purge_weeks
-from eraflow.tournament.ranking import EraGroups
-from eraflow.tournament.scoring import era_corr
-from eraflow.tournament.statistics import overlap_weeks
 
 METHODS: dict[str, dict[str, Any]] = {
     "association": {"method": "association"},

@@ -14,17 +14,18 @@ import polars as pl
 
 from benchmarks.ownprocess import in_child
 from benchmarks.plantedworld import top_correlated
+from eraflow.data.eras import target_horizon, walk_forward
 from eraflow.discovery.association import measure
 from eraflow.discovery.selection import CHOSEN
 from eraflow.discovery.stage import select_features
+from eraflow.erastore.erareader import EraStore
+from eraflow.erastore.erawriter import write_era_store
 from eraflow.machine.plan import Plan
+from eraflow.scoring.metrics import era_corr
+from eraflow.scoring.statistics import ewc_interval, overlap_weeks, paired_comparison
 from eraflow.settings.windows import WindowSettings
-from eraflow.store.erastore import EraStore, write_era_store
-from eraflow.tournament.eras import target_horizon, walk_forward
-from eraflow.tournament.scoring import era_corr
-from eraflow.tournament.statistics import ewc_interval, overlap_weeks, paired_comparison
-from models.predictions import read_predictions
-from models.train import train_model
+from models.base.predictions import read_predictions
+from models.training.train import train_model
 
 
 @dataclass

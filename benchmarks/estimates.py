@@ -25,14 +25,15 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from eraflow.attempt import StageExhaustedError, Work, attempt_stage
+from eraflow.erastore.erareader import EraStore
+from eraflow.erastore.erawriter import write_era_store
 from eraflow.machine.estimate import Need, estimate, least_mb
 from eraflow.machine.failures import StageError
 from eraflow.machine.ledger import Ledger
 from eraflow.machine.plan import Plan
-from eraflow.settings import MachineSettings
-from eraflow.store.erastore import EraStore, write_era_store
-from eraflow.store.stage import LEDGER
+from eraflow.runs.attempt import StageExhaustedError, Work, attempt_stage
+from eraflow.runs.stage import LEDGER
+from eraflow.settings.machine import MachineSettings
 
 CASES = 20
 SEED = 1
@@ -132,7 +133,7 @@ def run(case: Case, home: Path, stores: Path, place: int) -> Result:
         "seed": 1,
     }
     need = _need(case.kind, case.rows, case.features, case.trees)
-    job = Work("train", "models.train:train_model", decided, {}, {**decided, "store": str(data.path)}, need)
+    job = Work("train", "models.training.train:train_model", decided, {}, {**decided, "store": str(data.path)}, need)
     folder = home / "runs" / f"{place:04d}"
     machine = MachineSettings(memory_mb=case.budget_mb, threads=2, disk_floor_mb=0)
     expected, finished = _attempts(job, folder, machine, home)

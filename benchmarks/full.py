@@ -6,8 +6,8 @@
 
 One parquet file (random codes, twenty eras a row group) is written once; each size takes its first eras. For each size
 the real stages run in a child under the watch with the budget as its ceiling: the era store is written, then LightGBM,
-XGBoost and CatBoost are each trained by `models.train:train_model` (one fold, out-of-fold predictions of half of the
-eras, and the fit on everything for live) with the plan that the planner would choose for 2.7 million rows. The figure
+XGBoost and CatBoost are each trained by `models.training.train:train_model` (one fold, out-of-fold predictions of
+half of the eras, and the fit on everything for live) with the plan that the planner would choose for 2.7 million rows. The figure
 is the watch's: memory of the whole process tree that the kernel cannot drop (anonymous, shared, swap).
 
 Few trees are enough, because memory does not grow with them; the smallest size is trained once more with ten times as
@@ -36,12 +36,12 @@ from scipy import stats
 
 from benchmarks.aims import note
 from benchmarks.fullstage import FULL_TARGET, feature_names
+from eraflow.disk.atomic import atomic_path, remove_leftovers, write_json
+from eraflow.erastore.erareader import EraStore
 from eraflow.machine.estimate import Estimate, Need, fitting
 from eraflow.machine.failures import StageError
 from eraflow.machine.isolate import Outcome, run_isolated
 from eraflow.machine.plan import Plan
-from eraflow.store.atomic import atomic_path, remove_leftovers, write_json
-from eraflow.store.erastore import EraStore
 
 FULL_ROWS = 2_700_000
 ROWS_AN_ERA = 2_500
@@ -198,7 +198,7 @@ def train(bench: Bench, rows: int, kind: str, store: Path, trees: int) -> dict[s
         "seed": 1,
         "plan": plan.as_dict(),
     }
-    found = measured(bench, name, "models.train:train_model", decided)
+    found = measured(bench, name, "models.training.train:train_model", decided)
     shutil.rmtree(bench.folder / "stages" / name, ignore_errors=True)
     return found
 

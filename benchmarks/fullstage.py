@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from eraflow.erastore.erawriter import write_era_store
 from eraflow.machine.plan import Plan
-from eraflow.store.erastore import write_era_store
 
 FULL_TARGET = "target_ender_20"
 

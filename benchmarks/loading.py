@@ -62,13 +62,13 @@ def polars_int8(path: Path, names: list[str], out: Path) -> int:
 
 
 def store_write(path: Path, names: list[str], out: Path) -> int:
-    from eraflow.store.erastore import write_era_store
+    from eraflow.erastore.erawriter import write_era_store
 
     return write_era_store([path], names, [TARGET], out / "store").n_rows
 
 
 def store_open(path: Path, names: list[str], out: Path) -> int:
-    from eraflow.store.erastore import EraStore
+    from eraflow.erastore.erareader import EraStore
 
     store = EraStore.open(out / "store")
     return len(store.matrix()) and len(store.column(TARGET))
@@ -76,7 +76,7 @@ def store_open(path: Path, names: list[str], out: Path) -> int:
 
 def store_read(path: Path, names: list[str], out: Path) -> int:
     """Open the store and touch every byte of it, one era at a time."""
-    from eraflow.store.erastore import EraStore
+    from eraflow.erastore.erareader import EraStore
 
     store = EraStore.open(out / "store")
     return sum(len(store.matrix([era])) for era in store.eras if int(store.matrix([era]).max()) <= 4)
@@ -96,7 +96,7 @@ def base_polars(path: Path, names: list[str], out: Path) -> int:
 
 
 def base_store(path: Path, names: list[str], out: Path) -> int:
-    from eraflow.store.erastore import write_era_store
+    from eraflow.erastore.erawriter import write_era_store
 
     return len((write_era_store,))
 

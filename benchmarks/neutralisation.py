@@ -64,13 +64,13 @@ def official_float32(codes: Any, predictions: Any) -> Any:
 
 
 def ours(codes: Any, predictions: Any) -> Any:
-    from eraflow.tournament.neutralise import neutralise
+    from eraflow.scoring.neutralise import neutralise
 
     return neutralise(predictions, codes, PROPORTION)
 
 
 def ours_on_floats(codes: Any, predictions: Any) -> Any:
-    from eraflow.tournament.neutralise import neutralise
+    from eraflow.scoring.neutralise import neutralise
 
     return neutralise(predictions, codes.astype("float32"), PROPORTION)
 

@@ -17,9 +17,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from eraflow.attempt import Work, attempt_stage
 from eraflow.machine.estimate import Need
-from eraflow.settings import MachineSettings
+from eraflow.runs.attempt import Work, attempt_stage
+from eraflow.settings.machine import MachineSettings
 
 SECONDS = 60.0
 AIM = 0.03

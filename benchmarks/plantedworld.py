@@ -7,10 +7,10 @@ import argparse
 import numpy as np
 
 from eraflow.discovery.association import Associations
+from eraflow.sandbox.generate import Generator
+from eraflow.sandbox.naming import CLUSTER, GROUP_SIZES, FeatureNames
+from eraflow.sandbox.truth import OVERLAP, STRENGTH, Truth, View
 from eraflow.settings.source import SandboxSettings
-from eraflow.tournament.sandbox.generate import Generator
-from eraflow.tournament.sandbox.naming import CLUSTER, GROUP_SIZES, FeatureNames
-from eraflow.tournament.sandbox.truth import OVERLAP, STRENGTH, Truth, View
 
 GROUPS = {"stable": ("constitution",), "flipping": ("strength", "dexterity"), "noise": ("charisma",)}
 SIDES = ("stable", "proxies", "flipping", "noise", "nothing")

@@ -55,7 +55,7 @@ def notebook(folder: Path, data: Path, out: Path) -> None:
 def streaming(folder: Path, data: Path, out: Path, *, prefetch: str, threads: int) -> None:
     """Eraflow's way, as the child process of `eraflow predict` takes it."""
     from eraflow.machine.plan import Plan
-    from models.predict import predict_file
+    from models.prediction.predict import predict_file
 
     predict_file(
         ensemble=str(folder / "model"),
@@ -80,7 +80,7 @@ def child(way: str, folder: str, data: str, out: str, threads: str) -> None:
 def measure(way: str, folder: Path, data: Path, out: Path, threads: int) -> dict[str, float]:
     """Run one way in a fresh process."""
     from eraflow.machine.launch import environment
-    from flows.predict_verb import LITTLE
+    from flows.command.verbs.predict_verb import LITTLE
 
     env = environment(threads, LITTLE if way == "little" else {})
     if way == "notebook":
@@ -96,7 +96,7 @@ def make_model(folder: Path, features: list[str], trees: int) -> None:
     import numpy as np
 
     from eraflow.machine.plan import Plan
-    from models.lightgbm_model import LightGBMModel
+    from models.boosters.lightgbm_model import LightGBMModel
 
     rng = np.random.default_rng(1)
     x = rng.integers(0, 5, (TRAINING_ROWS, len(features)), dtype=np.int8)

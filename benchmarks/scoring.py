@@ -22,14 +22,8 @@ import numpy as np
 import pandas as pd
 from numerai_tools.scoring import correlation_contribution, numerai_corr
 
-from eraflow.tournament.scoring import (
-    EraGroups,
-    PreparedContribution,
-    PreparedCorr,
-    SortedPredictions,
-    era_contribution,
-    era_corr,
-)
+from eraflow.scoring.metrics import PreparedContribution, PreparedCorr, SortedPredictions, era_contribution, era_corr
+from eraflow.scoring.ranking import EraGroups
 
 Scores = np.ndarray
 

@@ -36,7 +36,8 @@ RATE = 0.05
 
 
 def cut_of(eras: list[str]) -> Any:
-    from eraflow.settings import SearchSettings, WindowSettings
+    from eraflow.settings.search import SearchSettings
+    from eraflow.settings.windows import WindowSettings
     from models.search.folds import search_eras
 
     first_judged = f"{int(eras[-1]) + 9:04d}"  # nothing is judged after them here
@@ -101,9 +102,9 @@ BASE = {"max_depth": 5, "num_leaves": 31, "feature_fraction": 0.1}  # the exampl
 
 
 def our_search(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
+    from eraflow.erastore.erawriter import write_era_store
     from eraflow.machine.plan import Plan
-    from eraflow.settings import SearchSettings
-    from eraflow.store.erastore import write_era_store
+    from eraflow.settings.search import SearchSettings
     from models.search.best import common_value
     from models.search.objective import CORR_ALONE
     from models.search.scored import Sides
@@ -140,12 +141,13 @@ def rescored(folder: Path, params: dict[str, Any], options: argparse.Namespace) 
     """Mean CORR on the folds of the search, and on the eras after them; the same code for both sides."""
     import numpy as np
 
+    from eraflow.erastore.erareader import EraStore
+    from eraflow.erastore.erawriter import write_era_store
     from eraflow.machine.plan import Plan
-    from eraflow.store.erastore import EraStore, write_era_store
-    from eraflow.tournament.ranking import EraGroups
-    from eraflow.tournament.scoring import era_corr
-    from models.protocol import make_model
-    from models.trainer import training_view
+    from eraflow.scoring.metrics import era_corr
+    from eraflow.scoring.ranking import EraGroups
+    from models.base.protocol import make_model
+    from models.training.trainer import training_view
 
     place = folder / "store"
     store = EraStore.open(place) if place.exists() else write_era_store(

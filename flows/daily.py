@@ -7,7 +7,7 @@ from typing import Any
 
 from prefect import flow
 
-from eraflow.settings import RunSettings
+from eraflow.settings.run import RunSettings
 from tasks.alert import tell_of_trouble
 from tasks.champion import fetch_champion
 from tasks.offer import check_settings

@@ -7,8 +7,8 @@ from typing import Any
 
 from prefect import flow
 
-from eraflow.settings import RunSettings
-from eraflow.store.searchrecord import write_search_outcome
+from eraflow.runs.searchrecord import write_search_outcome
+from eraflow.settings.run import RunSettings
 from tasks.alert import tell_of_trouble
 from tasks.features import build_features
 from tasks.offer import check_settings

@@ -9,7 +9,7 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from eraflow.settings import RunSettings
+from eraflow.settings.run import RunSettings
 from tasks.alert import tell_of_trouble
 from tasks.backtest import backtest
 from tasks.blend import blend, chosen_neutralisation

@@ -14,13 +14,13 @@ from prefect.blocks.core import Block
 from prefect.blocks.notifications import CustomWebhookNotificationBlock
 from prefect.logging.loggers import flow_run_logger
 
+from eraflow.disk.home import home_folder
+from eraflow.disk.ownership import RUN_FILE
 from eraflow.errors import EraflowError
-from eraflow.home import home_folder
-from eraflow.settings import RunSettings
-from eraflow.store.outcome import outcome_of
-from eraflow.store.ownership import RUN_FILE
-from eraflow.store.unfinished import folder_of_flow_run
-from tasks.links import flow_run_link
+from eraflow.runs.outcome import outcome_of
+from eraflow.runs.unfinished import folder_of_flow_run
+from eraflow.settings.run import RunSettings
+from tasks.pages.links import flow_run_link
 from tasks.run import Run
 
 MARKS = {"subject": "mark-of-the-subject", "body": "mark-of-the-body"}

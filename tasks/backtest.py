@@ -8,19 +8,19 @@ from typing import Any
 
 from prefect import task
 
-from eraflow.attempt import Work
+from eraflow.data.catalog import read_catalog
 from eraflow.machine.estimate import Need
-from eraflow.store.stage import StageRecord
-from eraflow.tournament.backtest import BLEND, read_comparisons, read_neutralisation, read_scores
-from eraflow.tournament.catalog import read_catalog
-from eraflow.tournament.scorefile import fnc_features
-from eraflow.tournament.scoring import ModelScores
-from models.blend import UNNEUTRALISED
-from tasks.artifacts import show_chart, show_models
+from eraflow.runs.attempt import Work
+from eraflow.runs.stage import StageRecord
+from eraflow.scoring.backtest import BLEND, read_comparisons, read_neutralisation, read_scores
+from eraflow.scoring.scorefile import fnc_features
+from eraflow.scoring.scoring import ModelScores
+from models.ensembles.blend import UNNEUTRALISED
 from tasks.blend import Neutralisation
 from tasks.features import Features
 from tasks.needs import backtest_need
-from tasks.neutralisationtable import show_neutralisation
+from tasks.pages.artifacts import show_chart, show_models
+from tasks.pages.neutralisationtable import show_neutralisation
 from tasks.refresh import Data
 from tasks.run import Run
 from tasks.stage import STAGE_TASK, run_stage
@@ -50,7 +50,7 @@ def backtest(
     }
     work = Work(
         name="backtest",
-        target="eraflow.tournament.backtest:backtest",
+        target="eraflow.scoring.backtest:backtest",
         settings=decided,
         inputs={"features": features.record.signature, **{name: record.signature for name, record in scored.items()}},
         arguments={

@@ -8,12 +8,12 @@ from typing import Any
 
 from prefect import task
 
-from eraflow.attempt import Work
+from eraflow.data.catalog import UnknownFeatureSetError, read_catalog
 from eraflow.errors import SettingsError
 from eraflow.machine.estimate import Need
+from eraflow.runs.attempt import Work
+from eraflow.runs.stage import StageRecord
 from eraflow.settings.features import in_short
-from eraflow.store.stage import StageRecord
-from eraflow.tournament.catalog import UnknownFeatureSetError, read_catalog
 from tasks.features import Features
 from tasks.needs import blend_need
 from tasks.refresh import Data
@@ -76,7 +76,7 @@ def blend(run: Run, features: Features, members: Sequence[StageRecord], neutrali
         decided["neutralise"] = neutralise
     work = Work(
         name="blend",
-        target="models.blend:blend_members",
+        target="models.ensembles.blend:blend_members",
         settings=decided,
         inputs={name: record.signature for name, record in names.items()},
         arguments={

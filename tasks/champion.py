@@ -11,13 +11,14 @@ from datetime import UTC, datetime
 from prefect import get_run_logger, task
 
 from eraflow.errors import EraflowError
-from eraflow.store.registry import Champion, champion_info, load_champion, seats
-from eraflow.tournament.backtest import BLEND
-from eraflow.tournament.client import Round, Slot
-from eraflow.tournament.gate import check_may_submit
-from eraflow.tournament.scoring import ModelScores
-from eraflow.tournament.verdict import Verdict
-from models.ensemble import read_ensemble
+from eraflow.gate.gate import check_may_submit
+from eraflow.gate.verdict import Verdict
+from eraflow.numerai.client import Slot
+from eraflow.numerai.rounds import Round
+from eraflow.scoring.backtest import BLEND
+from eraflow.scoring.scoring import ModelScores
+from eraflow.tracking.registry import Champion, champion_info, load_champion, seats
+from models.ensembles.ensemble import read_ensemble
 from tasks.features import Features
 from tasks.gate import Shipment
 from tasks.register import seat_of, tracker

@@ -6,11 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from eraflow.disk.jsonobject import read_object
 from eraflow.errors import EraflowError
-from eraflow.settings import RunSettings, TrackingSettings
-from eraflow.store.jsonobject import read_object
-from eraflow.store.mlflowlink import TrackingError
-from eraflow.store.reclaim import (
+from eraflow.runs.reclaim import (
     AT_WORK,
     UNFINISHED,
     CleaningPlan,
@@ -24,9 +22,12 @@ from eraflow.store.reclaim import (
     run_pieces,
     store_pieces,
 )
-from eraflow.store.tracking import Tracker
-from eraflow.store.unfinished import SETTINGS
-from models.binentry import entries
+from eraflow.runs.unfinished import SETTINGS
+from eraflow.settings.run import RunSettings
+from eraflow.settings.tracking import TrackingSettings
+from eraflow.tracking.mlflowlink import TrackingError
+from eraflow.tracking.tracking import Tracker
+from models.boosters.binentry import entries
 
 BINS = "cache/bins"
 GB = 1e9

@@ -10,10 +10,10 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.client.orchestration import get_client
 from prefect.runtime import flow_run
 
-from eraflow.store.outcome import INTERRUPTED, outcome_of
-from eraflow.store.weekreport import week_report
-from tasks.artifacts import Place, shown
-from tasks.links import artifact_path
+from eraflow.reports.weekreport import week_report
+from eraflow.runs.outcome import INTERRUPTED, outcome_of
+from tasks.pages.artifacts import Place, shown
+from tasks.pages.links import artifact_path
 
 REPORT = "report-of-the-week"
 PAGES = {"the verdict of the gate": "verdict", "models": "models", "the submission and its checks": "submission"}

@@ -8,21 +8,20 @@ from pathlib import Path
 
 from prefect import get_run_logger, task
 
-from eraflow.attempt import Work
+from eraflow.data.contract import Contract
+from eraflow.data.eras import Window, final_eras, walk_forward
+from eraflow.data.membereras import member_final_eras, member_windows, target_of
 from eraflow.errors import SettingsError
 from eraflow.machine.estimate import Need
-from eraflow.settings import ModelSettings, WindowSettings
-from eraflow.store.reclaim import ERAS
-from eraflow.store.sharedstages import SharedStages
-from eraflow.store.stage import StageRecord
-from eraflow.tournament.contract import Contract
-from eraflow.tournament.eras import Window, final_eras, walk_forward
-from eraflow.tournament.membereras import member_final_eras, member_windows, target_of
+from eraflow.runs.attempt import Work
+from eraflow.runs.reclaim import ERAS
+from eraflow.runs.sharedstages import SharedStages
+from eraflow.runs.stage import StageRecord
+from eraflow.settings.models import ModelSettings
+from eraflow.settings.windows import WindowSettings
 from tasks.refresh import Data
 from tasks.run import Run
 from tasks.stage import STAGE_TASK, run_stage
-
-__all__ = ["Features", "build_features", "final_eras_for", "target_of", "windows_for"]
 
 LEARNED = ("train.parquet", "validation.parquet")
 """The files whose rows the era store is made of."""
@@ -84,7 +83,7 @@ def build_features(run: Run, data: Data) -> Features:
     decided = {"data": settings.data.model_dump(mode="json"), "contract": contract.agreement()}
     work = Work(
         name="features",
-        target="eraflow.tournament.features:build_features",
+        target="eraflow.erastore.stage:build_features",
         settings=decided,
         inputs={"data": data.signature},
         arguments={"files": data.files.as_dict(), "contract": contract.as_dict()},

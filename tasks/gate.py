@@ -12,17 +12,17 @@ from prefect import get_run_logger, task
 from prefect.client.schemas.objects import State
 from prefect.states import Failed
 
-from eraflow.store.atomic import write_json
-from eraflow.store.stage import StageRecord
-from eraflow.store.weekrecord import HELD, write_outcome
-from eraflow.tournament.backtest import BLEND, read_scores
-from eraflow.tournament.client import Round
-from eraflow.tournament.gate import GateBlockedError, judge
-from eraflow.tournament.heldweek import what_may_be_done
-from eraflow.tournament.scoring import ModelScores
-from eraflow.tournament.verdict import Verdict
-from tasks.artifacts import show_verdict
+from eraflow.disk.atomic import write_json
+from eraflow.gate.gate import GateBlockedError, judge
+from eraflow.gate.heldweek import what_may_be_done
+from eraflow.gate.verdict import Verdict
+from eraflow.numerai.rounds import Round
+from eraflow.runs.stage import StageRecord
+from eraflow.runs.weekrecord import HELD, write_outcome
+from eraflow.scoring.backtest import BLEND, read_scores
+from eraflow.scoring.scoring import ModelScores
 from tasks.features import Features
+from tasks.pages.artifacts import show_verdict
 from tasks.run import Run
 from tasks.stage import LIGHT_TASK
 

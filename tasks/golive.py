@@ -16,9 +16,8 @@ from prefect.exceptions import ObjectNotFound
 from pydantic import ValidationError
 
 from eraflow.errors import EraflowError, SettingsError
-from eraflow.settings import RunSettings
-from eraflow.settings.run import merge
-from tasks.reconcile import our_deployments
+from eraflow.settings.run import RunSettings, merge
+from tasks.recovery.reconcile import our_deployments
 
 POOL, POOL_TYPE = "eraflow", "process"
 SCHEDULED = ("weekly", "daily")

@@ -9,7 +9,7 @@ from typing import Any
 
 from prefect.blocks.system import Secret
 
-from eraflow.tournament.keys import keys_in, no_keys
+from eraflow.numerai.keys import keys_in, no_keys
 
 
 def numerai_keys(block_name: str, environment: Mapping[str, str] = os.environ) -> tuple[str, str]:

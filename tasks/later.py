@@ -6,21 +6,22 @@ import shutil
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from eraflow.disk.atomic import write_json
+from eraflow.disk.digest import value_sha256
 from eraflow.errors import EraflowError
-from eraflow.store.atomic import write_json
-from eraflow.store.conclusion import SENT_LATER, unconfirmed_submission
-from eraflow.store.digest import value_sha256
-from eraflow.store.registry import champion_info
-from eraflow.store.weekrecord import SENT
-from eraflow.tournament.api_errors import RoundClosedError, TournamentError, knows_what_is_filed
-from eraflow.tournament.backtest import BLEND
-from eraflow.tournament.client import Round, Slot, Tournament
-from eraflow.tournament.gate import GateBlockedError, check_may_submit
-from eraflow.tournament.scoring import ModelScores
-from eraflow.tournament.sendlock import only_sender
-from eraflow.tournament.storedweek import StoredWeek
-from eraflow.tournament.submission_state import kept_in_words
-from eraflow.tournament.verdict import Verdict
+from eraflow.gate.gate import GateBlockedError, check_may_submit
+from eraflow.gate.storedweek import StoredWeek
+from eraflow.gate.verdict import Verdict
+from eraflow.numerai.client import Slot, Tournament
+from eraflow.numerai.errors import RoundClosedError, TournamentError, knows_what_is_filed
+from eraflow.numerai.rounds import Round
+from eraflow.numerai.sendlock import only_sender
+from eraflow.numerai.submission_state import kept_in_words
+from eraflow.runs.conclusion import SENT_LATER, unconfirmed_submission
+from eraflow.runs.weekrecord import SENT
+from eraflow.scoring.backtest import BLEND
+from eraflow.scoring.scoring import ModelScores
+from eraflow.tracking.registry import champion_info
 from tasks.register import known_slot, seat_of, ship, tracker
 from tasks.run import Run
 from tasks.runlog import run_log

@@ -9,13 +9,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from eraflow.data.contract import Contract
+from eraflow.data.footer import read_footer
 from eraflow.errors import EraflowError
 from eraflow.machine.estimate import Need
-from eraflow.settings import ModelSettings
-from eraflow.store.stage import StageRecord
-from eraflow.tournament.contract import Contract
-from eraflow.tournament.footer import read_footer
-from models.selected import SelectedFeatures
+from eraflow.runs.stage import StageRecord
+from eraflow.settings.models import ModelSettings
+from models.training.selectedfeatures import SelectedFeatures
 from tasks.features import Features, final_eras_for, windows_for
 from tasks.select import selection_path
 

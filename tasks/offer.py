@@ -7,21 +7,21 @@ from typing import Any
 
 from prefect import get_run_logger, task
 
+from eraflow.data.filecheck import check_ends, verify_json
+from eraflow.data.offer import check_version
+from eraflow.disk.scratch import scratch_folder
 from eraflow.machine.apart import deaths_about
 from eraflow.machine.isolate import run_isolated
-from eraflow.settings import RunSettings
-from eraflow.store.scratch import scratch_folder
-from eraflow.tournament.client import Tournament
-from eraflow.tournament.offer import check_version
-from eraflow.tournament.transfer import check_ends, verify_json
-from models.refusals import refuse_settings
+from eraflow.numerai.client import Tournament
+from eraflow.settings.run import RunSettings
+from models.training.refusals import refuse_settings
 from tasks.run import Run
 from tasks.stage import LIGHT_TASK
 from tasks.tournament import served_folder, source_key
 
 OFFER = "offer"
 """Folder beside those of the rounds: the catalog as it was when the settings were checked."""
-CHECK, CHECK_SECONDS = "eraflow.tournament.offer:check_names", 300.0
+CHECK, CHECK_SECONDS = "eraflow.data.offer:check_names", 300.0
 BENCHMARKS = ("train_benchmark_models.parquet", "validation_benchmark_models.parquet")
 LIVE_BENCHMARKS = "live_benchmark_models.parquet"
 

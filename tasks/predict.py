@@ -6,9 +6,9 @@ from pathlib import Path
 
 from prefect import task
 
-from eraflow.attempt import Work
-from eraflow.store.digest import file_sha256
-from eraflow.store.stage import StageRecord
+from eraflow.disk.digest import file_sha256
+from eraflow.runs.attempt import Work
+from eraflow.runs.stage import StageRecord
 from tasks.gate import Shipment
 from tasks.needs import predict_need
 from tasks.run import Run
@@ -26,7 +26,7 @@ def predict_live(run: Run, shipped: Shipment, live: Path, name: str) -> StageRec
     """`predictions.parquet` with id, era and the raw blended prediction of every live row."""
     work = Work(
         name=f"predict-{name}",
-        target="models.predict:predict_live",
+        target="models.prediction.predict:predict_live",
         settings={},
         inputs={"ensemble": shipped.signature, "live": file_sha256(live)},
         arguments={"ensemble": str(shipped.ensemble), "live": str(live)},

@@ -9,14 +9,15 @@ from pathlib import Path
 
 from prefect import get_run_logger, task
 
-from eraflow.attempt import Work
+from eraflow.data.contract import LIVE, Contract
+from eraflow.data.datafiles import DataFiles
+from eraflow.disk.digest import value_sha256
 from eraflow.errors import EraflowError
-from eraflow.fetching import STAGE, Fetching
-from eraflow.store.digest import value_sha256
-from eraflow.tournament.client import Round, Tournament
-from eraflow.tournament.contract import LIVE
-from eraflow.tournament.schema import Contract, DataFiles
-from eraflow.tournament.transfer import Receipt
+from eraflow.numerai.client import Tournament
+from eraflow.numerai.receipts import Receipt
+from eraflow.numerai.rounds import Round
+from eraflow.runs.attempt import Work
+from eraflow.runs.fetching import STAGE, Fetching
 from tasks.run import Run
 from tasks.stage import STAGE_TASK, run_stage
 from tasks.tournament import source_key
@@ -104,7 +105,7 @@ def _contract_work(run: Run, receipts: Mapping[str, Receipt]) -> Work:
     proved = [name for name, receipt in receipts.items() if receipt.checksum is not None]
     return Work(
         name=STAGE,
-        target="eraflow.tournament.inspection:inspect_round",
+        target="eraflow.data.inspection:inspect_round",
         settings=decided,
         inputs={name: receipt.sha256 for name, receipt in receipts.items()},
         arguments={**decided, "fresh": _fresh(receipts), "proved": proved, "files": files.as_dict()},
@@ -115,7 +116,7 @@ def _live_work(receipts: Mapping[str, Receipt]) -> Work:
     """The stage `contract` of a run that only predicts: the live file can be decoded."""
     return Work(
         name=STAGE,
-        target="eraflow.tournament.inspection:inspect_live",
+        target="eraflow.data.inspection:inspect_live",
         settings={},
         inputs={name: receipt.sha256 for name, receipt in receipts.items()},
         arguments={"fresh": _fresh(receipts)},

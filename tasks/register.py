@@ -8,19 +8,20 @@ from typing import Any
 
 from prefect import get_run_logger, task
 
+from eraflow.disk.digest import value_sha256
 from eraflow.errors import EraflowError
-from eraflow.store.championseat import Seat
-from eraflow.store.digest import value_sha256
-from eraflow.store.mlflowview import HEADLINES, log_model
-from eraflow.store.outcome import outcome_of
-from eraflow.store.registry import register_champion, seats
-from eraflow.store.stage import StageRecord
-from eraflow.store.tracking import TrackedRun, Tracker
-from eraflow.store.weekrecord import timed
-from eraflow.tournament.backtest import BLEND, NEUTRALISATION, SCORES, read_scores
-from eraflow.tournament.client import Round, Slot
-from eraflow.tournament.scoring import ModelScores
-from eraflow.tournament.verdict import Verdict
+from eraflow.gate.verdict import Verdict
+from eraflow.numerai.client import Slot
+from eraflow.numerai.rounds import Round
+from eraflow.runs.outcome import outcome_of
+from eraflow.runs.stage import StageRecord
+from eraflow.runs.weekrecord import timed
+from eraflow.scoring.backtest import BLEND, NEUTRALISATION, SCORES, read_scores
+from eraflow.scoring.scoring import ModelScores
+from eraflow.tracking.championseat import Seat
+from eraflow.tracking.mlflowview import HEADLINES, log_model
+from eraflow.tracking.registry import register_champion, seats
+from eraflow.tracking.tracking import TrackedRun, Tracker
 from tasks.features import Features
 from tasks.run import Run
 from tasks.runlog import run_log

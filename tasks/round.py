@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from prefect import get_run_logger, task
 
-from eraflow.store.outcome import note_round
-from eraflow.tournament.client import Round, Tournament
+from eraflow.numerai.client import Tournament
+from eraflow.numerai.rounds import Round
+from eraflow.runs.outcome import note_round
 from tasks.endofrun import name_run
 from tasks.roundcheck import compare_round
 from tasks.run import RUNNING, Run

@@ -6,10 +6,11 @@ import json
 
 from prefect import get_run_logger
 
-from eraflow.store.atomic import write_json
-from eraflow.tournament.api_errors import TournamentError
-from eraflow.tournament.client import Round, Tournament
-from eraflow.tournament.roundcheck import differences
+from eraflow.disk.atomic import write_json
+from eraflow.numerai.client import Tournament
+from eraflow.numerai.errors import TournamentError
+from eraflow.numerai.roundcheck import differences
+from eraflow.numerai.rounds import Round
 from tasks.alert import tell
 from tasks.run import Run
 

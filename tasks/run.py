@@ -11,22 +11,22 @@ from typing import Any
 from prefect import get_run_logger
 from prefect.runtime import flow_run
 
-from eraflow.home import make_home
-from eraflow.loopback import go_direct
-from eraflow.settings import RunSettings
-from eraflow.store.atomic import remove_leftovers, write_text
-from eraflow.store.conclusion import conclusion, ended_record
-from eraflow.store.continuation import beside, check_may_work_in, stored_settings, take_over
-from eraflow.store.inuse import in_use
-from eraflow.store.ownership import check_home_places, is_run_dir
-from eraflow.store.rundir import locked, new_run_dir
-from eraflow.store.unfinished import SETTINGS, earlier_flow_runs, folder_of_flow_run, note_run
-from eraflow.store.weekrecord import forget_last_outcome, note_left_out, write_outcome
-from models.libraries import present_members
+from eraflow.disk.atomic import remove_leftovers, write_text
+from eraflow.disk.home import make_home
+from eraflow.disk.ownership import check_home_places, is_run_dir
+from eraflow.machine.loopback import go_direct
+from eraflow.runs.conclusion import conclusion, ended_record
+from eraflow.runs.continuation import beside, check_may_work_in, stored_settings, take_over
+from eraflow.runs.inuse import in_use
+from eraflow.runs.rundir import locked, new_run_dir
+from eraflow.runs.unfinished import SETTINGS, earlier_flow_runs, folder_of_flow_run, note_run
+from eraflow.runs.weekrecord import forget_last_outcome, note_left_out, write_outcome
+from eraflow.settings.run import RunSettings
+from models.base.libraries import present_members
 from tasks.clean import clean_after_week
-from tasks.deadruns import close_earlier
 from tasks.endofrun import name_run, show_end
 from tasks.plainerrors import show_plain_errors
+from tasks.recovery.deadruns import close_earlier
 
 RUNNING = "running"
 WEEKLY = "weekly"

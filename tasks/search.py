@@ -7,23 +7,25 @@ from collections.abc import Mapping, Sequence
 
 from prefect import get_run_logger, task
 
-from eraflow.attempt import Work
+from eraflow.data.coverage import META_MODEL
+from eraflow.data.membereras import target_of
 from eraflow.errors import SettingsError
 from eraflow.machine.estimate import Need
-from eraflow.settings import ModelSettings
-from eraflow.store.searchrecord import REPORT
-from eraflow.store.stage import StageRecord
-from eraflow.store.weekrecord import SEARCH, note_lost
-from eraflow.tournament.client import Round, Tournament
-from eraflow.tournament.coverage import META_MODEL
+from eraflow.numerai.client import Tournament
+from eraflow.numerai.rounds import Round
+from eraflow.runs.attempt import Work
+from eraflow.runs.searchrecord import REPORT
+from eraflow.runs.stage import StageRecord
+from eraflow.runs.weekrecord import SEARCH, note_lost
+from eraflow.settings.models import ModelSettings
 from models.search.best import search_key
 from models.search.folds import SearchEras, search_eras
 from models.search.space import RANGES
 from tasks.alert import tell
-from tasks.features import Features, target_of
+from tasks.features import Features
+from tasks.pages.searchpage import in_words, show_search, track_search
 from tasks.round import wait_for_round
 from tasks.run import Run
-from tasks.searchpage import in_words, show_search, track_search
 from tasks.stage import STAGE_TASK, record_or_loss, run_stage
 from tasks.tournament import source_key
 

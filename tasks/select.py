@@ -8,15 +8,15 @@ from typing import Any
 
 from prefect import get_run_logger, task
 
-from eraflow.attempt import Work
 from eraflow.discovery.selection import FILLED
 from eraflow.discovery.stage import SELECTION
-from eraflow.store.stage import StageRecord
-from eraflow.store.weekrecord import SELECT, note_lost
-from eraflow.tournament.statistics import overlap_weeks
+from eraflow.runs.attempt import Work
+from eraflow.runs.stage import StageRecord
+from eraflow.runs.weekrecord import SELECT, note_lost
+from eraflow.scoring.statistics import overlap_weeks
 from tasks.alert import tell
-from tasks.discoveries import show_associations, show_selection
 from tasks.features import Features
+from tasks.pages.discoverypage import show_associations, show_selection
 from tasks.run import Run
 from tasks.stage import STAGE_TASK, record_or_loss, run_stage
 

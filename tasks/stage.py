@@ -13,18 +13,18 @@ from prefect import get_run_logger
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.cache_policies import NO_CACHE
 
-from eraflow.attempt import Work, attempt_stage
 from eraflow.errors import SettingsError
 from eraflow.machine.ledger import Ledger
 from eraflow.machine.plan import RETRIED_KINDS
 from eraflow.machine.progress import Progress
-from eraflow.onlookers import IN_NEWS
-from eraflow.store.stage import LEDGER, StageRecord
-from eraflow.store.weekrecord import note_stage
-from tasks.artifacts import Place, artifact_key, placed, show_attempts
-from tasks.presence import server_listens
+from eraflow.runs.attempt import Work, attempt_stage
+from eraflow.runs.onlookers import IN_NEWS
+from eraflow.runs.stage import LEDGER, StageRecord
+from eraflow.runs.weekrecord import note_stage
+from tasks.pages.artifacts import Place, artifact_key, placed, show_attempts
+from tasks.pages.watchpage import show_watch
+from tasks.recovery.presence import server_listens
 from tasks.run import Run
-from tasks.watchpage import show_watch
 
 PROGRESS_SECONDS = 5.0
 WARNING = "WARNING "

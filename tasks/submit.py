@@ -11,23 +11,25 @@ from typing import Any
 import polars as pl
 from prefect import get_run_logger, task
 
+from eraflow.data.footer import read_footer
+from eraflow.disk.atomic import write_json
+from eraflow.disk.plainpaths import read_parquet
 from eraflow.errors import EraflowError
-from eraflow.store.atomic import write_json
-from eraflow.store.conclusion import RunConcludedError, accepted_submission, unconfirmed_submission
-from eraflow.store.plainpaths import read_parquet
-from eraflow.store.stage import StageRecord
-from eraflow.store.weekrecord import HELD, timed
-from eraflow.tournament.api_errors import TournamentError, knows_what_is_filed
-from eraflow.tournament.client import Round, Slot, SubmissionState, Tournament
-from eraflow.tournament.footer import read_footer
-from eraflow.tournament.gate import check_may_submit
-from eraflow.tournament.heldweek import instead_of_what_is_filed
-from eraflow.tournament.sendlock import only_sender
-from eraflow.tournament.submission import EmptyLiveError, SubmissionRecord, check_submission, write_submission
-from eraflow.tournament.submission_state import kept_in_words
-from eraflow.tournament.verdict import Verdict
-from tasks.artifacts import show_submission
+from eraflow.gate.gate import check_may_submit
+from eraflow.gate.heldweek import instead_of_what_is_filed
+from eraflow.gate.verdict import Verdict
+from eraflow.numerai.client import Slot, Tournament
+from eraflow.numerai.errors import TournamentError, knows_what_is_filed
+from eraflow.numerai.rounds import Round
+from eraflow.numerai.sendlock import only_sender
+from eraflow.numerai.submission import SubmissionRecord, check_submission
+from eraflow.numerai.submission_csv import EmptyLiveError, write_submission
+from eraflow.numerai.submission_state import SubmissionState, kept_in_words
+from eraflow.runs.conclusion import RunConcludedError, accepted_submission, unconfirmed_submission
+from eraflow.runs.stage import StageRecord
+from eraflow.runs.weekrecord import HELD, timed
 from tasks.gate import Shipment
+from tasks.pages.artifacts import show_submission
 from tasks.predict import predict_twice
 from tasks.register import known_slot
 from tasks.run import Run

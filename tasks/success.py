@@ -8,9 +8,10 @@ from typing import Any
 
 from prefect.logging.loggers import flow_run_logger
 
-from eraflow.settings import AlertSettings, RunSettings
-from eraflow.store.jsonobject import read_object
-from eraflow.store.outcome import ALREADY, WORDS, outcome_of
+from eraflow.disk.jsonobject import read_object
+from eraflow.runs.outcome import ALREADY, WORDS, outcome_of
+from eraflow.settings.alert import AlertSettings
+from eraflow.settings.run import RunSettings
 from tasks.alert import deliver, folder_of, places
 from tasks.ping import ping
 

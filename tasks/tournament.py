@@ -7,16 +7,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from eraflow.disk.digest import value_sha256
+from eraflow.disk.turns import my_turn
 from eraflow.machine.threads import check_threads
-from eraflow.settings import RunSettings
-from eraflow.store.digest import value_sha256
-from eraflow.store.turns import my_turn
-from eraflow.tournament.client import Endpoint, Tournament
-from eraflow.tournament.sandbox.calendar import RoundSpec
-from eraflow.tournament.sandbox.generate import generate
-from eraflow.tournament.sandbox.process import sandbox
-from eraflow.tournament.sandbox.records import SANDBOX_KEYS
-from eraflow.tournament.sendlock import NUMERAI
+from eraflow.numerai.client import Tournament
+from eraflow.numerai.graphql import Endpoint
+from eraflow.numerai.sendlock import NUMERAI
+from eraflow.sandbox.calendar import RoundSpec
+from eraflow.sandbox.generate import generate
+from eraflow.sandbox.process import sandbox
+from eraflow.sandbox.records import SANDBOX_KEYS
+from eraflow.settings.run import RunSettings
 from tasks.keys import keys_if_any, numerai_keys
 from tasks.run import Run
 from tasks.runlog import run_log

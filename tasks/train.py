@@ -8,14 +8,15 @@ from typing import Any
 
 from prefect import get_run_logger, task
 
-from eraflow.attempt import Work
-from eraflow.settings import ModelSettings
-from eraflow.store.stage import StageRecord
-from eraflow.store.weekrecord import TRAIN, note_lost
+from eraflow.data.membereras import target_of
+from eraflow.runs.attempt import Work
+from eraflow.runs.stage import StageRecord
+from eraflow.runs.weekrecord import TRAIN, note_lost
+from eraflow.settings.models import ModelSettings
 from tasks.alert import tell
-from tasks.discoveries import show_importance
-from tasks.features import Features, final_eras_for, target_of, windows_for
+from tasks.features import Features, final_eras_for, windows_for
 from tasks.needs import train_need
+from tasks.pages.discoverypage import show_importance
 from tasks.run import Run
 from tasks.select import selection_path
 from tasks.stage import STAGE_TASK, record_or_loss, run_stage
@@ -41,7 +42,7 @@ def train(run: Run, features: Features, model: ModelSettings, chosen: StageRecor
     inputs = {"features": features.record.signature}
     work = Work(
         name=f"{TRAIN}{model.name}",
-        target="models.train:train_model",
+        target="models.training.train:train_model",
         settings=decided,
         inputs=inputs if selection is None else {**inputs, "selection": selection.signature},
         arguments={
@@ -59,7 +60,7 @@ def train(run: Run, features: Features, model: ModelSettings, chosen: StageRecor
 
 
 def kept_bins(run: Run, features: Features) -> dict[str, Any] | None:
-    """Where binned rows of this era store are kept, as `models.trainer.KeptBins` takes it; None when they are not."""
+    """Where binned rows of this era store are kept, as `trainer.KeptBins` takes it; None when they are not."""
     folder = run.settings.home_path / CACHE
     free_mb = shutil.disk_usage(run.settings.home_path).free // 2**20
     most_mb = min(run.settings.machine.cache_mb, free_mb // FREE_SHARE)
@@ -69,7 +70,7 @@ def kept_bins(run: Run, features: Features) -> dict[str, Any] | None:
 
 
 def _importance(run: Run, features: Features) -> dict[str, Any] | None:
-    """How importance is measured, as `models.trainer.ImportanceSample` takes it: on what everybody is judged on."""
+    """How importance is measured, as `trainer.ImportanceSample` takes it: on what everybody is judged on."""
     rows = run.settings.selection.importance_rows
     return {"target": features.contract.target, "rows": rows} if rows else None
 

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from prefect import get_run_logger
 
 from eraflow.errors import EraflowError, SettingsError
-from eraflow.settings import ModelSettings
 from eraflow.settings.features import in_short
+from eraflow.settings.models import ModelSettings
 from tasks.features import Features
 from tasks.run import Run
 

@@ -1,6 +1,6 @@
 """Parquet files that do harm: footers that end the process that parses them, or make it build millions of things."""
 
-from eraflow.tournament.compactprotocol import varint
+from eraflow.data.compactprotocol import varint
 
 ROOT = b"\x48\x04root\x15\x02\x00"
 LEAF = b"\x15\x02\x25\x02\x18\x01a\x00"

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from eraflow.machine.plan import Plan
-from eraflow.tournament.insample import UNKNOWN, Origin
+from eraflow.scoring.insample import UNKNOWN, Origin
 
 FEATURES = tuple(f"feature_{number}" for number in range(7))
 FORMS = ("parquet", "one.parquet", "tiny.parquet", "csv", "csv.gz", "csv.xz")

@@ -40,7 +40,8 @@ def test_prefect_is_known_only_to_tasks_and_flows(layer):
 
 def test_importing_a_stage_does_not_load_prefect():
     """The child of a stage must start quickly and must not carry Prefect's threads."""
-    code = "import sys, models.train, models.predict, models.blend, eraflow.tournament.backtest, eraflow.machine.child;"
+    code = "import sys, models.training.train, models.prediction.predict, models.ensembles.blend;"
+    code += "import eraflow.scoring.backtest, eraflow.machine.child;"
     code += "raise SystemExit('prefect' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 

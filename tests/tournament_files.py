@@ -18,7 +18,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from eraflow.settings import DataSettings
+from eraflow.settings.data import DataSettings
 
 TARGETS = ("target_ender_20", "target_ender_60", "target_jasper_60")
 BENCHMARKS = ("v53_lgbm_ender20", "v53_lgbm_ender60")

@@ -5,8 +5,7 @@ import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from eraflow.settings import RunSettings
-from eraflow.settings.run import merge
+from eraflow.settings.run import RunSettings, merge
 
 TINY = {
     "profile": "sandbox",

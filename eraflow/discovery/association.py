@@ -19,11 +19,11 @@ import numpy.typing as npt
 from scipy.special import stdtr
 from threadpoolctl import threadpool_limits
 
+from eraflow.data.eras import era_number
+from eraflow.erastore.erareader import EraStore
 from eraflow.errors import EraflowError
-from eraflow.store.erastore import EraStore
-from eraflow.tournament.eras import era_number
-from eraflow.tournament.ranking import BoolArray, FloatArray, IntArray, signed_power
-from eraflow.tournament.statistics import cosine_count, cosine_variance, min_eras
+from eraflow.scoring.ranking import BoolArray, FloatArray, IntArray, signed_power
+from eraflow.scoring.statistics import cosine_count, cosine_variance, min_eras
 
 BLOCK_VALUES = 2 << 20
 """Values of an era that are converted to float32 at once by one thread, 8 MiB."""
@@ -168,7 +168,7 @@ def overlap_entries(eras: Sequence[str], weeks: int) -> int:
 
 
 def mean_tests(values: FloatArray, overlap: int) -> MeanTests:
-    """Test the mean of every column, by equal-weighted cosines (see eraflow.tournament.statistics).
+    """Test the mean of every column, by equal-weighted cosines (see eraflow.scoring.statistics).
 
     Each feature is tested on the eras in which it is known, as `ewc_interval` would test that series. Features do not
     share their variances: those that carry much noise and no mean are just the ones that a shared variance would

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from scipy.stats import spearmanr
 
+from eraflow.data.eras import era_number
+from eraflow.disk.atomic import write_json
 from eraflow.errors import EraflowError
-from eraflow.store.atomic import write_json
-from eraflow.tournament.eras import era_number
-from eraflow.tournament.ranking import FloatArray
+from eraflow.scoring.ranking import FloatArray
 
 FOLDER = "discovery"
 FORMAT = 1

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.stats import false_discovery_control
 
 from eraflow.discovery.association import DiscoveryDataError
-from eraflow.tournament.ranking import FloatArray
+from eraflow.scoring.ranking import FloatArray
 
 Correction = Literal["bh", "by"]
 

@@ -47,8 +47,8 @@ from scipy.special import fdtrc
 from eraflow.discovery.association import same_rows, two_sided
 from eraflow.discovery.falsediscovery import Correction, q_values
 from eraflow.discovery.moments import Cells, Moments
-from eraflow.tournament.ranking import BoolArray, FloatArray
-from eraflow.tournament.statistics import cosine_count, cosine_variance, min_eras
+from eraflow.scoring.ranking import BoolArray, FloatArray
+from eraflow.scoring.statistics import cosine_count, cosine_variance, min_eras
 
 GONE = 1e-6
 """A feature of whose variance less than this share is left is a copy of those chosen, or missing."""

@@ -17,9 +17,9 @@ import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from eraflow.discovery.association import MIDDLE, DiscoveryDataError, known_rows
-from eraflow.store.erastore import EraStore
-from eraflow.tournament.ranking import FloatArray, IntArray
-from eraflow.tournament.statistics import min_eras
+from eraflow.erastore.erareader import EraStore
+from eraflow.scoring.ranking import FloatArray, IntArray
+from eraflow.scoring.statistics import min_eras
 
 CELLS_PER_OVERLAP = 3
 MOST_BYTES = 512 << 20

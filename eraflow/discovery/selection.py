@@ -11,9 +11,9 @@ from eraflow.discovery.association import Associations, MeanTests, mean_tests, o
 from eraflow.discovery.falsediscovery import q_values
 from eraflow.discovery.invariance import search
 from eraflow.discovery.moments import Moments, cut, gather, most_candidates
+from eraflow.erastore.erareader import EraStore
+from eraflow.scoring.ranking import BoolArray, FloatArray, IntArray
 from eraflow.settings.selection import SelectionSettings
-from eraflow.store.erastore import EraStore
-from eraflow.tournament.ranking import BoolArray, FloatArray, IntArray
 
 CHOSEN = "chosen"
 FILLED = "kept to reach the least number"

@@ -19,13 +19,13 @@ import polars as pl
 from eraflow.discovery.association import Associations, measure
 from eraflow.discovery.drift import BLOCK_ERAS, block_means
 from eraflow.discovery.selection import choose
+from eraflow.disk.atomic import atomic_path, write_json
+from eraflow.disk.digest import file_sha256, value_sha256
+from eraflow.disk.plainpaths import read_parquet
+from eraflow.erastore.erareader import EraStore
 from eraflow.machine.plan import Plan
 from eraflow.machine.progress import report
 from eraflow.settings.selection import SelectionSettings
-from eraflow.store.atomic import atomic_path, write_json
-from eraflow.store.digest import file_sha256, value_sha256
-from eraflow.store.erastore import EraStore
-from eraflow.store.plainpaths import read_parquet
 
 SELECTION = "selection.json"
 ASSOCIATIONS = "associations.parquet"
@@ -86,7 +86,7 @@ def select_features(
     Args:
         out: folder of the stage.
         store: folder of the era store.
-        windows: index and train of each, as `eraflow.tournament.eras.Window` has them.
+        windows: index and train of each, as `eraflow.data.eras.Window` has them.
         resolved_eras: what the final fit learns from.
         target: explicit name of the target.
         overlap_weeks: weeks over which its labels overlap.

@@ -20,8 +20,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from eraflow.awake import awake
+from eraflow.disk.atomic import storage_errors
 from eraflow.errors import EraflowError
+from eraflow.machine.awake import awake
+from eraflow.machine.processtree import descendants, usage
 from eraflow.machine.resources import (
     MIN_MEMORY_MB,
     SHARE_OF_FREE,
@@ -29,8 +31,6 @@ from eraflow.machine.resources import (
     free_memory_mb,
     total_memory_mb,
 )
-from eraflow.machine.tree import descendants, usage
-from eraflow.store.atomic import storage_errors
 
 try:
     import fcntl

@@ -19,11 +19,11 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+from eraflow.disk.atomic import write_text
 from eraflow.errors import EraflowError
 from eraflow.machine.failures import classify
-from eraflow.machine.mark import STAGE_VARIABLE, kill_marked
+from eraflow.machine.processmark import STAGE_VARIABLE, kill_marked
 from eraflow.machine.progress import send
-from eraflow.store.atomic import write_text
 
 PR_SET_PDEATHSIG = 1  # prctl(2), linux/prctl.h
 MAX_TRACEBACK = 20_000  # characters

@@ -109,7 +109,7 @@ class Cost:
 
 
 # Boosters: `judged` is the ids and predictions that are joined out of fold (64 bytes of text, 72 as an object, values),
-# `row` the labels, gradients and scores, `tile_value` float32 and int8; the tile is bounded by models/rows.py.
+# `row` the labels, gradients and scores, `tile_value` float32 and int8; the tile is bounded by models/base/rows.py.
 COSTS: dict[str, Cost] = {
     "lightgbm": Cost(
         132,
@@ -150,9 +150,9 @@ COSTS: dict[str, Cost] = {
         disk_judged=60,
         lean_disk_value=1.01,
     ),
-    # A network reads the matrix in place; see models/mlp.py for the bytes of a weight and of a row.
+    # A network reads the matrix in place; see models/networks/mlp.py for the bytes of a weight and of a row.
     "mlp": Cost(203, row=80, judged=190, vram_base_mb=700, batch_value=16, disk_judged=60),
-    # A tile is held by polars, as int8, and checked; 24 MiB of it at the most (eraflow/store/tiles.py).
+    # A tile is held by polars, as int8, and checked; 24 MiB of it at the most (eraflow/erastore/tiles.py).
     "features": Cost(
         58,
         row=120,

@@ -13,16 +13,16 @@ from pathlib import Path
 from typing import Any
 
 from eraflow.errors import EraflowError
-from eraflow.machine.deaths import Remains, oom_kills, value_or_raise
+from eraflow.machine.exits import Remains, oom_kills, value_or_raise
 from eraflow.machine.failures import StageError, classify, stage_error
 from eraflow.machine.launch import environment, left_behind, let_go, output_of, planned, prepare, start
 from eraflow.machine.limits import refuse_passed_limit
 from eraflow.machine.listener import Listener
-from eraflow.machine.mark import STAGE_VARIABLE, kill_marked
+from eraflow.machine.outputreader import Pump
+from eraflow.machine.processmark import STAGE_VARIABLE, kill_marked
+from eraflow.machine.processtree import ProcessTree
 from eraflow.machine.progress import Progress
-from eraflow.machine.pump import Pump
 from eraflow.machine.recorder import Recorder
-from eraflow.machine.tree import ProcessTree
 from eraflow.machine.watch import Allowance, ExitWait, Limits, Watchdog
 
 LOOK_SECONDS = 0.1

@@ -13,10 +13,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
-from eraflow.credentials import without_credentials
+from eraflow.disk.atomic import storage_errors, write_text
+from eraflow.machine.credentials import without_credentials
 from eraflow.machine.progress import ENVIRONMENT_FLAG
 from eraflow.machine.threads import THREAD_VARIABLES
-from eraflow.store.atomic import storage_errors, write_text
 
 
 def prepare(place: Path, target: str, kwargs: Mapping[str, Any]) -> None:

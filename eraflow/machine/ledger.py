@@ -10,8 +10,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from eraflow.disk.atomic import storage_errors
 from eraflow.machine.plan import RETRIED_KINDS, FailureKind, Plan
-from eraflow.store.atomic import storage_errors
 
 
 class Ledger:

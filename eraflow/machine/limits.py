@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from eraflow.machine.deaths import Remains
+from eraflow.machine.exits import Remains
 from eraflow.machine.failures import StageError, stage_error
 from eraflow.machine.plan import FailureKind
 from eraflow.machine.watch import Limits

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from eraflow.errors import EraflowError
+from eraflow.machine.outputreader import Pump
 from eraflow.machine.progress import Progress, ProgressMeter
-from eraflow.machine.pump import Pump
 from eraflow.machine.training import TrainingCurve
 from eraflow.machine.watch import Watchdog
 

@@ -17,12 +17,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from eraflow.disk.atomic import write_text
 from eraflow.errors import EraflowError
+from eraflow.machine.processtree import ProcessTree
 from eraflow.machine.sensors import disk_free_mb, temperature_c, vram_mb
 from eraflow.machine.series import Series
-from eraflow.machine.tree import ProcessTree
 from eraflow.machine.watch import SOFT_SHARE, Watchdog
-from eraflow.store.atomic import write_text
 
 WATCH_FILE = "watch.json"
 LOOK_SECONDS = 1.0  # free disk: one call of the file system

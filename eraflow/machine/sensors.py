@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from eraflow.machine.tree import MIB
+from eraflow.machine.processtree import MIB
 
 SMI_SECONDS = 10.0
 PLAUSIBLE_C = (1.0, 150.0)  # broken sensors report 0, -128 or 255

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from eraflow.store.atomic import write_json
+from eraflow.disk.atomic import write_json
 
 TRAINING_FILE = "training.json"
 MAX_POINTS = 1_000

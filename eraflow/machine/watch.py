@@ -15,9 +15,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from eraflow.awake import awake
+from eraflow.machine.awake import awake
+from eraflow.machine.processtree import ProcessTree, Usage, usage
 from eraflow.machine.series import Series
-from eraflow.machine.tree import ProcessTree, Usage, usage
 
 POLL_SECONDS = 0.1
 CLOSE_POLL_SECONDS = 0.02  # near the ceiling: memory grows by some GiB a second at most, so this is 50 MiB or so

@@ -1,7 +1,7 @@
 """What `data.features` may say: a set, a list, a file, or these added and taken away.
 
 A statement is a row of terms. A term names a set of features.json or one feature; `+` before it (or nothing) adds it,
-`-` takes it away. Which names there are is not known here: `eraflow.tournament.catalog` looks them up.
+`-` takes it away. Which names there are is not known here: `eraflow.data.catalog` looks them up.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
-from eraflow.home import home_folder
+from eraflow.disk.home import home_folder
 from eraflow.settings.alert import AlertSettings
 from eraflow.settings.blend import BlendSettings
 from eraflow.settings.clean import CleanSettings

@@ -18,20 +18,20 @@ from typing import Any
 import numpy as np
 from optuna.study import Study
 
+from eraflow.data.eras import Window
+from eraflow.disk.atomic import write_json
+from eraflow.disk.digest import value_sha256
+from eraflow.erastore.erareader import EraStore
 from eraflow.errors import EraflowError
 from eraflow.machine.plan import Plan
-from eraflow.store.atomic import write_json
-from eraflow.store.digest import value_sha256
-from eraflow.store.erastore import EraStore
-from eraflow.tournament.eras import Window
-from eraflow.tournament.statistics import ewc_interval, overlap_weeks, paired_comparison
-from models.protocol import FloatArray, make_model
+from eraflow.scoring.statistics import ewc_interval, overlap_weeks, paired_comparison
+from models.base.protocol import FloatArray, make_model
 from models.search.scored import ScoredEras, Sides
 from models.search.space import Space, without
 from models.search.storage import FOLDER
 from models.search.study import Done
 from models.search.trial import Learnt
-from models.trainer import fit_seed, training_view
+from models.training.trainer import fit_seed, training_view
 
 BEST = "best"
 FORMAT = 1
@@ -243,19 +243,3 @@ def _row(one: Confirmed, scores: FloatArray, base: FloatArray, overlap: int, con
         "high": interval["high"],
         "against_defaults": None if one.finalist.label == DEFAULTS else compared.as_dict(),
     }
-
-
-__all__ = [
-    "Confirmation",
-    "Confirmed",
-    "DamagedBestError",
-    "Finalist",
-    "best_path",
-    "common_value",
-    "finalists",
-    "judged",
-    "keep",
-    "read_best",
-    "search_key",
-    "tuned_params",
-]

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from eraflow.data.eras import TooFewErasError, Window, eras_before, member_purge, walk_forward, windows_before
 from eraflow.errors import EraflowError
 from eraflow.settings.search import SearchSettings
 from eraflow.settings.windows import WindowSettings
-from eraflow.tournament.eras import TooFewErasError, Window, eras_before, member_purge, walk_forward, windows_before
 
 FIRST_TEST_FRACTION = 0.5
 """Trials learn from the older half at least: with expanding windows of three folds, 50, 67 and 83 % of the eras."""

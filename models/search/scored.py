@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from eraflow.store.erastore import EraStore
-from eraflow.tournament.ranking import EraGroups
-from eraflow.tournament.scoring import PreparedContribution, PreparedCorr, SortedPredictions
-from models.protocol import Codes, FloatArray
+from eraflow.erastore.erareader import EraStore
+from eraflow.scoring.metrics import PreparedContribution, PreparedCorr, SortedPredictions
+from eraflow.scoring.ranking import EraGroups
+from models.base.protocol import Codes, FloatArray
 from models.search.objective import PayoutMix
 
 

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 from optuna.study import Study
 
+from eraflow.disk.atomic import storage_errors, write_json
+from eraflow.disk.digest import value_sha256
+from eraflow.erastore.erareader import EraStore
 from eraflow.errors import SettingsError
 from eraflow.machine.plan import Plan
 from eraflow.machine.progress import report
 from eraflow.settings.search import SearchSettings
-from eraflow.store.atomic import storage_errors, write_json
-from eraflow.store.digest import value_sha256
-from eraflow.store.erastore import EraStore
 from models.search.best import Confirmation, Confirmed, Finalist, common_value, finalists, judged, keep, read_best
 from models.search.folds import SearchEras
 from models.search.objective import CORR_ALONE, Pressure, payout_mix, pressure

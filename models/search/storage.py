@@ -20,9 +20,9 @@ from sqlalchemy import event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
+from eraflow.disk.atomic import storage_errors
+from eraflow.disk.sqliteurl import sqlite_url
 from eraflow.errors import EraflowError
-from eraflow.store.atomic import storage_errors
-from eraflow.store.sqliteurl import sqlite_url
 
 try:
     import fcntl

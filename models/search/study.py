@@ -15,12 +15,12 @@ from optuna.exceptions import DuplicatedStudyError, ExperimentalWarning, UpdateF
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from models.search.deadtrials import FOUND, OWNER, Worker, bury_dead, do_again
 from models.search.objective import Pressure, Seen, pressure
 from models.search.sampling import COUNTED, HalvingPruner, NoPruner, PlacedSampler, position_of, quiet_optuna
 from models.search.space import Space
 from models.search.storage import FOLDER, open_storage, storage_problems
 from models.search.trial import Bench, GivenUpError, TrialScores
-from models.search.workers import FOUND, OWNER, Worker, bury_dead, do_again
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 READY = "ready"

@@ -15,17 +15,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from eraflow.data.eras import Window
+from eraflow.erastore.erareader import EraStore
 from eraflow.machine.failures import StageNaN
 from eraflow.machine.plan import Plan
-from eraflow.store.erastore import EraStore
-from eraflow.tournament.eras import Window
-from models.prepared import Prepared
-from models.protocol import Codes, ConstantPredictionsError, FloatArray, make_model
+from models.base.protocol import Codes, ConstantPredictionsError, FloatArray, make_model
+from models.boosters.fitwatch import PartialModel
+from models.boosters.prepared import Prepared
 from models.search.objective import Seen, penalised
 from models.search.scored import ScoredEras, Sides, probe_eras
 from models.search.space import Space
-from models.trainer import training_view
-from models.watching import PartialModel
+from models.training.trainer import training_view
 
 MOST_LOOKS = 8
 """Looks at a model while it grows: an eighth of the trees is how finely their best number is found."""

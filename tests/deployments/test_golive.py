@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from eraflow.tournament.sandbox.generate import generate
-from eraflow.tournament.sandbox.process import sandbox
+from eraflow.sandbox.generate import generate
+from eraflow.sandbox.process import sandbox
 from tests.deployments.serverworker import worker
 from tests.weeks import receiver, tiny
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tasks.zombies import FREQUENCY, HEARTBEAT_SECONDS, WITHIN_SECONDS
+from tasks.recovery.heartbeats import FREQUENCY, HEARTBEAT_SECONDS, WITHIN_SECONDS
 
 ROOT = Path(__file__).parent.parent.parent
 UNITS = sorted((ROOT / "deployments" / "systemd").iterdir())

@@ -21,10 +21,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from eraflow.disk.atomic import TEMPORARY
+from eraflow.disk.digest import file_sha256
 from eraflow.machine.ledger import Ledger
-from eraflow.store.atomic import TEMPORARY
-from eraflow.store.digest import file_sha256
-from eraflow.store.unfinished import is_unfinished
+from eraflow.runs.unfinished import is_unfinished
 
 ROOT = Path(__file__).parents[2]
 MARK = "ERAFLOW_CHAOS_ID"
@@ -84,7 +84,7 @@ def environment(mark: str) -> dict[str, str]:
 def start(home: Path, mark: str, *more: str) -> subprocess.Popen[bytes]:
     """`eraflow run` on the small week, in a session of its own, as a terminal or a timer starts it."""
     settings = [part for name, value in WEEK.items() for part in ("--set", f"{name}={value}")]
-    command = [sys.executable, "-m", "flows.cli", "run", "--profile", "sandbox", "--home", str(home), "--json"]
+    command = [sys.executable, "-m", "flows.command.cli", "run", "--profile", "sandbox", "--home", str(home), "--json"]
     with (home.parent / f"{mark}.log").open("ab") as log, (home.parent / f"{mark}.json").open("wb") as out:
         return subprocess.Popen(
             [*command, *settings, *more],

@@ -14,18 +14,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from eraflow.attempt import StageExhaustedError, Work, attempt_stage
 from eraflow.machine.failures import StageError
 from eraflow.machine.isolate import run_isolated
 from eraflow.machine.ledger import Ledger
 from eraflow.machine.plan import Plan, next_plan
-from eraflow.settings import MachineSettings
-from eraflow.store import stage
-from eraflow.tournament.scoring import era_corr
-from models.predictions import read_predictions
+from eraflow.runs import stage
+from eraflow.runs.attempt import StageExhaustedError, Work, attempt_stage
+from eraflow.scoring.metrics import era_corr
+from eraflow.settings.machine import MachineSettings
+from models.base.predictions import read_predictions
 from tests.models.planted import TARGET, plant, windows_of
 
-TARGET_FUNCTION = "models.train:train_model"
+TARGET_FUNCTION = "models.training.train:train_model"
 # What a plan can save differs. XGBoost keeps its bins on disk (60 of 217 MiB here), CatBoost its columns (26 of 193),
 # the mlp has fewer pieces of a batch at work (80 MiB for each of these wide layers). LightGBM is fed so leanly from the
 # start that no plan saves anything.

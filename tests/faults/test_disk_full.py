@@ -10,24 +10,27 @@ import subprocess
 import numpy as np
 import pytest
 
-from eraflow.attempt import Work, attempt_stage
+from eraflow.data.filecheck import verify_parquet
+from eraflow.disk.atomic import TEMPORARY, StorageError, write_bytes
+from eraflow.erastore import erawriter
 from eraflow.errors import EraflowError
 from eraflow.machine.ledger import Ledger
 from eraflow.machine.plan import Plan
-from eraflow.settings import MachineSettings, SandboxSettings
+from eraflow.numerai.client import Tournament
+from eraflow.numerai.graphql import Endpoint
+from eraflow.numerai.submission_csv import write_submission
+from eraflow.runs import stage
+from eraflow.runs.attempt import Work, attempt_stage
+from eraflow.runs.weekrecord import write_outcome
+from eraflow.sandbox.generate import generate
+from eraflow.sandbox.process import sandbox
+from eraflow.scoring.ranking import EraGroups
+from eraflow.settings.machine import MachineSettings
+from eraflow.settings.source import SandboxSettings
 from eraflow.settings.tracking import TrackingSettings
-from eraflow.store import erawriter, stage
-from eraflow.store.atomic import TEMPORARY, StorageError, write_bytes
-from eraflow.store.tracking import Tracker
-from eraflow.store.weekrecord import write_outcome
-from eraflow.tournament.client import Endpoint, Tournament
-from eraflow.tournament.filecheck import verify_parquet
-from eraflow.tournament.ranking import EraGroups
-from eraflow.tournament.sandbox.generate import generate
-from eraflow.tournament.sandbox.process import sandbox
-from eraflow.tournament.submission import write_submission
-from models.predictions import Predictions
-from models.protocol import make_model
+from eraflow.tracking.tracking import Tracker
+from models.base.predictions import Predictions
+from models.base.protocol import make_model
 from tests.models.planted import FAST, PLAN, plant
 
 DISK_MB = 80  # a download keeps 64 free for others

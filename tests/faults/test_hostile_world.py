@@ -16,15 +16,15 @@ import polars as pl
 import pytest
 import requests
 
-from eraflow.settings import SandboxSettings
-from eraflow.store.continuation import take_over
-from eraflow.store.unfinished import note_run
-from eraflow.tournament.sandbox.faults import LASTING, Faults
-from eraflow.tournament.sandbox.generate import generate
-from eraflow.tournament.sandbox.process import sandbox
-from eraflow.tournament.submission import write_submission
+from eraflow.numerai.submission_csv import write_submission
+from eraflow.runs.continuation import take_over
+from eraflow.runs.unfinished import note_run
+from eraflow.sandbox.faults import LASTING, Faults
+from eraflow.sandbox.generate import generate
+from eraflow.sandbox.process import sandbox
+from eraflow.settings.source import SandboxSettings
 from flows.weekly import weekly
-from models.predict import predict_file
+from models.prediction.predict import predict_file
 from tests.weeks import TINY, tiny
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("prefect_server")]

@@ -7,10 +7,10 @@ import polars as pl
 import pytest
 import requests
 
-from eraflow.settings import SandboxSettings
-from eraflow.tournament.sandbox.calendar import RoundSpec
-from eraflow.tournament.sandbox.generate import generate
-from eraflow.tournament.sandbox.process import sandbox
+from eraflow.sandbox.calendar import RoundSpec
+from eraflow.sandbox.generate import generate
+from eraflow.sandbox.process import sandbox
+from eraflow.settings.source import SandboxSettings
 from flows.weekly import weekly
 from tests.weeks import TINY, tiny
 

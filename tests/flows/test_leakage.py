@@ -8,15 +8,15 @@ import numpy as np
 import polars as pl
 import pytest
 
+from eraflow.data.catalog import read_catalog
+from eraflow.data.eras import walk_forward
+from eraflow.erastore.erawriter import write_era_store
 from eraflow.machine.plan import Plan
-from eraflow.settings import WindowSettings
-from eraflow.store.erastore import write_era_store
-from eraflow.tournament.backtest import backtest
-from eraflow.tournament.catalog import read_catalog
-from eraflow.tournament.eras import walk_forward
-from eraflow.tournament.sandbox.generate import generate
+from eraflow.sandbox.generate import generate
+from eraflow.scoring.backtest import backtest
+from eraflow.settings.windows import WindowSettings
 from flows.weekly import weekly
-from models.train import train_model
+from models.training.train import train_model
 from tests.weeks import tiny
 
 MARKET = Path(os.environ.get("ERAFLOW_MARKET", Path(__file__).parents[3] / "shared" / "market"))

@@ -6,10 +6,10 @@ import pytest
 from prefect.blocks.notifications import CustomWebhookNotificationBlock
 
 from eraflow.errors import SettingsError
-from flows.printing import plain
-from flows.summary import summary
+from flows.command.starting.summary import summary
+from flows.command.terminal.printing import plain
 from flows.weekly import weekly
-from models.protocol import ConstantPredictionsError
+from models.base.protocol import ConstantPredictionsError
 from tests.weeks import receiver, tiny
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("prefect_server")]

@@ -7,12 +7,12 @@ import pytest
 from prefect.client.orchestration import get_client
 
 from eraflow.errors import SettingsError
-from eraflow.settings import RunSettings
-from eraflow.store.conclusion import RunConcludedError
-from eraflow.store.unfinished import is_unfinished
-from flows.cli import parser
+from eraflow.runs.conclusion import RunConcludedError
+from eraflow.runs.unfinished import is_unfinished
+from eraflow.settings.run import RunSettings
+from flows.command.cli import parser
+from flows.command.verbs.search_verb import with_options
 from flows.research import research
-from flows.search_verb import with_options
 from models.search.best import tuned_params
 from tasks.run import Run
 from tasks.search import key_of, searched_models

@@ -10,17 +10,17 @@ import pytest
 from numerai_tools.submissions import validate_submission_numerai
 
 import tasks.run
-from eraflow.store.continuation import take_over
-from eraflow.store.registry import champion_info
-from eraflow.store.rundir import locked
-from eraflow.store.unfinished import note_run
-from eraflow.store.weekreport import week_report
-from eraflow.tournament.client import Slot
-from flows.cli import main
+from eraflow.numerai.client import Slot
+from eraflow.reports.weekreport import week_report
+from eraflow.runs.continuation import take_over
+from eraflow.runs.rundir import locked
+from eraflow.runs.unfinished import note_run
+from eraflow.tracking.registry import champion_info
+from flows.command.cli import main
+from flows.command.starting.summary import summary
+from flows.command.terminal.printing import plain
 from flows.daily import daily
-from flows.printing import plain
 from flows.research import research
-from flows.summary import summary
 from flows.weekly import weekly
 from tasks.clean import referenced_runs
 from tasks.register import seat_of, tracker

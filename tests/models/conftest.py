@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from eraflow.store.erastore import EraStore
-from models.blend import blend_members
-from models.train import train_model
+from eraflow.erastore.erareader import EraStore
+from models.ensembles.blend import blend_members
+from models.training.train import train_model
 from tests.models.planted import PLAN, TARGET, Planted, fast, plant, windows_of
 
 

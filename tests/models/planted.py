@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from eraflow.erastore.erareader import EraStore
+from eraflow.erastore.erawriter import write_era_store
 from eraflow.machine.plan import Plan
-from eraflow.store.erastore import EraStore, write_era_store
 
 TARGET = "target_ender_20"
 PLAN = Plan(threads=1)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from eraflow.machine.failures import StageNaN, StageStalled
-from models.protocol import (
+from models.base.protocol import (
     MODELS,
     ConstantPredictionsError,
     DamagedModelError,
@@ -19,7 +19,7 @@ from models.protocol import (
     load_model,
     make_model,
 )
-from models.rows import TrainingRows
+from models.base.rows import TrainingRows
 from tests.models.planted import PLAN, fast, plant
 
 KINDS = sorted(MODELS)

@@ -9,7 +9,7 @@ from prefect.blocks.system import Secret
 from prefect.states import Failed
 
 from eraflow.errors import SettingsError
-from eraflow.settings import RunSettings
+from eraflow.settings.run import RunSettings
 from tasks.alert import AlertError, parts_taken, send, tell_of_trouble
 from tests.weeks import receiver
 

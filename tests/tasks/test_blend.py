@@ -5,9 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from eraflow.data.catalog import UnknownFeatureSetError
 from eraflow.errors import SettingsError
-from eraflow.settings import RunSettings
-from eraflow.tournament.catalog import UnknownFeatureSetError
+from eraflow.settings.run import RunSettings
 from tasks.blend import chosen_neutralisation
 
 FEATURES = ("feature_c", "feature_a", "feature_b")

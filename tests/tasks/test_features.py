@@ -7,11 +7,12 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from eraflow.settings import ModelSettings, WindowSettings
-from eraflow.store.stage import StageRecord
-from eraflow.tournament.contract import Contract
-from eraflow.tournament.eras import TooFewErasError, era_number, final_eras, purge_weeks, walk_forward
-from eraflow.tournament.membereras import LEAST_RESIDUAL_ERAS, BenchmarkCoverageError
+from eraflow.data.contract import Contract
+from eraflow.data.eras import TooFewErasError, era_number, final_eras, purge_weeks, walk_forward
+from eraflow.data.membereras import LEAST_RESIDUAL_ERAS, BenchmarkCoverageError
+from eraflow.runs.stage import StageRecord
+from eraflow.settings.models import ModelSettings
+from eraflow.settings.windows import WindowSettings
 from tasks.features import Features, _need, final_eras_for, windows_for
 from tasks.needs import train_need
 

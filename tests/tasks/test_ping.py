@@ -9,8 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from pydantic import ValidationError
 
-from eraflow.settings import RunSettings
-from flows.start import without_ping_address
+from eraflow.settings.run import RunSettings
+from flows.command.starting.start import without_ping_address
 from tasks import ping as module
 from tasks.ping import VARIABLE, ping
 

@@ -3,8 +3,8 @@
 import pytest
 from prefect import flow
 
-from eraflow.store.unfinished import note_run
-from eraflow.store.weekrecord import week_record
+from eraflow.runs.unfinished import note_run
+from eraflow.runs.weekrecord import week_record
 from tasks.run import open_run
 from tests.weeks import tiny
 

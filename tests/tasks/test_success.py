@@ -6,12 +6,12 @@ import logging
 import pytest
 from prefect import flow
 
-from eraflow.store.outcome import note_round
+from eraflow.runs.outcome import note_round
 from tasks import success
 from tasks.roundcheck import compare_round
 from tasks.run import open_run
 from tasks.success import tell_of_success
-from tests.eraflow.store.test_outcome import metric, submitted
+from tests.eraflow.runs.test_outcome import metric, submitted
 from tests.tasks.test_alert import webhook
 from tests.weeks import receiver, tiny
 
@@ -82,7 +82,8 @@ def compared(settings, found, tournament):
 
 
 def test_a_round_that_differs_is_a_warning_each_time_and_a_message_once(tmp_path, caplog):
-    from tests.eraflow.tournament.test_roundcheck import NOW, Round
+    from eraflow.numerai.rounds import Round
+    from tests.eraflow.numerai.test_roundcheck import NOW
 
     offers = Offers("v5.4/live.parquet")
     with receiver() as inbox, caplog.at_level(logging.WARNING):

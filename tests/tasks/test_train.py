@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from eraflow.errors import SettingsError
-from eraflow.settings import ModelSettings, RunSettings
+from eraflow.settings.models import ModelSettings
+from eraflow.settings.run import RunSettings
 from models.search.best import keep
 from models.search.storage import SearchStorageError
 from tasks import search as searching

@@ -17,7 +17,7 @@ from eraflow.discovery.association import (
     overlap_entries,
 )
 from eraflow.discovery.falsediscovery import q_values
-from eraflow.tournament.statistics import ewc_interval, long_run_variance, min_eras
+from eraflow.scoring.statistics import ewc_interval, long_run_variance, min_eras
 from tests.eraflow.discovery.worlds import TARGET, draw, overlapping_noise, store_of
 
 

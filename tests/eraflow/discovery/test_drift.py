@@ -17,7 +17,7 @@ from eraflow.discovery.drift import (
     recall,
     remember,
 )
-from eraflow.discovery.heatmap import drift_map
+from eraflow.reports.heatmap import drift_map
 
 
 def drift(features=5, blocks=4, seed=0):

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from eraflow.store.erastore import EraStore, write_era_store
+from eraflow.erastore.erareader import EraStore
+from eraflow.erastore.erawriter import write_era_store
 
 TARGET = "target_ender_20"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from eraflow.disk.atomic import StorageError, storage_errors
 from eraflow.errors import EraflowError, SettingsError
 from eraflow.machine.failures import (
     REMEDIES,
@@ -17,7 +18,6 @@ from eraflow.machine.failures import (
     timeout_remedy,
 )
 from eraflow.machine.plan import FAILURE_KINDS
-from eraflow.store.atomic import StorageError, storage_errors
 
 
 def named(name: str, text: str, *bases: type) -> Exception:

@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from eraflow.disk.atomic import StorageError
 from eraflow.errors import EraflowError
 from eraflow.machine.failures import (
     StageCrashed,
@@ -24,7 +25,6 @@ from eraflow.machine.failures import (
     StageTimeout,
 )
 from eraflow.machine.isolate import Outcome, run_isolated
-from eraflow.store.atomic import StorageError
 from tests.eraflow.machine.stages import ShopIsShutError
 
 HERE = "tests.eraflow.machine.stages"
@@ -351,8 +351,8 @@ def test_errors_survive_pickling():
 def test_without_the_linux_ways_it_still_works(tmp_path, monkeypatch):
     """As on macOS: no procfs, no handle to wait on. Memory is then the resident size."""
     before = children()
-    monkeypatch.setattr("eraflow.machine.tree.sys.platform", "darwin")
-    monkeypatch.setattr("eraflow.machine.tree._kib_fields", lambda path: {})
+    monkeypatch.setattr("eraflow.machine.processtree.sys.platform", "darwin")
+    monkeypatch.setattr("eraflow.machine.processtree._kib_fields", lambda path: {})
     monkeypatch.delattr(os, "pidfd_open", raising=False)
     assert isolated("add", tmp_path, kwargs={"a": 1, "b": 1}).value["sum"] == 2
     with pytest.raises(StageOutOfMemory):

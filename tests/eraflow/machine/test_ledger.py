@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from eraflow.disk.atomic import StorageError
 from eraflow.machine.ledger import HAPPENED, Ledger, changes
 from eraflow.machine.plan import FAILURE_KINDS, Plan, next_plan
-from eraflow.store.atomic import StorageError
 
 
 @pytest.fixture

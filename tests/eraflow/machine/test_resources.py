@@ -20,7 +20,7 @@ from eraflow.machine.resources import (
     memory_budget_mb,
     probe,
 )
-from eraflow.settings import MachineSettings
+from eraflow.settings.machine import MachineSettings
 
 GIB = 2**30
 

@@ -1,7 +1,7 @@
 import pytest
 
 from eraflow.machine.threads import THREAD_VARIABLES, ThreadSettingError, check_threads
-from flows.cli import main
+from flows.command.cli import main
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eraflow.machine import tree
+from eraflow.machine import processtree
+from eraflow.machine.processtree import ProcessTree, Usage, usage
 from eraflow.machine.series import Series
-from eraflow.machine.tree import ProcessTree, Usage, usage
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="needs procfs")
 
@@ -46,7 +46,7 @@ def test_usage_of_this_process_and_of_nobody():
 @linux_only
 def test_shared_pages_are_counted_once_before_a_sentence(monkeypatch):
     one = usage([os.getpid()]).memory_mb
-    monkeypatch.setattr(tree, "_shared_once_mb", lambda pids: one)
+    monkeypatch.setattr(processtree, "_shared_once_mb", lambda pids: one)
     same = [os.getpid()] * 3
     assert usage(same).memory_mb == pytest.approx(3 * one, rel=0.05)
     assert usage(same, ceiling_mb=2 * one).memory_mb == one
@@ -56,7 +56,7 @@ def test_shared_pages_are_counted_once_before_a_sentence(monkeypatch):
 @linux_only
 def test_the_exact_count_is_near_the_quick_one():
     pid = os.getpid()
-    assert tree._shared_once_mb([pid]) == pytest.approx(usage([pid]).memory_mb, rel=0.2)
+    assert processtree._shared_once_mb([pid]) == pytest.approx(usage([pid]).memory_mb, rel=0.2)
 
 
 def test_a_tree_contains_its_leader():

@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from eraflow.data.catalog import Catalog, NoFeaturesError, UnknownFeatureSetError
 from eraflow.errors import SettingsError
-from eraflow.settings import DataSettings, RunSettings
+from eraflow.settings.data import DataSettings
 from eraflow.settings.features import with_files_read
 from eraflow.settings.override import settings_from
 from eraflow.settings.profiles import PROFILES
-from eraflow.tournament.catalog import Catalog, NoFeaturesError, UnknownFeatureSetError
+from eraflow.settings.run import RunSettings
 
 CATALOG = Catalog(
     {

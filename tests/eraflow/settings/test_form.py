@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from prefect.utilities.schema_tools import validate
 
-from eraflow.settings import RunSettings
 from eraflow.settings.form import FOLDED
 from eraflow.settings.profiles import PROFILES
+from eraflow.settings.run import RunSettings
 from eraflow.settings.section import Section
 from flows.weekly import weekly
 

@@ -9,10 +9,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from eraflow.errors import SettingsError
-from eraflow.settings import RunSettings
 from eraflow.settings.listing import all_settings, alternatives, section_of
 from eraflow.settings.models import ModelSettings
 from eraflow.settings.override import settings_from, settings_on, validated
+from eraflow.settings.run import RunSettings
 
 ODD_FLOATS = [math.inf, -math.inf, math.nan, 1e308, 5e-324, -0.0, 0.1 + 0.2, 1e22, 2.0**63]
 ODD_TEXTS = ["", "null", "NaN", "1e5", "5.30", "\ud800", "a\0b", "ü", "\U0001f600", "x" * 300, '"', "\\", "\n"]

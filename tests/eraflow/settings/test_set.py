@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eraflow.errors import SettingsError
-from eraflow.settings import RunSettings
 from eraflow.settings.listing import all_settings
 from eraflow.settings.models import ModelKind
 from eraflow.settings.override import settings_from, settings_on
+from eraflow.settings.run import RunSettings
 
 DEEP = "[" * 100_000
 

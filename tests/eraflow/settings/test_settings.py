@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eraflow.errors import SettingsError
-from eraflow.settings import PROFILES, RunSettings
 from eraflow.settings.override import settings_from
+from eraflow.settings.profiles import PROFILES
+from eraflow.settings.run import RunSettings
 
 
 @pytest.mark.parametrize("profile", sorted(PROFILES))

@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from eraflow.settings import SearchSettings, WindowSettings
+from eraflow.settings.search import SearchSettings
+from eraflow.settings.windows import WindowSettings
 from models.search.folds import SearchEras, search_eras
 from models.search.stage import search_model
 from tests.models.planted import PLAN, TARGET

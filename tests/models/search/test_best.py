@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
+from eraflow.data.eras import Window
 from eraflow.errors import SettingsError
-from eraflow.settings import SearchSettings
-from eraflow.tournament.eras import Window
+from eraflow.settings.search import SearchSettings
 from models.search.best import (
     Confirmed,
     DamagedBestError,
@@ -123,7 +123,7 @@ def test_a_search_leaves_its_report_and_what_serves_next_week(home, labels, kind
 
 
 def test_a_found_number_of_trees_is_kept_only_where_it_was_not_stated(home, labels, monkeypatch):
-    from models.lightgbm_model import LightGBMModel
+    from models.boosters.lightgbm_model import LightGBMModel
 
     monkeypatch.setattr(LightGBMModel, "defaults", {**LightGBMModel.defaults, "num_iterations": 16})
     search_model(**arguments(home, labels, params={}, search={"trials": 3}))
@@ -144,7 +144,7 @@ def test_the_winner_on_shuffled_targets_shows_nothing_where_it_is_confirmed(tmp_
 
 
 def test_the_payout_mix_needs_a_column_that_covers_every_fold(home, labels):
-    from eraflow.store.erastore import EraStore
+    from eraflow.erastore.erareader import EraStore
 
     store, cut = EraStore.open(home / "store"), eras_of(labels)
     payout = SearchSettings(objective="payout", multipliers={"corr": 3, "mmc": 15})

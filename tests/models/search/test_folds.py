@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eraflow.settings import SearchSettings, WindowSettings
+from eraflow.settings.search import SearchSettings
+from eraflow.settings.windows import WindowSettings
 from models.search.folds import SearchEras, TooFewErasToSearchError, search_eras
 
 LEAST_PURGE = {20: 8, 60: 16}

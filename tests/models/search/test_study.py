@@ -15,14 +15,14 @@ import pytest
 from optuna.trial import TrialState
 
 from eraflow.errors import EraflowError
-from eraflow.settings import SearchSettings
 from eraflow.settings.override import settings_from
-from models.search import workers
+from eraflow.settings.search import SearchSettings
+from models.search import deadtrials
+from models.search.deadtrials import GIVEN_UP, MOST_RETRIES, OWNER, Worker, bury_dead, do_again
 from models.search.sampling import falls_behind, position_of, quiet_optuna
 from models.search.stage import search_model
 from models.search.storage import PASSWORD_VARIABLE, SearchStorageError, open_storage, shown
 from models.search.study import FINISHED
-from models.search.workers import GIVEN_UP, MOST_RETRIES, OWNER, Worker, bury_dead, do_again
 from tests.models.search.searches import arguments, eras_of, report_of
 
 ROOT = Path(__file__).parents[3]
@@ -248,8 +248,8 @@ def test_a_storage_that_does_not_work_is_named(address, tmp_path):
 
 def test_a_lock_that_is_held_means_life(tmp_path):
     worker = Worker(tmp_path)
-    assert not workers.is_dead(worker.mark)
-    assert not workers.is_dead({"host": "elsewhere", "lock": str(tmp_path / "none")})
-    assert not workers.is_dead({**worker.mark, "lock": str(tmp_path / "taken away")})
+    assert not deadtrials.is_dead(worker.mark)
+    assert not deadtrials.is_dead({"host": "elsewhere", "lock": str(tmp_path / "none")})
+    assert not deadtrials.is_dead({**worker.mark, "lock": str(tmp_path / "taken away")})
     worker._handle.close()
-    assert workers.is_dead(worker.mark)
+    assert deadtrials.is_dead(worker.mark)

@@ -1,0 +1,93 @@
+"""Which eras a member of the ensemble may learn from, when it learns something else than the run's own target.
+
+Everybody is judged on the same eras. What lies before them is a matter of the target that is learnt: its own horizon's
+purge, its own resolved eras, and, for a residual, the eras that the benchmark covers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from eraflow.data.contract import Contract
+from eraflow.data.eras import Window, era_number, eras_before, final_eras, member_purge, windows_before
+from eraflow.errors import EraflowError
+from eraflow.settings.models import ModelSettings
+from eraflow.settings.windows import WindowSettings
+
+LEAST_RESIDUAL_ERAS = 10
+"""As many as the shortest sliding window that the settings allow."""
+LARGEST_FRACTION = 0.95
+"""Of `windows.first_test_fraction`."""
+
+
+class BenchmarkCoverageError(EraflowError):
+    """The benchmark covers too few eras before a judged era for a member that learns what it leaves over."""
+
+    code = "benchmark_coverage"
+    exit_code = 2
+
+
+def target_of(contract: Contract, model: ModelSettings) -> str:
+    """The column that a member learns."""
+    return model.target or contract.target
+
+
+def known_eras(contract: Contract, model: ModelSettings) -> tuple[str, ...]:
+    """Eras in which a member's target is resolved and, for a residual, the benchmark known; in order."""
+    eras = contract.eras_of(target_of(contract, model))
+    if model.learn == "target":
+        return eras
+    covered = set(contract.benchmark_eras)
+    return tuple(era for era in eras if era in covered)
+
+
+def member_windows(
+    contract: Contract, judged: Sequence[Window], model: ModelSettings, cut: WindowSettings, stride: int
+) -> tuple[Window, ...]:
+    """The windows of a member: the judged eras of `judged`, and before them what its own purge allows.
+
+    Args:
+        contract: of the data.
+        judged: the windows of the run's own target.
+        model: the member.
+        cut: how windows are cut.
+        stride: learn from every n-th era.
+
+    Raises:
+        TooFewErasError, BenchmarkCoverageError: a window is left with too little.
+    """
+    target = target_of(contract, model)
+    if target == contract.target and model.learn == "target":
+        return tuple(judged)
+    eras, horizon = known_eras(contract, model), contract.horizon_of(target)
+    if model.learn == "residual":
+        _check_coverage(contract, eras, judged[0].test[0], member_purge(horizon, cut.purge_weeks), model.name)
+    return tuple(windows_before(judged, eras, horizon, cut, stride=stride))
+
+
+def member_final_eras(contract: Contract, model: ModelSettings, cut: WindowSettings, stride: int) -> tuple[str, ...]:
+    """What a member's model for live learns from: every era of `known_eras`, thinned by `stride`."""
+    return final_eras(known_eras(contract, model), cut, stride=stride)
+
+
+def _check_coverage(contract: Contract, eras: Sequence[str], first_test: str, purge: int, name: str) -> None:
+    """The first window is the shortest; what is enough for it is enough for all."""
+    found = eras_before(eras, first_test, purge)
+    if len(found) >= LEAST_RESIDUAL_ERAS:
+        return
+    span = f"eras {eras[0]} to {eras[-1]}" if eras else "no era"
+    raise BenchmarkCoverageError(
+        f"{name} learns what the benchmark leaves over, and the benchmark covers {span}: {len(found)} eras before the "
+        f"first judged era {first_test} and its purge of {purge} weeks, at least {LEAST_RESIDUAL_ERAS} are needed",
+        _later_judging(contract.resolved_eras, eras, purge) + "set learn=target for it",
+    )
+
+
+def _later_judging(resolved: Sequence[str], covered: Sequence[str], purge: int) -> str:
+    """From which fraction of the eras on judging would have to begin, as far as the settings allow one."""
+    if len(covered) < LEAST_RESIDUAL_ERAS:
+        return ""
+    limit = era_number(covered[LEAST_RESIDUAL_ERAS - 1]) + purge
+    fraction = math.ceil(100 * sum(era_number(era) <= limit for era in resolved) / len(resolved)) / 100
+    return f"set windows.first_test_fraction to {fraction} or more, or " if fraction < LARGEST_FRACTION else ""

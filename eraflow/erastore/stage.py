@@ -1,0 +1,49 @@
+"""The stage that turns the verified files of a round into an era store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from eraflow.data.contract import Contract
+from eraflow.data.coverage import META_MODEL
+from eraflow.data.datafiles import DataFiles
+from eraflow.erastore.erawriter import write_era_store
+from eraflow.machine.plan import Plan
+from eraflow.machine.progress import report
+
+
+def build_features(
+    *, out: str, files: Mapping[str, str | None], contract: Mapping[str, Any], plan: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Write `out/store`: every resolved era of train and validation, all targets, the benchmarks and the meta model.
+
+    Returns:
+        rows, features and eras of the store, and what is missing in it.
+    """
+    paths, agreed = DataFiles.from_dict(files), Contract.from_dict(contract)
+    store = write_era_store(
+        [paths.train, paths.validation],
+        agreed.features,
+        agreed.targets,
+        Path(out) / "store",
+        eras=agreed.stored_eras,
+        companions=companion_files(paths, agreed),
+        rows_in_memory=Plan(**plan).rows_in_memory,
+        progress=lambda done, total: report(done, total, "rows written"),
+    )
+    return {
+        "rows": store.n_rows,
+        "features": len(store.features),
+        "eras": len(store.eras),
+        "missing": store.missing.describe(),
+    }
+
+
+def companion_files(files: DataFiles, contract: Contract) -> dict[str, tuple[Path, ...]]:
+    """Column name -> the files that it is joined from by id: the benchmark models and the meta model."""
+    companions: dict[str, tuple[Path, ...]] = dict.fromkeys(contract.benchmarks, files.benchmark_files)
+    if files.meta_model is not None:
+        companions[META_MODEL] = (files.meta_model,)
+    return companions

@@ -1,0 +1,251 @@
+"""The rules of the gate: each is a function of the case that returns what it found.
+
+Which rule is a proof and which only an alarm follows from what overlapping labels allow to be known. CORR can be
+certified on all out-of-fold eras. The meta model covers about a hundred eras, on which a 60-day target needs a Sharpe
+of .9 for a certificate: there a floor is asked for, and that harm is not proved. A recent window is an alarm.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from eraflow.gate.verdict import Kind, RuleResult
+from eraflow.scoring.scoring import EraScores, ModelScores
+from eraflow.scoring.statistics import (
+    NEGLIGIBLE,
+    difference_of_windows,
+    ewc_interval,
+    max_drawdown,
+    min_eras,
+    overlap_weeks,
+    paired_comparison,
+)
+from eraflow.settings.gate import GateSettings
+
+NO_ERAS = EraScores((), ())
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is judged, and by which settings."""
+
+    scores: ModelScores
+    champion: ModelScores | None
+    settings: GateSettings
+    horizon_days: int
+    models_trained: int
+    models_wanted: int
+
+    @property
+    def overlap(self) -> int:
+        """Weeks over which labels overlap."""
+        return overlap_weeks(self.horizon_days)
+
+    def era_scores(self, metric: str) -> EraScores:
+        """The eras of a metric; none when it was not measured."""
+        return self.scores.per_era.get(metric, NO_ERAS)
+
+
+@dataclass(frozen=True)
+class _Ask:
+    """What a rule asks for, and of which eras: the part of its result that is known before judging."""
+
+    name: str
+    kind: Kind
+    threshold: float | None
+    over: EraScores
+
+    def result(self, passed: bool, text: str, figure: float | None = None, bound: float | None = None) -> RuleResult:
+        eras = self.over.eras
+        return RuleResult(
+            name=self.name,
+            passed=passed,
+            threshold=self.threshold,
+            figure=_finite(figure),
+            bound=_finite(bound),
+            eras=len(eras),
+            first_era=eras[0] if eras else "",
+            last_era=eras[-1] if eras else "",
+            kind=self.kind,
+            text=f"{self.name} ({self.kind}): {text}; {_span(self.over)}",
+        )
+
+    def not_judged(self, why: str) -> RuleResult:
+        found = self.result(True, f"not judged, {why}")
+        return RuleResult(**{**vars(found), "judged": False})
+
+
+def models(case: Case) -> list[RuleResult]:
+    """Enough models must have been trained for the blend to be what was meant."""
+    least = case.settings.min_models
+    text = f"{case.models_trained} of {case.models_wanted} models were trained, at least {least} wanted"
+    ask = _Ask("models", "floor", least, NO_ERAS)
+    return [ask.result(case.models_trained >= least, text, case.models_trained)]
+
+
+def predictions(case: Case) -> list[RuleResult]:
+    """No prediction may be missing, and no era's predictions constant. This rule cannot be switched off."""
+    missing, unscored = case.scores.missing_predictions, case.scores.unscored_eras
+    ask = _Ask("predictions", "cap", 0, case.era_scores("corr"))
+    text = f"{missing} of {case.scores.rows} rows without a finite prediction, none allowed"
+    if unscored:
+        text += f"; {len(unscored)} eras cannot be scored (constant or missing predictions), the first is {unscored[0]}"
+    return [ask.result(missing == 0 and not unscored, text, missing + len(unscored))]
+
+
+def corr(case: Case) -> list[RuleResult]:
+    """Certificate: the calibrated lower bound of mean CORR lies above the threshold."""
+    return [] if case.settings.corr_bound is None else [_certificate(case, "corr", case.settings.corr_bound)]
+
+
+def bmc(case: Case) -> list[RuleResult]:
+    """A certificate when `bmc_bound` is set; otherwise an alarm when BMC is significantly negative."""
+    if case.settings.bmc_bound is not None:
+        return [_certificate(case, "bmc", case.settings.bmc_bound)]
+    return [_not_negative(case, "bmc")]
+
+
+def mmc(case: Case) -> list[RuleResult]:
+    """A floor for mean MMC, and an alarm when it is significantly negative."""
+    floor = case.settings.mmc_floor
+    if floor is None:
+        return []
+    over = case.era_scores("mmc")
+    ask = _Ask("mmc_floor", "floor", floor, over)
+    if (why := _too_few(case, "mmc")) is not None:
+        return [ask.not_judged(why), _not_negative(case, "mmc")]
+    mean = float(np.mean(over.values))
+    text = f"mean MMC {mean:+.4f}, must lie above {floor:+.4f} (a point estimate, no bound)"
+    return [ask.result(mean > floor, text, mean), _not_negative(case, "mmc")]
+
+
+def recent(case: Case) -> list[RuleResult]:
+    """Alarm when the last eras are significantly worse than those before, the overlap left out between them."""
+    window, confidence = case.settings.recent_eras, case.settings.recent_confidence
+    if window is None:
+        return []
+    over = case.era_scores("corr")
+    last = EraScores(over.eras[-window:], over.values[-window:])
+    ask = _Ask("recent", "alarm", 0.0, last)
+    past = over.values[: -(window + case.overlap)]
+    if min(len(past), len(last.values)) < min_eras(case.overlap):
+        return [
+            ask.not_judged(
+                f"{len(past)} eras before the window, {len(last.values)} in it; {_need(case)} needed in each"
+            )
+        ]
+    found = difference_of_windows(past, last.values, case.overlap, confidence)
+    text = (
+        f"mean CORR of the window less that of the {len(past)} eras before it is {found.mean:+.4f}, "
+        f"upper {confidence:.0%} bound {found.high:+.4f}, blocks below 0 ({case.overlap} eras left out between)"
+    )
+    return [ask.result(found.high >= 0, text, found.mean, found.high)]
+
+
+def drawdown(case: Case) -> list[RuleResult]:
+    """Cap on the largest fall of cumulative CORR, as a share of the whole gain."""
+    cap = case.settings.max_drawdown
+    if cap is None:
+        return []
+    over = case.era_scores("corr")
+    ask = _Ask("drawdown", "cap", cap, over)
+    if not over.eras:
+        return [ask.not_judged("no era has a CORR")]
+    fall, gain = max_drawdown(over.values), float(np.sum(over.values))
+    if gain <= 0:
+        return [ask.result(False, f"cumulative CORR falls by up to {fall:.3f} and gains nothing ({gain:+.3f})")]
+    text = f"cumulative CORR falls by up to {fall:.3f}, {fall / gain:.0%} of the gain of {gain:.3f}; at most {cap:.0%}"
+    return [ask.result(fall / gain <= cap, text, fall / gain)]
+
+
+def exposure(case: Case) -> list[RuleResult]:
+    """Cap on the mean over eras of the largest correlation with a single feature."""
+    cap = case.settings.max_exposure
+    if cap is None:
+        return []
+    over = case.era_scores("max_exposure")
+    ask = _Ask("exposure", "cap", cap, over)
+    if not over.eras:
+        return [ask.not_judged("exposure was not measured")]
+    mean = float(np.mean(over.values))
+    return [ask.result(mean <= cap, f"largest feature exposure {mean:.3f} on average, at most {cap:.3f}", mean)]
+
+
+def champion(case: Case) -> list[RuleResult]:
+    """Comparison: block when CORR is significantly worse than the champion's on the eras they share."""
+    confidence = case.settings.champion_confidence
+    if confidence is None:
+        return []
+    common, theirs, why = _common_eras(case)
+    ask = _Ask("champion", "comparison", 0.0, common)
+    if why is not None:
+        return [ask.not_judged(why)]
+    found = paired_comparison(common.values, theirs.values, case.overlap, confidence)
+    text = (
+        f"{found.verdict} against the champion: mean difference of CORR {found.difference:+.4f}, "
+        f"{confidence:.0%} bounds {found.interval.low:+.4f} and {found.interval.high:+.4f}, blocks when worse"
+    )
+    return [ask.result(found.verdict != "worse", text, found.difference, found.interval.high)]
+
+
+def _certificate(case: Case, metric: str, threshold: float) -> RuleResult:
+    over = case.era_scores(metric)
+    ask = _Ask(metric, "certificate", threshold, over)
+    if (why := _too_few(case, metric)) is not None:
+        mean = float(np.mean(over.values)) if over.values else None
+        return ask.result(False, f"no bound can be given, {why}", mean)
+    confidence = case.settings.confidence
+    found = ewc_interval(over.values, case.overlap, confidence)
+    text = (
+        f"mean {metric.upper()} {found.mean:+.4f}, lower {confidence:.0%} bound {found.low:+.4f}, must lie above "
+        f"{threshold:+.4f} (a mean above {threshold + found.mean - found.low:+.4f} would)"
+    )
+    return ask.result(found.low > threshold, text, found.mean, found.low)
+
+
+def _not_negative(case: Case, metric: str) -> RuleResult:
+    over = case.era_scores(metric)
+    ask = _Ask(f"{metric}_not_negative", "alarm", 0.0, over)
+    if (why := _too_few(case, metric)) is not None:
+        return ask.not_judged(why)
+    confidence = case.settings.confidence
+    found = ewc_interval(over.values, case.overlap, confidence)
+    text = f"mean {metric.upper()} {found.mean:+.4f}, upper {confidence:.0%} bound {found.high:+.4f}, blocks below 0"
+    return ask.result(found.high >= -NEGLIGIBLE, text, found.mean, found.high)
+
+
+def _common_eras(case: Case) -> tuple[EraScores, EraScores, str | None]:
+    """This ensemble's and the champion's CORR on the eras they share, and why they cannot be compared, if so."""
+    if case.champion is None:
+        return NO_ERAS, NO_ERAS, "there is no champion yet"
+    if case.champion.target != case.scores.target:
+        return NO_ERAS, NO_ERAS, f"the champion was judged on {case.champion.target}"
+    ours = dict(zip(*case.era_scores("corr"), strict=True))
+    theirs = dict(zip(*case.champion.per_era.get("corr", NO_ERAS), strict=True))
+    eras = tuple(era for era in ours if era in theirs)
+    pair = [EraScores(eras, tuple(values[era] for era in eras)) for values in (ours, theirs)]
+    few = len(eras) < min_eras(case.overlap)
+    return pair[0], pair[1], f"{len(eras)} eras in common, {_need(case)} needed" if few else None
+
+
+def _too_few(case: Case, metric: str) -> str | None:
+    eras = len(case.era_scores(metric).eras)
+    if eras >= min_eras(case.overlap):
+        return None
+    missing = "" if eras else f"{metric.upper()} has no era (nothing to compare with covers the judged eras), "
+    return f"{missing}{eras} eras, {_need(case)} needed"
+
+
+def _need(case: Case) -> str:
+    return f"at least {min_eras(case.overlap)} (twice the {case.overlap} weeks that labels overlap)"
+
+
+def _span(over: EraScores) -> str:
+    return f"{len(over.eras)} eras {over.eras[0]} to {over.eras[-1]}" if over.eras else "no eras"
+
+
+def _finite(value: float | None) -> float | None:
+    return float(value) if value is not None and math.isfinite(value) else None

@@ -1,0 +1,1 @@
+"""The tournament's API: one client with deadlines, checked downloads, uploads that are read back, submissions."""

@@ -1,0 +1,204 @@
+"""The tournament, as the rest of Eraflow sees it: one object over the unmodified numerapi client.
+
+    tournament = Tournament(Endpoint(None, public_id, secret_key), call_seconds=30, transfer_seconds=3600, attempts=5)
+    current = tournament.wait_for_round(wait_seconds=21_600, poll_seconds=60)
+    tournament.download("v5.3/live.parquet", folder / "live.parquet", verifier("live.parquet"))
+    tournament.submit(csv, tournament.model_id(None), current.number, confirm_seconds=600)
+
+Every call has a deadline, is repeated only when waiting can help, and fails by a name (see `api_errors`).
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
+from pathlib import Path
+from types import MappingProxyType
+
+from eraflow.machine.awake import awake
+from eraflow.numerai import download, filenames, rounds, submission_state, upload
+from eraflow.numerai.answers import Account, ModelRow, question
+from eraflow.numerai.checksums import Labels
+from eraflow.numerai.download import Progress
+from eraflow.numerai.errors import NoSuchModelError
+from eraflow.numerai.graphql import Endpoint, Wire
+from eraflow.numerai.receipts import Receipt
+from eraflow.numerai.retry import LEAST_BYTES_PER_SECOND, Patience
+from eraflow.numerai.rounds import Round
+from eraflow.numerai.serverclock import ServerClock
+from eraflow.numerai.submission_state import SubmissionState
+
+CLASSIC = 8  # the number of the tournament, as in numerapi
+# The query of numerapi's get_models.
+_MODELS = """
+    query {
+        account {
+            models {
+                id
+                name
+                tournament
+            }
+        }
+    }
+"""
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _silent(_: str) -> None:
+    """The log of a caller who wants none."""
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A model slot of the account: its id, and the name it has for people."""
+
+    id: str
+    name: str
+
+
+class Tournament:
+    """Everything that is asked of Numerai, or of a server that speaks its protocol.
+
+    Args:
+        endpoint: where, and with which key.
+        call_seconds: deadline of one attempt of an API call, the longest silence within a transfer, and the time
+            over which its rate is taken.
+        transfer_seconds: deadline of one download or upload.
+        attempts: attempts of a call that fails for a passing reason.
+        log: receives a line for whatever is waited for or repeated.
+        warn: receives a line for what somebody should see to, such as a wrong clock; `log` by default.
+        least_rate: bytes a second below which a transfer counts as stalled.
+        sleep, clock, jitter, now: time and chance, replaced in tests. Rounds are judged by the server's clock, which
+            is `now` plus an offset read from the server.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        call_seconds: float = 30.0,
+        transfer_seconds: float = 3600.0,
+        attempts: int = 5,
+        log: Callable[[str], None] = _silent,
+        sleep: Callable[[float], None] = time.sleep,
+        *,
+        clock: Callable[[], float] = awake,
+        jitter: Callable[[], float] = random.random,
+        now: Callable[[], datetime] = _utc_now,
+        warn: Callable[[str], None] | None = None,
+        least_rate: float = LEAST_BYTES_PER_SECOND,
+    ) -> None:
+        patience = Patience(call_seconds, transfer_seconds, attempts, log, sleep, clock, jitter, least_rate)
+        self._wire = Wire(endpoint, patience)
+        self._warn = warn or log
+        self._now = ServerClock(self._wire, now, self._warn)
+        self._labels = Labels()  # what the files so far showed of the file server's labels
+        self._paid: dict[int, dict[str, float]] = {}  # round -> its multipliers when it was last read
+
+    def __repr__(self) -> str:
+        return f"Tournament({self._wire.endpoint.name})"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        raise TypeError("a Tournament holds an API key and is never pickled; make a new one where it is needed")
+
+    def clock_offset(self) -> timedelta:
+        """How far the tournament's clock is ahead of this machine's; zero when it is not known to differ."""
+        return self._now.offset()
+
+    def current_round(self) -> Round | None:
+        """The current round with its multipliers; None between two rounds."""
+        found = rounds.current_round(self._wire, self._now())
+        return found if found is None else self._noted(found)
+
+    def wait_for_round(self, wait_seconds: float, poll_seconds: float) -> Round:
+        """Poll until a round is open; RoundClosedError after `wait_seconds`."""
+        return self._noted(rounds.wait_for_round(self._wire, wait_seconds, poll_seconds, self._now))
+
+    def _noted(self, found: Round) -> Round:
+        """The round; said when it pays otherwise than when it was last read."""
+        before = self._paid.get(found.number, found.multipliers)
+        if before != found.multipliers:
+            self._warn(f"the multipliers of round {found.number} have changed from {before} to {found.multipliers}")
+        self._paid[found.number] = found.multipliers
+        return found
+
+    def list_files(self, version: str | None = None) -> list[str]:
+        """Names of the data set's files, such as `v5.3/live.parquet`, sorted."""
+        return filenames.list_files(self._wire, version)
+
+    def download(
+        self,
+        name: str,
+        destination: Path,
+        verify: Callable[[Path], object],
+        progress: Progress | None = None,
+        *,
+        sealed: bool = True,
+        spoilt: Mapping[str, str] = MappingProxyType({}),
+    ) -> Receipt:
+        """Fetch a file to the path `destination`, checked and with a receipt; see `transfer.download`."""
+        return download.download(
+            self._wire, name, destination, verify, progress, sealed=sealed, labels=self._labels, spoilt=spoilt
+        )
+
+    @property
+    def has_key(self) -> bool:
+        """Whether questions that need a key can be asked."""
+        return self._wire.endpoint.has_key
+
+    def models(self) -> dict[str, str]:
+        """The account's models: name -> id."""
+        asked = question(_MODELS, "account", Account, {}, key=True)
+        rows: list[ModelRow | None] = self._wire.ask("listing the models", asked, needs_key=True).models
+        return {row.name: row.id for row in rows if row is not None and row.tournament == CLASSIC}
+
+    def model_id(self, name: str | None) -> str:
+        """The id of a model; see `slot`."""
+        return self.slot(name).id
+
+    def slot(self, name: str | None) -> Slot:
+        """A model slot; without a name, the only one.
+
+        Raises:
+            NoSuchModelError: there is none of that name, or none, or several and no name was given.
+        """
+        models = self.models()
+        if name is not None and name in models:
+            return Slot(models[name], name)
+        if name is None and len(models) == 1:
+            return Slot(next(iter(models.values())), next(iter(models)))
+        if not models:
+            raise NoSuchModelError("the account has no model", "create a model slot on the website, then run again")
+        shown = get_close_matches(name, list(models), n=5, cutoff=0.0) if name else sorted(models)[:5]
+        problem = f"the account has no model {name!r}" if name else "no model was named and the account has several"
+        raise NoSuchModelError(f"{problem}: {len(models)} models, among them {', '.join(shown)}", "set submit.model")
+
+    def submissions(self, model_id: str) -> list[SubmissionState]:
+        """All submissions of a model, the newest first; those that cannot be read are left out."""
+        return submission_state.submissions(self._wire, model_id).states
+
+    def submit(
+        self, csv: Path, model_id: str, round_number: int, confirm_seconds: float, *, replace: bool = False
+    ) -> SubmissionState:
+        """File a CSV for a round and follow it until it is accepted; see `upload.submit`.
+
+        What is filed for the round already is not sent again, and other predictions are replaced only when `replace`
+        says so: then the state of what is there is returned, with `already=True`.
+        """
+        current = self.current_round()
+        return upload.submit(
+            self._wire,
+            Path(csv),
+            model_id,
+            round_number,
+            confirm_seconds,
+            current,
+            self._now(),
+            replace_other=replace,
+        )

@@ -1,0 +1,339 @@
+"""A file of the data set, whole and certain: fetched beside its place, checked, hashed, moved, and a receipt last.
+
+`live.parquet` has another content every day under the same name and nearly the same size. So nothing is reused or
+continued on the strength of a name or a size: the server's own label of the content (its ETag) must agree.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NoReturn
+
+from eraflow.data.readable import MissingFileError, UnreadableFileError
+from eraflow.disk.atomic import StorageError, storage_errors, write_json
+from eraflow.disk.jsonobject import read_object
+from eraflow.disk.locks import take
+from eraflow.machine.failures import classify
+from eraflow.numerai.checksums import WHOLE, Labels, Measured, Promise, measure
+from eraflow.numerai.errors import (
+    DownloadBrokenError,
+    DownloadCorruptError,
+    TournamentError,
+)
+from eraflow.numerai.filenames import signed_url
+from eraflow.numerai.graphql import Wire
+from eraflow.numerai.httpstream import Offer, check_time, first_bytes, open_rest, open_whole, pieces
+from eraflow.numerai.receipts import (
+    Receipt,
+    forget,
+    read_receipt,
+    same_content,
+    seal,
+    write_receipt,
+)
+
+Progress = Callable[[int, int], None]
+
+SPARE_BYTES = 64 << 20  # left free beside the file: receipts, logs, and other programs of the machine
+# A broken transfer is continued from a little before its end: the same label does not always promise the same bytes.
+OVERLAP_BYTES = 64 << 10
+_LEAST_KEPT_BYTES = 256
+_GOOD_PIECE_BYTES = 1 << 20
+_LOCK_SECONDS = 0.5
+_AGAIN = "run again; if it stays so, the file itself is faulty: wait for Numerai to repair it, or replace your own"
+
+
+def download(
+    wire: Wire,
+    name: str,
+    destination: Path,
+    verify: Callable[[Path], object],
+    progress: Progress | None = None,
+    *,
+    sealed: bool = True,
+    labels: Labels | None = None,
+    spoilt: Mapping[str, str] = MappingProxyType({}),
+) -> Receipt:
+    """Fetch `name` to the file `destination`, unless the very same content is there already.
+
+    Args:
+        wire: the way to the API.
+        name: as in the list of files, such as `v5.3/live.parquet`.
+        destination: the file to write; its folder is made.
+        verify: raises when the file at a path is faulty; called before the file gets its name.
+        progress: called with (bytes done, bytes in all; 0 when not known).
+        sealed: `verify` decodes all of it, so that it gets its receipt; else the caller decodes it and calls `seal`.
+        labels: what other files showed of the server's labels.
+        spoilt: sha256 of contents that were found damaged after they had arrived, and why.
+
+    Raises:
+        DownloadCorruptError: it arrived damaged every time.
+        NoSuchFileError, DownloadRefusedError, ServerDownError, ServerFaultError, DeadlineError.
+        StorageError: no space, or no permission. What was at `destination` before is unchanged.
+    """
+    destination = Path(destination)
+    with storage_errors(destination):
+        destination.parent.mkdir(parents=True, exist_ok=True)
+    until = wire.patience.clock() + wire.patience.transfer_seconds
+    fetch = _Fetch(wire, name, destination, verify, progress or _no_progress, until)
+    fetch.sealed, fetch.faulty = sealed, dict(spoilt)
+    fetch.labels = labels or fetch.labels
+    with _turn(fetch):
+        destination.with_name(f"{destination.name}.temp").unlink(missing_ok=True)  # numerapi would splice onto it
+        return _until_here(fetch)
+
+
+def _until_here(fetch: _Fetch) -> Receipt:
+    """Attempts until the file is here; one that brought the file on by a good piece begins the count anew.
+
+    Gigabytes over a line that breaks every few minutes arrive all the same; `transfer_seconds` bounds the whole.
+    """
+    patience, failed = fetch.patience, 0
+    while True:
+        before = fetch.have()
+        try:
+            return fetch.attempt()
+        except TournamentError as error:
+            if not error.passing:
+                raise
+            failed = 1 if fetch.have() - before >= _GOOD_PIECE_BYTES else failed + 1
+            if failed >= patience.attempts:
+                raise error.after(failed) from error
+            patience.pause(f"downloading {fetch.name}", failed, error)
+
+
+def _no_progress(done: int, total: int) -> None:
+    """Nobody watches."""
+
+
+class _Fetch:
+    """The attempts at one file."""
+
+    def __init__(
+        self,
+        wire: Wire,
+        name: str,
+        destination: Path,
+        verify: Callable[[Path], object],
+        progress: Progress,
+        until: float,
+    ) -> None:
+        self.wire, self.name, self.destination = wire, name, destination
+        self.until, self.patience = until, wire.patience
+        self._verify, self._progress = verify, progress
+        self._partial = destination.with_name(f"{destination.name}.partial")
+        self._note = destination.with_name(f"{destination.name}.partial.json")
+        self.sealed, self.labels = True, Labels()
+        self.faulty: dict[str, str] = {}  # sha256 of contents that arrived and are faulty, and why
+        self._doubted: set[str] = set()  # hashes of contents that a label, which may be no checksum, speaks against
+
+    def have(self) -> int:
+        """Bytes of an unfinished transfer that are kept for the next attempt."""
+        return self._partial.stat().st_size if self._partial.is_file() else 0
+
+    def attempt(self) -> Receipt:
+        """One attempt, from a fresh signed address to the receipt."""
+        url = signed_url(self.wire, self.name)
+        offer = open_whole(self.name, url, self.patience, self.until)
+        try:
+            kept = self._kept(offer)
+            if kept is not None:
+                return kept
+            offer = self._continued(url, offer)
+            self._check_space(offer)
+            self._receive(offer)
+        except BaseException:
+            if not offer.can_resume:
+                self._drop()
+            raise
+        finally:
+            offer.close()
+        return self._finish(offer)
+
+    def _kept(self, offer: Offer) -> Receipt | None:
+        """The receipt of what is at the destination, when it is sound and the server has the same."""
+        receipt = read_receipt(self.destination, self.name)
+        if receipt is None or not self.destination.is_file():
+            return None
+        if not same_content(receipt, offer) or self.destination.stat().st_size != receipt.bytes:
+            return None
+        if measure(self.destination, ()).sha256 != receipt.sha256:
+            self.patience.log(f"{self.destination} was changed since it was fetched; fetching it anew")
+            return None
+        if receipt.checksum is not None:
+            self.labels.prove(receipt.checksum, agrees=True)
+        if receipt.decoded:  # by its sha256 these are the very bytes whose pages were all decoded
+            return replace(receipt, reused=True)
+        try:
+            self._verify(self.destination)
+        except Exception as error:
+            if _innocent(error):
+                raise
+            self.patience.log(f"{self.destination} does not pass its check ({error}); fetching it anew")
+            return None
+        kept = seal(receipt) if self.sealed else receipt
+        return replace(kept, reused=True)
+
+    def _continued(self, url: str, offer: Offer) -> Offer:
+        """The rest of a broken transfer of the same content, or `offer` itself and no remains."""
+        have = self.have()
+        known = offer.can_resume and read_object(self._note) == self._label(offer)
+        if known and _LEAST_KEPT_BYTES <= have < (offer.length or 0):
+            rest = self._rest(url, offer, have)
+            if rest is not None:
+                offer.close()
+                self.patience.log(f"downloading {self.name}: going on after {have} of {offer.length} bytes")
+                return rest
+        self._drop()
+        return offer
+
+    def _rest(self, url: str, offer: Offer, have: int) -> Offer | None:
+        """What follows the `have` bytes that are here; None when the server cannot, or when its bytes are others."""
+        overlap = min(OVERLAP_BYTES, have // 2)
+        rest = open_rest(self.name, url, have - overlap, offer, self.patience, self.until)
+        if rest is None:
+            return None
+        try:
+            theirs = first_bytes(self.name, rest, overlap, self.patience, self.until)
+        except BaseException:
+            rest.close()
+            raise
+        if theirs == _tail(self._partial, overlap):
+            return replace(rest, start=have)
+        rest.close()
+        self.patience.log(
+            f"downloading {self.name}: the server now has other bytes under the same label; from the start"
+        )
+        return None
+
+    def _label(self, offer: Offer) -> dict[str, Any]:
+        return {"name": self.name, "etag": offer.etag, "length": offer.length}
+
+    def _check_space(self, offer: Offer) -> None:
+        needed = (offer.length or 0) - offer.start + SPARE_BYTES
+        free = shutil.disk_usage(self.destination.parent).free
+        if free < needed:
+            raise StorageError(
+                f"{self.name} needs {needed / 2**20:,.0f} MiB in {self.destination.parent}, "
+                f"{free / 2**20:,.0f} MiB are free",
+                "free some space, or choose another folder (home), then run again",
+            )
+
+    def _receive(self, offer: Offer) -> None:
+        done, total = offer.start, offer.length or 0
+        # The outermost block, because closing a file on a full disk fails once more.
+        with storage_errors(self.destination):
+            if offer.start == 0 and offer.can_resume:
+                write_json(self._note, self._label(offer))
+            with self._partial.open("ab" if offer.start else "wb") as handle:
+                for piece in pieces(self.name, offer, self.patience, self.until):
+                    handle.write(piece)
+                    done += len(piece)
+                    self._progress(done, total)
+                handle.flush()
+                os.fsync(handle.fileno())
+
+    def _finish(self, offer: Offer) -> Receipt:
+        size = self._partial.stat().st_size
+        if offer.length is not None and size != offer.length:
+            if size > offer.length or not offer.can_resume:
+                self._drop()
+            raise DownloadBrokenError(f"{self.name} arrived with {size} of {offer.length} bytes", _AGAIN)
+        measured = measure(self._partial, offer.promises)
+        self._check(measured)
+        with storage_errors(self.destination):
+            forget(self.destination)  # no receipt may stand beside another content
+            os.replace(self._partial, self.destination)
+            self._note.unlink(missing_ok=True)
+        checksum = next((promise.kind for promise in measured.kept), None)
+        receipt = Receipt(
+            self.name, self.destination, size, measured.sha256, offer.etag, offer.last_modified,
+            checksum=checksum, decoded=self.sealed,
+        )  # fmt: skip
+        write_receipt(receipt)
+        return receipt
+
+    def _check(self, measured: Measured) -> None:
+        try:
+            self._verify(self._partial)
+        except Exception as error:
+            if _innocent(error):
+                raise
+            self._refuse(str(error), measured, cause=error)
+        if measured.sha256 in self.faulty:
+            self._refuse(self.faulty[measured.sha256], measured)
+        objection = self._objection(measured)
+        if objection is not None:
+            told = f"{objection.source} {objection.value[:12]}"
+            sure = objection.certain or self.labels.proved.get(objection.kind, False)
+            self._refuse(f"its bytes are not those that the server speaks of ({told})", measured, sure=sure)
+
+    def _objection(self, measured: Measured) -> Promise | None:
+        """The promise that says that these bytes are not the server's; None where there is none, or none to rely on.
+
+        A label that looks like an MD5 and disagrees may be something else with this server. Then the file is fetched
+        once more: the same bytes again show that it is no checksum.
+        """
+        for promise in measured.kept:
+            self.labels.prove(promise.kind, agrees=True)
+        certain = next((promise for promise in measured.broken if promise.certain), None)
+        if certain is not None or any(promise.certain for promise in measured.kept):
+            return certain
+        for promise in measured.broken:
+            proved = self.labels.proved.get(promise.kind)
+            if proved:
+                return promise
+            if proved is None and promise.kind == WHOLE:
+                if measured.sha256 not in self._doubted:
+                    self._doubted.add(measured.sha256)
+                    return promise
+                self.labels.prove(WHOLE, agrees=False)
+        return None
+
+    def _refuse(self, why: str, measured: Measured, *, cause: Exception | None = None, sure: bool = True) -> NoReturn:
+        """Drop what arrived; the same bytes twice are the server's fault, and a third time will not help."""
+        self._drop()
+        problem = f"{self.name} arrived complete, but is faulty: {why}"
+        if sure and measured.sha256 in self.faulty:
+            raise DownloadCorruptError(f"{problem} (fetched twice, sha256 {measured.sha256[:12]})", _AGAIN) from cause
+        if sure:
+            self.faulty[measured.sha256] = why
+        raise DownloadBrokenError(problem, _AGAIN) from cause
+
+    def _drop(self) -> None:
+        with storage_errors(self.destination):
+            self._partial.unlink(missing_ok=True)
+            self._note.unlink(missing_ok=True)
+
+
+def _innocent(error: Exception) -> bool:
+    """Whether a check failed for a reason that says nothing about the bytes."""
+    return isinstance(error, StorageError | UnreadableFileError | MissingFileError) or classify(error) in (
+        "oom",
+        "disk_full",
+    )
+
+
+def _tail(path: Path, count: int) -> bytes:
+    with path.open("rb") as handle:
+        handle.seek(-count, os.SEEK_END)
+        return handle.read(count)
+
+
+@contextmanager
+def _turn(fetch: _Fetch) -> Iterator[None]:
+    """One process at a time fetches to a destination; the next one then finds the file and its receipt."""
+    path = fetch.destination.with_name(f".{fetch.destination.name}.lock")
+    with storage_errors(path):
+        handle = path.open("ab")
+    with handle:
+        while not take(handle):
+            check_time(fetch.name, fetch.patience, fetch.until)
+            fetch.patience.sleep(_LOCK_SECONDS)
+        yield

@@ -1,0 +1,322 @@
+"""A submission on its way: sent, checked on arrival, registered once, and followed until the tournament has decided.
+
+numerapi's `upload_predictions` looks at no answer of the PUT and returns an id before anything was validated. Here
+the same three requests are made one by one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+
+import requests
+import urllib3
+from numerapi import NumerAPI
+
+from eraflow.disk.atomic import StorageError
+from eraflow.numerai.answers import Created, FileAuth, question
+from eraflow.numerai.confirm import confirmed
+from eraflow.numerai.errornames import PASSING_STATUS, SKEW_REMEDY, is_skewed, reason, retry_after
+from eraflow.numerai.errors import (
+    CHECK_NETWORK,
+    AddressRefusedError,
+    ApiRefusedError,
+    ClockSkewError,
+    DeadlineError,
+    NotConfirmedError,
+    OddAnswerError,
+    RoundClosedError,
+    ServerDownError,
+    TournamentError,
+    UploadAlteredError,
+    UploadFaultError,
+    UploadLostError,
+    UploadRefusedError,
+)
+from eraflow.numerai.graphql import Wire
+from eraflow.numerai.readback import SAME, compared
+from eraflow.numerai.retry import within
+from eraflow.numerai.rounds import BETWEEN_ROUNDS, Round, closed_error
+from eraflow.numerai.submission_state import SubmissionState, listing, submissions
+
+# As in numerapi's _upload_auth and upload_predictions.
+_AUTH = """
+    query($filename: String!
+          $tournament: Int!
+          $modelId: String) {
+        submission_upload_auth(filename: $filename
+                               tournament: $tournament
+                               modelId: $modelId) {
+            filename
+            url
+        }
+    }
+"""
+_CREATE = """
+    mutation($filename: String!
+             $tournament: Int!
+             $modelId: String
+             $triggerId: String,
+             $dataDatestamp: Int) {
+        create_submission(filename: $filename
+                          tournament: $tournament
+                          modelId: $modelId
+                          triggerId: $triggerId
+                          source: "numerapi"
+                          dataDatestamp: $dataDatestamp) {
+            id
+        }
+    }
+"""
+
+_ADDRESS_REFUSED = frozenset({400, 401, 403})  # what storage services say of a signed address that has expired
+
+
+def submit(
+    wire: Wire,
+    csv: Path,
+    model_id: str,
+    round_number: int,
+    confirm_seconds: float,
+    current: Round | None,
+    now: datetime,
+    *,
+    replace_other: bool = False,
+) -> SubmissionState:
+    """File `csv` for a model and wait until the tournament has accepted it.
+
+    What was filed before, by whomever, is read back first: the same predictions are not filed twice, and others are
+    kept unless they are to be replaced. The newest counts until the round closes.
+
+    Args:
+        wire: the way to the API.
+        csv: a checked submission.
+        model_id: id of the model slot.
+        round_number: the round whose live data was predicted.
+        confirm_seconds: how long to wait for the decision.
+        current: the current round, as just read.
+        now: when it was read.
+        replace_other: send although other predictions are filed for this round already.
+
+    Returns:
+        The state of what counts now. `already` when it was there before; then `ours` is False when it holds other
+        predictions than `csv`.
+
+    Raises:
+        RoundClosedError: that round is not open or closed meanwhile (nothing was filed), or the upload was filed
+            under another one.
+        OddAnswerError: what was filed before cannot be read; nothing was filed.
+        UploadRefusedError: the PUT was not answered with 2xx; nothing was filed.
+        UploadLostError: the PUT was answered with 2xx, each time, and nothing arrived.
+        UploadAlteredError: other predictions arrived, each time, and were accepted.
+        ClockSkewError: the clocks of this machine and of the file server differ too much; nothing was filed.
+        SubmissionRejectedError: the tournament found it faulty.
+        NotConfirmedError: no decision in time, or no answer to the registration; the text names the submission.
+    """
+    content = _read(csv)
+    stem = _stem(content, round_number)
+    opened = current.open_time if current is not None and current.number == round_number else None
+    before = _filed_before(wire, model_id, round_number, opened)
+    if before is not None and stem in before.filename:
+        found = _recognised(wire, before, content, model_id, round_number, confirm_seconds)
+        if found is not None:
+            return found
+    elif before is not None and not replace_other:
+        return replace(before, already=True, ours=False)
+    if current is None or current.number != round_number or not current.is_open:
+        raise _not_this_round(wire, round_number, current, now)
+    state = _sent(wire, content, f"{stem}.csv", model_id, round_number, confirm_seconds)
+    return replace(state, multipliers=dict(current.multipliers))
+
+
+def _filed_before(wire: Wire, model_id: str, round_number: int, opened: datetime | None) -> SubmissionState | None:
+    """The newest submission of the round that was not found faulty: it counts, whoever filed it."""
+
+    def look() -> list[SubmissionState]:
+        return wire.ask_once("reading the submissions", listing(model_id), needs_key=True).of_round(
+            round_number, opened
+        )
+
+    found = wire.patience.retry("reading the submissions", look)
+    return next((state for state in found if not state.rejected), None)
+
+
+def _recognised(
+    wire: Wire, before: SubmissionState, content: bytes, model_id: str, round_number: int, confirm_seconds: float
+) -> SubmissionState | None:
+    """These very predictions as they were filed before; None when they arrived altered and must be sent again."""
+    wire.patience.log(f"these predictions are already filed for round {round_number} as {before.id}")
+    state = confirmed(wire, model_id, before.id, round_number, confirm_seconds)
+    try:
+        return replace(state, already=True, compared=_compared(wire, state.id, content))
+    except UploadAlteredError as error:
+        wire.patience.log(f"{error.problem}; sending them again")
+        return None
+
+
+def _sent(
+    wire: Wire, content: bytes, filename: str, model_id: str, round_number: int, confirm_seconds: float
+) -> SubmissionState:
+    """Upload, register, follow and compare; all of it again when the upload turns out not to have arrived as sent."""
+    patience = wire.patience
+    for attempt in range(1, patience.attempts + 1):
+        stored = _uploaded(wire, content, filename, model_id)
+        submission_id = _register(wire, stored, model_id, round_number)
+        try:
+            return _followed(wire, content, submission_id, model_id, round_number, confirm_seconds)
+        except UploadLostError as error:
+            if attempt == patience.attempts:
+                raise error.after(attempt) from error
+            patience.pause("submitting", attempt, error)
+    raise ValueError(f"attempts must be at least 1, found {patience.attempts}")
+
+
+def _followed(
+    wire: Wire, content: bytes, submission_id: str, model_id: str, round_number: int, confirm_seconds: float
+) -> SubmissionState:
+    """What became of a registered submission. Whatever fails here that nobody foresaw, it may be accepted."""
+    try:
+        state = confirmed(wire, model_id, submission_id, round_number, confirm_seconds)
+        return replace(state, compared=_compared(wire, submission_id, content))
+    except TournamentError:
+        raise
+    except Exception as error:
+        raise NotConfirmedError(
+            f"submission {submission_id} was sent; whether it is accepted is not known ({type(error).__name__})",
+            "look at it on the website, or run again: the same predictions are recognised and not sent twice",
+        ) from error
+
+
+def _compared(wire: Wire, submission_id: str, content: bytes) -> str:
+    found = compared(wire, submission_id, content)
+    if found != SAME:
+        wire.patience.log(f"submission {submission_id} against what was sent: {found}")
+    return found
+
+
+def _uploaded(wire: Wire, content: bytes, filename: str, model_id: str) -> str:
+    """The name under which the server keeps the content. An address that is refused is asked for once more."""
+    patience, what = wire.patience, "uploading the submission"
+    put = partial(_put, wire, content, filename, model_id)
+    try:
+        return patience.retry(what, put)
+    except AddressRefusedError as error:
+        patience.log(f"{what}: {error.problem}; asking for a fresh address")
+    try:
+        return patience.retry(what, put)
+    except AddressRefusedError as error:
+        raise error.after(2) from error
+
+
+def _read(csv: Path) -> bytes:
+    try:
+        return csv.read_bytes()
+    except OSError as error:
+        raise StorageError(f"cannot read {csv}: {error.strerror}", "write the submission first") from error
+
+
+def _stem(content: bytes, round_number: int) -> str:
+    return f"eraflow-{round_number}-{hashlib.sha256(content).hexdigest()[:12]}"
+
+
+def _not_this_round(wire: Wire, round_number: int, current: Round | None, now: datetime) -> RoundClosedError:
+    if current is not None and current.is_open:
+        return RoundClosedError(
+            f"these predictions are for round {round_number}, the open round is {current.number}",
+            "predict again on the live data of the open round; nothing was sent",
+        )
+    return closed_error(wire, current, now)
+
+
+def _put(wire: Wire, content: bytes, filename: str, model_id: str) -> str:
+    """Upload the content; the name under which the server keeps it."""
+    asked = question(_AUTH, "submission_upload_auth", FileAuth, {"filename": filename, "modelId": model_id}, key=True)
+    auth: FileAuth = wire.ask_once("asking where to upload", asked, needs_key=True)
+    patience = wire.patience
+    work = partial(requests.put, auth.url, data=content, timeout=patience.call_seconds, verify=True)
+    seconds = min(patience.transfer_seconds, patience.call_seconds + len(content) / patience.least_rate)
+    try:
+        response = within(seconds, "uploading the submission", work)
+    except (requests.RequestException, urllib3.exceptions.HTTPError, UnicodeError) as error:
+        raise ServerDownError(
+            f"uploading the submission: the connection broke: {reason(error)}", CHECK_NETWORK
+        ) from None
+    if not 200 <= response.status_code < 300:
+        raise _refused(response, filename)
+    return auth.filename
+
+
+def _refused(response: requests.Response, filename: str) -> TournamentError:
+    status = f"{response.status_code} {response.reason or ''}".strip()
+    problem = f"the file server answered the upload of {filename} with {status}; nothing was submitted"
+    if is_skewed(response):
+        return ClockSkewError(f"{problem}: it finds our time too far from its own (RequestTimeTooSkewed)", SKEW_REMEDY)
+    kind: type[UploadRefusedError] = UploadFaultError if response.status_code in PASSING_STATUS else UploadRefusedError
+    if response.status_code in _ADDRESS_REFUSED:
+        kind = AddressRefusedError
+    refusal = kind(problem, "run again; if it stays so, check the clock of this machine and the rights of the API key")
+    refusal.retry_after = retry_after(response)
+    return refusal
+
+
+def _register(wire: Wire, filename: str, model_id: str, round_number: int) -> str:
+    """Create the submission; its id.
+
+    When the answer is lost, or is an error, the request may have arrived all the same: before it is repeated or
+    given up, we look.
+    """
+    patience = wire.patience
+    what = "registering the submission"
+    for attempt in range(1, patience.attempts + 1):
+        try:
+            created: Created = wire.ask_once(what, _create(filename, model_id), needs_key=True)
+            return created.id
+        except TournamentError as error:
+            if not (error.passing or isinstance(error, ApiRefusedError)):
+                raise
+            if error.passing:
+                patience.pause(what, attempt, error)
+            arrived = _arrived(wire, filename, model_id, round_number)
+            if arrived is not None:
+                patience.log(f"{what}: it had arrived, as {arrived.id}")
+                return arrived.id
+            if not error.passing or attempt == patience.attempts:
+                raise _not_registered(error, attempt, filename, round_number) from error
+    raise ValueError(f"attempts must be at least 1, found {patience.attempts}")
+
+
+def _arrived(wire: Wire, filename: str, model_id: str, round_number: int) -> SubmissionState | None:
+    try:
+        found = submissions(wire, model_id).of_round(round_number)
+        return next((state for state in found if state.filename == filename), None)
+    except TournamentError as error:
+        raise _unknown(filename, error.problem) from error
+
+
+def _not_registered(error: TournamentError, attempt: int, filename: str, round_number: int) -> TournamentError:
+    """The error for a registration that failed and of which nothing is to be seen."""
+    if isinstance(error, ApiRefusedError) and BETWEEN_ROUNDS.search(error.problem):
+        return RoundClosedError(
+            f"round {round_number} closed before the upload was registered; nothing was submitted ({error.problem})",
+            "run again when the next round opens; start earlier after the opening, or train less (fewer folds, models)",
+        )
+    # The request is still on its way, or was taken by a server that is silent or talks nonsense.
+    if isinstance(error, DeadlineError | OddAnswerError):
+        return _unknown(filename, error.problem)
+    return error.after(attempt)
+
+
+def _unknown(filename: str, problem: str) -> NotConfirmedError:
+    return NotConfirmedError(
+        f"{filename} was sent; whether it was registered is not known ({problem})",
+        "run again: the same predictions are recognised and not sent twice",
+    )
+
+
+def _create(filename: str, model_id: str) -> Callable[[NumerAPI], Created]:
+    variables = {"filename": filename, "modelId": model_id, "triggerId": None, "dataDatestamp": None}
+    return question(_CREATE, "create_submission", Created, variables, key=True)

@@ -1,0 +1,1 @@
+"""What people look at: charts, tables, and the report of the week."""

@@ -1,0 +1,1 @@
+"""The rows of any file, whatever its form, a tile of one era at a time."""

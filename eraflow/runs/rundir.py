@@ -1,0 +1,66 @@
+"""The folder of a run: its stages, its settings, its record, and the lock that keeps a second process out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from eraflow.disk.atomic import storage_errors
+from eraflow.errors import EraflowError
+
+try:
+    import fcntl
+except ImportError:  # pragma: no cover - Windows has no fcntl; there the lock is not kept
+    fcntl = None  # type: ignore[assignment]
+
+LOCK = ".lock"
+
+
+class RunLockedError(EraflowError):
+    """Another process works in this run folder. Wait for it to end, or choose another `--run-dir`."""
+
+    code = "run_locked"
+
+
+def new_run_dir(home: Path, label: str, now: datetime | None = None) -> Path:
+    """A name for a new run under `home/runs`: time in UTC, then the label. Nothing is created."""
+    stamp = (now or datetime.now(UTC)).strftime("%Y%m%dT%H%M%S")
+    base = home / "runs" / f"{stamp}-{label}"
+    path, number = base, 1
+    while os.path.exists(path):  # pathlib's own raises where this user may not look
+        number += 1
+        path = base.with_name(f"{base.name}-{number}")
+    return path
+
+
+@contextmanager
+def locked(run_dir: Path) -> Iterator[Path]:
+    """Hold the run folder. The kernel drops the lock with its owner, so a killed run leaves none behind.
+
+    Raises:
+        RunLockedError: when another process holds it.
+        StorageError: when the folder cannot be written.
+    """
+    with storage_errors(run_dir):
+        run_dir.mkdir(parents=True, exist_ok=True)
+        handle = (run_dir / LOCK).open("a+")
+    try:
+        _take(handle.fileno(), run_dir)
+        yield run_dir
+    finally:
+        handle.close()
+
+
+def _take(descriptor: int, run_dir: Path) -> None:
+    if fcntl is None:
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        raise RunLockedError(
+            f"another process works in {run_dir}", "wait until it has ended or choose another --run-dir"
+        ) from error
+    os.set_inheritable(descriptor, False)

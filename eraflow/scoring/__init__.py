@@ -1,0 +1,1 @@
+"""Scores as Numerai computes them, what overlapping eras allow one to say of them, and the backtest."""

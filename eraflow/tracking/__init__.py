@@ -1,0 +1,1 @@
+"""MLflow: the records of runs, and the registry of shipped ensembles."""

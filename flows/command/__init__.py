@@ -1,0 +1,1 @@
+"""The command `eraflow`: its verbs, and what they share."""

@@ -1,0 +1,1 @@
+"""What on this computer would stop a week, and what to do about it."""

@@ -1,0 +1,1 @@
+"""Starting a flow from the terminal, and telling what came of it."""

@@ -1,0 +1,41 @@
+"""Which libraries the kinds of models need, and what is left of a run's members where one is not installed."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from eraflow.settings.run import RunSettings
+from models.networks.torchlibrary import MissingLibraryError
+
+LIBRARIES = {"lightgbm": "lightgbm", "xgboost": "xgboost", "catboost": "catboost", "mlp": "torch"}
+EXTRAS = {"torch": "eraflow[networks]"}
+"""What to install for a library that Eraflow does not always bring; the others come with Eraflow itself."""
+
+
+def missing_library(kind: str) -> MissingLibraryError | None:
+    """The error of a kind whose library is not installed; None when it is. Nothing is imported."""
+    library = LIBRARIES[kind]
+    if find_spec(library) is not None:
+        return None
+    wanted = EXTRAS.get(library, library)
+    return MissingLibraryError(
+        f"{kind} needs {library}, which is not installed",
+        f"install it (`make install`, or `pip install '{wanted}'`), or leave {kind} out of `models`",
+    )
+
+
+def present_members(settings: RunSettings) -> tuple[RunSettings, dict[str, MissingLibraryError]]:
+    """The settings without the optional members that cannot be trained here, and why each of those is left out.
+
+    A member that `selection.models` or `search.models` names is wanted, as one is that is not optional.
+
+    Raises:
+        MissingLibraryError: a member that is wanted cannot be trained, or none is left.
+    """
+    lacking = {model.name: error for model in settings.models if (error := missing_library(model.kind)) is not None}
+    left = [model for model in settings.models if model.name not in lacking]
+    named = {*settings.selection.models, *settings.search.models}
+    for model in settings.models:
+        if model.name in lacking and (not model.optional or model.name in named or not left):
+            raise lacking[model.name]
+    return (settings.model_copy(update={"models": left}) if lacking else settings), lacking

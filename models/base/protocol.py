@@ -1,0 +1,209 @@
+"""What every model can do, by which name it is made, and the errors of this room."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from eraflow.errors import EraflowError, SettingsError
+from eraflow.machine.failures import StageNaN
+from eraflow.machine.plan import Plan
+
+if TYPE_CHECKING:
+    from models.boosters.bincache import BinCache
+
+Codes = npt.NDArray[np.int8]
+FloatArray = npt.NDArray[np.float64]
+ProgressFn = Callable[[int, int, str], None]
+"""Called about once a second with (done, total, label), in the model's own unit (trees, epochs)."""
+
+MODEL_FILE = "model.json"
+
+
+class ModelSettingsError(SettingsError):
+    """A learner does not know a parameter, or refuses its value. Correct it under the model's `params`."""
+
+    code = "model_settings"
+
+
+class TrainingDataError(EraflowError):
+    """There is nothing to learn from, or the matrix and the target do not fit together."""
+
+    code = "training_data"
+
+
+class ConstantPredictionsError(EraflowError):
+    """A model gives every row the same prediction: it found nothing it could split on."""
+
+    code = "constant_predictions"
+
+
+class DamagedModelError(EraflowError):
+    """A saved model cannot be read, or is not of the kind it says. Train it again."""
+
+    code = "damaged_model"
+
+
+class Model(Protocol):
+    """A learner. Made with keyword arguments only: `params` overrides its own settings.
+
+    Attributes:
+        kind: a key of `MODELS`.
+        columns: ascending positions of the columns of x that it uses; None: all. `fit` and `predict` take the full x.
+    """
+
+    kind: str
+
+    @property
+    def columns(self) -> tuple[int, ...] | None:
+        """Positions, or None for all."""
+
+    def fit(
+        self,
+        x: Codes,
+        y: npt.NDArray[np.floating[Any]],
+        *,
+        plan: Plan,
+        seed: int,
+        progress: ProgressFn | None = None,
+    ) -> None:
+        """Learn. Rows whose target is NaN are left out.
+
+        Args:
+            x: int8[n, f] codes 0 to 4; may be a view of a file that is larger than the memory.
+            y: float[n], used as float32.
+            plan: how to use the machine; it changes speed and memory. What of it changes the result (`rate_factor`,
+                `work_factor` and, for neural models, `clip_norm` and `precision`) is written into `model.json`.
+            seed: everything random starts here.
+            progress: told how far the work is.
+        """
+
+    def predict(self, x: Codes, *, plan: Plan | None = None) -> FloatArray:
+        """float64[n]: the raw prediction of each row, computed in tiles of at most `plan.rows_in_memory` rows."""
+
+    def save(self, folder: Path) -> None:
+        """Write the model into `folder`; the same training gives the same bytes."""
+
+    @classmethod
+    def load(cls, folder: Path) -> Model:
+        """Read what `save` wrote; its predictions are the same to the last bit."""
+
+
+def _lightgbm() -> Any:
+    from models.boosters.lightgbm_model import LightGBMModel
+
+    return LightGBMModel
+
+
+def _xgboost() -> Any:
+    from models.boosters.xgboost_model import XGBoostModel
+
+    return XGBoostModel
+
+
+def _catboost() -> Any:
+    from models.boosters.catboost_model import CatBoostModel
+
+    return CatBoostModel
+
+
+def _mlp() -> Any:
+    from models.networks.mlp import MlpModel
+
+    return MlpModel
+
+
+MODELS: dict[str, Callable[[], Any]] = {
+    "lightgbm": _lightgbm,
+    "xgboost": _xgboost,
+    "catboost": _catboost,
+    "mlp": _mlp,
+}
+"""Kind to a function that gives its class: a library is imported only when a model of its kind is wanted."""
+
+
+def model_class(kind: str) -> Any:
+    """The class of a kind of model.
+
+    Raises:
+        ModelSettingsError: there is no such kind.
+    """
+    if kind not in MODELS:
+        raise ModelSettingsError(f"there is no model of kind {kind!r}", f"use one of {', '.join(MODELS)}")
+    return MODELS[kind]()
+
+
+def make_model(
+    kind: str,
+    params: Mapping[str, Any] | None = None,
+    *,
+    scratch: Path | None = None,
+    checkpoints: Path | None = None,
+    columns: Sequence[int] | None = None,
+    bins: BinCache | None = None,
+) -> Model:
+    """A new model; its parameters are tried on a few rows first, so that a wrong one is named before the work begins.
+
+    Args:
+        kind: a key of `MODELS`.
+        params: overrides of the model's own settings.
+        scratch: folder for files that live as long as a fit; the system's temporary folder when None.
+        checkpoints: folder that belongs to this very fit (its rows, target, params and seed) and outlives a killed
+            attempt; a model that can, goes on from what it finds there. None: no checkpoints.
+        columns: ascending positions of the columns of x that the model uses; None: all. It still takes the full x.
+        bins: where finished bins are kept between fits; None: nowhere. LightGBM uses it.
+
+    Raises:
+        ModelSettingsError: unknown kind or parameter, or a value that the library refuses.
+    """
+    model: Model = model_class(kind)(
+        params=params, scratch=scratch, checkpoints=checkpoints, columns=columns, bins=bins
+    )
+    return model
+
+
+def load_model(folder: Path) -> Model:
+    """The model that was saved in `folder`, whatever its kind.
+
+    Raises:
+        DamagedModelError: it cannot be read.
+    """
+    model: Model = model_class(str(read_description(folder)["kind"])).load(folder)
+    return model
+
+
+def read_description(folder: Path) -> dict[str, Any]:
+    """The JSON beside a saved model: kind, n_features, params, trained_with, library, library_version, file, sha256."""
+    try:
+        description: dict[str, Any] = json.loads((folder / MODEL_FILE).read_text(encoding="utf-8"))
+        if not {"kind", "n_features", "file", "sha256"} <= description.keys():
+            raise ValueError("it lacks fields")
+    except (OSError, ValueError, AttributeError) as error:
+        raise DamagedModelError(f"{folder / MODEL_FILE} cannot be read: {error}", "train this model again") from error
+    return description
+
+
+def check_predictions(values: FloatArray, who: str) -> None:
+    """Refuse predictions that no one should build on.
+
+    Args:
+        values: float64[n], all predictions that belong together (a fold, a live era), not one tile of them.
+        who: whose predictions, for the text.
+
+    Raises:
+        StageNaN: one is NaN or infinite.
+        ConstantPredictionsError: there are two or more and all are equal.
+    """
+    bad = int(np.count_nonzero(~np.isfinite(values)))
+    if bad:
+        raise StageNaN(f"{bad} of {values.size} predictions of {who} are not finite", "lower its learning_rate")
+    if values.size > 1 and values.min() == values.max():
+        raise ConstantPredictionsError(
+            f"all {values.size} predictions of {who} are {values[0]:.6g}",
+            "give it more rows or trees, or lower what keeps it from splitting (min_data_in_leaf, min_child_weight)",
+        )

@@ -1,0 +1,1 @@
+"""LightGBM, XGBoost and CatBoost, and the binned rows that they learn from."""

@@ -1,0 +1,1 @@
+"""How members become one prediction, and the folder that holds them."""

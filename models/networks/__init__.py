@@ -1,0 +1,1 @@
+"""Neural networks and the training loop that they share."""

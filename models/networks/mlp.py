@@ -1,0 +1,219 @@
+"""A multilayer perceptron on the five codes: trained with torch, predicted with NumPy alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+from threadpoolctl import threadpool_limits
+
+from eraflow.machine.failures import StageNaN
+from eraflow.machine.plan import Plan
+from models.base.protocol import (
+    Codes,
+    ConstantPredictionsError,
+    DamagedModelError,
+    FloatArray,
+    ModelSettingsError,
+    ProgressFn,
+)
+from models.base.rows import Columns, TrainingRows, tiles
+from models.base.saved import read_model, trained_with, write_model
+from models.boosters.bincache import BinCache
+from models.networks.layers import Layers, forward_numpy, to_bytes
+from models.networks.neural import train_network
+from models.networks.recipe import Arrays, Recipe
+from models.networks.torchlibrary import torch_library, usable_device
+
+BLOCK_ROWS = 256
+FILE = "weights.npy"
+
+
+class MlpModel:
+    """Layers of linear, layer normalisation, ReLU and dropout; one number comes out.
+
+    The target is standardised over the rows learnt from. Numerai's targets have the same distribution in every era, so
+    this is the per-era standardisation too. Squared error, AdamW; see `models.networks.neural` for the training.
+
+    Memory above that of torch (about 150 MiB): 20 bytes for each weight (itself, its gradient, two moments of the
+    optimiser, one gradient on the way) plus, for each thread, 4 bytes for each weight and about 20 for each of 256
+    rows times the sum of the hidden sizes; 20 bytes for each row for its number and target. The matrix is read in
+    place.
+    `plan.threads`, `batch_rows`, `rows_in_memory` and `low_memory` do not change the model's bytes on the CPU.
+    """
+
+    kind = "mlp"
+    library = "torch"
+    defaults: ClassVar[Mapping[str, Any]] = {
+        "hidden": [256, 256],
+        "dropout": 0.1,
+        "epochs": 10,
+        "batch_size": 2048,
+        "learning_rate": 0.001,
+        "weight_decay": 0.01,
+    }
+
+    def __init__(
+        self,
+        *,
+        params: Mapping[str, Any] | None = None,
+        scratch: Path | None = None,  # not used
+        checkpoints: Path | None = None,
+        columns: Sequence[int] | None = None,
+        bins: BinCache | None = None,  # not used: there are no bins
+    ) -> None:
+        self.params: dict[str, Any] = {**self.defaults, **(params or {})}
+        _check(self.params)
+        self.checkpoints = checkpoints
+        self._columns = Columns(columns)
+        self.n_features = 0
+        self.trained_with: dict[str, Any] = {}
+        self._library_version = ""
+        self._weights: Arrays = {}
+        self._centre, self._scale = 0.0, 1.0  # of the target
+
+    @property
+    def columns(self) -> tuple[int, ...] | None:
+        """The columns of x that it uses; None: all."""
+        return self._columns.positions
+
+    def fit(
+        self,
+        x: Codes,
+        y: npt.NDArray[np.floating[Any]],
+        *,
+        plan: Plan,
+        seed: int,
+        progress: ProgressFn | None = None,
+    ) -> None:
+        """Learn from the rows with a known target; see `models.base.protocol.Model`.
+
+        Raises:
+            TrainingDataError: nothing to learn from, or arrays that do not fit.
+            ConstantPredictionsError: all targets are equal.
+            MissingLibraryError: torch is not installed.
+            StageNaN, StageDiverged, StageStalled: the training went wrong.
+        """
+        rows = TrainingRows(x, y, plan.rows_in_memory, self._columns)
+        self._centre, self._scale = float(rows.labels.mean(dtype=np.float64)), float(rows.labels.std(dtype=np.float64))
+        if self._scale == 0:
+            raise ConstantPredictionsError(
+                f"mlp found nothing to learn in {rows.n_rows} rows: all targets are {self._centre:.6g}",
+                "check that the target varies in the eras trained on",
+            )
+        recipe = Recipe(
+            **{name: self.params[name] for name in ("epochs", "batch_size", "learning_rate", "weight_decay")}
+        )
+        network = Layers(rows.n_features, self.params["hidden"], self.params["dropout"])
+        self._weights = train_network(
+            network,
+            rows,
+            ((rows.labels - np.float32(self._centre)) / np.float32(self._scale)).astype(np.float32),
+            recipe=recipe,
+            plan=plan,
+            seed=seed,
+            who="mlp",
+            checkpoints=self.checkpoints,
+            progress=progress,
+        )
+        self.n_features = rows.width
+        self._library_version = str(torch_library().__version__)
+        fields = ("rate_factor", "clip_norm", "precision", "work_factor")
+        device, epochs = usable_device(plan), recipe.planned_epochs(plan)
+        self.trained_with = trained_with(plan, *fields, device=device, epochs=epochs)
+
+    def predict(self, x: Codes, *, plan: Plan | None = None) -> FloatArray:
+        """float64[n]: predictions in units of the target.
+
+        Blocks of one size, each computed by one thread: a row's prediction does not depend on its neighbours, the
+        tiles or the threads.
+
+        Raises:
+            DamagedModelError: it was neither fitted nor loaded, or x has another number of features.
+            StageNaN: a prediction is not finite.
+        """
+        if not self._weights or x.ndim != 2 or x.shape[1] != self.n_features:
+            raise DamagedModelError(
+                f"an mlp model of {self.n_features} features was given x{list(x.shape)}",
+                "fit or load it first, and pass exactly the features it was fitted on",
+            )
+        result = np.empty(len(x), dtype=np.float64)
+
+        def block(rows: slice) -> None:
+            codes = np.zeros((BLOCK_ROWS, self._columns.count(self.n_features)), dtype=np.float32)
+            codes[: rows.stop - rows.start] = self._columns.of(x[rows])
+            result[rows] = forward_numpy(self._weights, codes)[: rows.stop - rows.start]
+
+        with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor((plan or Plan()).threads) as pool:
+            for _ in pool.map(block, tiles(len(x), BLOCK_ROWS)):
+                pass
+        if not np.isfinite(result).all():
+            raise StageNaN("mlp returned NaN values", "lower its learning_rate")
+        return result * self._scale + self._centre
+
+    def save(self, folder: Path) -> None:
+        """Write the weights as plain arrays and, last, `model.json`."""
+        if not self._weights:
+            raise DamagedModelError("this mlp model was not fitted", "fit it before saving")
+        description = {
+            "kind": self.kind,
+            "n_features": self.n_features,
+            **({} if self.columns is None else {"columns": list(self.columns)}),
+            "params": self.params,
+            "trained_with": self.trained_with,
+            "target_centre": self._centre,
+            "target_scale": self._scale,
+            "arrays": list(self._weights),
+            "library": self.library,
+            "library_version": self._library_version,
+        }
+        write_model(folder, FILE, to_bytes(self._weights), description)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote; torch is not needed.
+
+        Raises:
+            DamagedModelError: a file is missing, changed or of another kind.
+        """
+        description, path = read_model(folder, cls.kind)
+        model = cls(params=description["params"], columns=description.get("columns"))
+        model.n_features = int(description["n_features"])
+        model.trained_with = dict(description["trained_with"])
+        model._library_version = str(description["library_version"])
+        model._centre, model._scale = float(description["target_centre"]), float(description["target_scale"])
+        with path.open("rb") as file:
+            model._weights = {name: np.load(file, allow_pickle=False) for name in description["arrays"]}
+        return model
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+_ACCEPTED: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "hidden": (lambda v: isinstance(v, list) and len(v) > 0 and all(map(_whole, v)), "a list of whole numbers from 1"),
+    "dropout": (lambda v: _number(v) and 0 <= v < 1, "a number from 0, below 1"),
+    "epochs": (_whole, "a whole number from 1"),
+    "batch_size": (_whole, "a whole number from 1"),
+    "learning_rate": (lambda v: _number(v) and v > 0, "a number above 0"),
+    "weight_decay": (lambda v: _number(v) and v >= 0, "a number from 0"),
+}
+
+
+def _check(params: Mapping[str, Any]) -> None:
+    for name, value in params.items():
+        if name not in _ACCEPTED:
+            raise ModelSettingsError(f"mlp has no parameter {name!r}", f"use {', '.join(_ACCEPTED)}")
+        accepts, wanted = _ACCEPTED[name]
+        if not accepts(value):
+            raise ModelSettingsError(f"mlp: {name} is {value!r}", f"use {wanted}")

@@ -1,0 +1,1 @@
+"""A file in, predictions out, era by era."""

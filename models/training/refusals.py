@@ -1,0 +1,64 @@
+"""What the learners themselves refuse of the settings, found out before anything is downloaded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from eraflow.data.offer import check_horizons
+from eraflow.disk.scratch import scratch_folder
+from eraflow.machine.isolate import run_isolated
+from eraflow.settings.models import ModelSettings
+from eraflow.settings.profiles import PROFILES
+from eraflow.settings.run import RunSettings
+from models.base.libraries import missing_library
+from models.base.protocol import make_model
+
+TRY_SECONDS = 300.0
+_TAKEN: list[list[dict[str, Any]]] = []  # the command and its flow ask the same in one process
+
+
+def refuse_settings(settings: RunSettings, log: Callable[[str], None]) -> None:
+    """What needs neither a server nor data: params that a learner refuses, targets without a horizon.
+
+    Raises:
+        ModelSettingsError, AliasTargetError, UnknownHorizonError: it is wrong.
+    """
+    check_horizons(settings.data, settings.auxiliary_targets)
+    wanted = members_to_try(settings.models)
+    if not wanted or wanted in _TAKEN:
+        return
+    with scratch_folder("eraflow-try-") as scratch:  # in a child, as a library may abort
+        target, values = f"{__name__}:try_members", {"models": wanted}
+        run_isolated(target, values, memory_mb=None, timeout_s=TRY_SECONDS, log=log, folder=scratch / "work", threads=1)
+    _TAKEN.append(wanted)
+
+
+def members_to_try(models: Sequence[ModelSettings]) -> list[dict[str, Any]]:
+    """Kind and params of the members whose params are not those of a profile, each once."""
+    usual = [(model.kind, model.params) for profile in PROFILES for model in _models(profile)]
+    found: list[dict[str, Any]] = []
+    for model in models:
+        one = {"kind": model.kind, "params": model.params}
+        if (
+            missing_library(model.kind) is None
+            and model.params
+            and (model.kind, model.params) not in usual
+            and one not in found
+        ):
+            found.append(one)
+    return found
+
+
+def _models(profile: str) -> list[ModelSettings]:
+    return RunSettings(**{"profile": profile}).models
+
+
+def try_members(*, models: Sequence[Mapping[str, Any]]) -> None:
+    """Make each learner once; it tries its params on a few made-up rows. To be called in a child.
+
+    Raises:
+        ModelSettingsError: a learner does not know a parameter, or refuses its value.
+    """
+    for model in models:
+        make_model(str(model["kind"]), model["params"])

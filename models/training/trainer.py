@@ -1,0 +1,214 @@
+"""One member's fits: what it learns, from which rows and columns of the era store, on which road."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from eraflow.disk.atomic import storage_errors
+from eraflow.disk.digest import value_sha256
+from eraflow.erastore.erareader import EraStore
+from eraflow.machine.plan import Plan
+from eraflow.scoring.ranking import EraGroups
+from eraflow.scoring.residual import benchmark_residual
+from models.base.predictions import Predictions
+from models.base.protocol import Codes, Model, ProgressFn, check_predictions, make_model
+from models.boosters.bincache import BinCache
+from models.training.importance import write_fold_importance
+from models.training.selectedfeatures import SelectedFeatures
+
+SCRATCH = "scratch"
+CHECKPOINTS = "checkpoints"
+
+log = logging.getLogger("eraflow.trainer")
+
+
+@dataclass(frozen=True)
+class KeptBins:
+    """Where binned rows are kept between fits.
+
+    Attributes:
+        folder: of the cache.
+        data_key: names the era store; the span of rows is added for each fit.
+        most_mb: size of the cache at the most.
+    """
+
+    folder: str
+    data_key: str
+    most_mb: int
+
+
+@dataclass(frozen=True)
+class ImportanceSample:
+    """On what the importance of features is measured in each fold.
+
+    Attributes:
+        target: column that members are judged on.
+        rows: of each block of judged eras; see models/training/importance.py.
+    """
+
+    target: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """What all fits of one member share.
+
+    Attributes:
+        out: the stage's folder.
+        store: the data.
+        target: column of the store.
+        model: kind, name and params.
+        seed: of the run; each fit draws its own from it and its position.
+        plan: how to use the machine.
+        benchmark: column of the store whose residual is learnt; None: the target itself.
+        selection: the features of each fit; None: all of the store.
+        bins: where binned rows are kept between fits; None: nowhere.
+        importance: how the importance of features is measured in each fold; None: it is not.
+    """
+
+    out: Path
+    store: EraStore
+    target: str
+    model: Mapping[str, Any]
+    seed: int
+    plan: Plan
+    benchmark: str | None = None
+    selection: SelectedFeatures | None = None
+    bins: KeptBins | None = None
+    importance: ImportanceSample | None = None
+
+    def fit(self, eras: Sequence[str], position: int, progress: ProgressFn) -> Model:
+        """A new model that has learnt from `eras`; `position` is the fold's index, or the number of folds for live."""
+        x, y = training_view(self.store, self.target, eras, self.benchmark)
+        with _scratch(self.out / SCRATCH) as scratch:
+            model = make_model(
+                self.model["kind"],
+                self.model["params"],
+                scratch=scratch,
+                checkpoints=self.checkpoints(eras, position),
+                columns=self.columns(position),
+                bins=self._bins(eras),
+            )
+            model.fit(x, y, plan=self.plan, seed=fit_seed(self.seed, position), progress=progress)
+        return model
+
+    def columns(self, position: int) -> tuple[int, ...] | None:
+        """Ascending positions of the features that a fit uses, or None for all."""
+        return None if self.selection is None else self.selection.columns(position, self.store.features)
+
+    def checkpoints(self, eras: Sequence[str], position: int) -> Path:
+        """Where the checkpoints of one fit lie: a folder named after all that decides what it learns.
+
+        It outlives a killed attempt, unlike the scratch folder.
+        """
+        parts = {**self._parts(position), "eras": list(eras), "position": position}
+        return self.out / CHECKPOINTS / f"{position}-{value_sha256(parts)[:16]}"
+
+    def predict(self, model: Model, eras: Sequence[str]) -> Predictions:
+        """Predictions of all rows of `eras`, checked."""
+        values = model.predict(self.store.matrix(eras), plan=self.plan)
+        check_predictions(values, f"{self.model['name']} on eras {eras[0]} to {eras[-1]}")
+        return Predictions(self.store.ids(eras), tuple(eras), EraGroups(self.store.offsets(eras)), values)
+
+    def measure(self, model: Model, eras: Sequence[str], position: int) -> None:
+        """Write the importance of features to a fold's model on the eras that it is judged on, when that is wanted.
+
+        Nothing depends on it but what people look at, so what goes wrong here costs the page, not the model. Only a
+        lack of memory is the stage's matter: it is answered with a smaller plan.
+        """
+        if self.importance is None:
+            return
+        try:
+            write_fold_importance(
+                self.out,
+                position,
+                model,
+                self.store,
+                self.importance.target,
+                eras,
+                rows=self.importance.rows,
+                seed=self.seed,
+                plan=self.plan,
+            )
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001
+            log.warning("the importance in fold %d is not known: %s: %s", position + 1, type(error).__name__, error)
+
+    def fold_signature(self, window: Mapping[str, Any], position: int) -> str:
+        """The name of a fold's work; a fold file made under another one is made anew."""
+        return value_sha256({**self._parts(position), "window": dict(window)})
+
+    def learns(self) -> str:
+        """What the member learns, for people."""
+        return self.target if self.benchmark is None else f"{self.target} beyond {self.benchmark}"
+
+    def _parts(self, position: int) -> dict[str, Any]:
+        """What decides a fit beside its eras. The member's name, its plan and where bins are kept decide nothing."""
+        columns = self.columns(position)
+        return {
+            "kind": self.model["kind"],
+            "params": dict(self.model["params"]),
+            "target": self.target,
+            "benchmark": self.benchmark,
+            "seed": self.seed,
+            "features": list(self.store.features),
+            "columns": None if columns is None else list(columns),
+            "rows": self.store.n_rows,
+        }
+
+    def _bins(self, eras: Sequence[str]) -> BinCache | None:
+        if self.bins is None:
+            return None
+        return BinCache(Path(self.bins.folder), f"{self.bins.data_key}:{eras[0]}-{eras[-1]}", self.bins.most_mb)
+
+
+def training_view(
+    store: EraStore, target: str, eras: Sequence[str], benchmark: str | None = None
+) -> tuple[Codes, npt.NDArray[np.float32]]:
+    """The matrix and target to learn from, without a copy of the matrix.
+
+    When eras are subsampled, the rows between them are part of the view, and their target is NaN: models leave such
+    rows out tile by tile. With `benchmark`, a column of the store, the target is what that leaves over.
+
+    Returns:
+        int8[n, f], a view of the store from the first to the last era, and float32[n].
+    """
+    first, last = store.eras.index(eras[0]), store.eras.index(eras[-1])
+    span = store.eras[first : last + 1]
+    exact = store.column(target, span)
+    if benchmark is not None:
+        exact = benchmark_residual(exact, store.column(benchmark, span), EraGroups(store.offsets(span)))
+    y = exact.astype(np.float32)
+    if len(span) != len(eras):
+        wanted = set(eras)
+        chosen = np.array([era in wanted for era in store.eras])
+        y[~chosen[store.era_codes(span)]] = np.nan
+    return store.matrix(span), y
+
+
+def fit_seed(seed: int, position: int) -> int:
+    """The seed of one fit: different for each position, the same in every attempt."""
+    return int(np.random.SeedSequence([seed, position]).generate_state(1)[0] >> 1)
+
+
+@contextmanager
+def _scratch(folder: Path) -> Iterator[Path]:
+    """A folder that lives as long as a fit; what a killed attempt left there goes first."""
+    shutil.rmtree(folder, ignore_errors=True)
+    with storage_errors(folder):
+        folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

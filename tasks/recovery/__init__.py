@@ -1,0 +1,1 @@
+"""Runs that crashed: found, closed, told of, and put back on the schedule."""
