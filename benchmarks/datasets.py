@@ -114,8 +114,8 @@ def product(kind: str, *, cached: bool = False, low_memory: bool = False) -> Cal
 
     def prepared(task: Task) -> Callable[[], Any]:
         from eraflow.machine.plan import Plan
-        from models.base.protocol import make_model
         from models.boosters.bincache import BinCache
+        from models.kinds import make_model
 
         cache = BinCache(task.folder / "bins", "the rows", 100_000) if cached else None
         model: Any = make_model(kind, {"n_estimators": TREES}, scratch=task.folder, bins=cache)

@@ -7,8 +7,8 @@
 One parquet file (random codes, twenty eras a row group) is written once; each size takes its first eras. For each size
 the real stages run in a child under the watch with the budget as its ceiling: the era store is written, then LightGBM,
 XGBoost and CatBoost are each trained by `models.training.train:train_model` (one fold, out-of-fold predictions of
-half of the eras, and the fit on everything for live) with the plan that the planner would choose for 2.7 million rows. The figure
-is the watch's: memory of the whole process tree that the kernel cannot drop (anonymous, shared, swap).
+half of the eras, and the fit on everything for live) with the plan that the planner would choose for 2.7 million rows.
+The figure is the watch's: memory of the whole process tree that the kernel cannot drop (anonymous, shared, swap).
 
 Few trees are enough, because memory does not grow with them; the smallest size is trained once more with ten times as
 many to show it. A least squares line through the peaks gives bytes for each value, and its 95 % prediction interval at

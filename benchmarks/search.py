@@ -146,7 +146,7 @@ def rescored(folder: Path, params: dict[str, Any], options: argparse.Namespace) 
     from eraflow.machine.plan import Plan
     from eraflow.scoring.metrics import era_corr
     from eraflow.scoring.ranking import EraGroups
-    from models.base.protocol import make_model
+    from models.kinds import make_model
     from models.training.trainer import training_view
 
     place = folder / "store"

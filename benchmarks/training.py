@@ -70,7 +70,7 @@ def notebook(x: np.ndarray, y: np.ndarray, folder: Path, trees: int, way: str) -
 def product(x: np.ndarray, y: np.ndarray, folder: Path, trees: int) -> dict:
     """`models.boosters.lightgbm_model` with the notebook's seed."""
     from eraflow.machine.plan import Plan
-    from models.base.protocol import make_model
+    from models.kinds import make_model
 
     peak = Peak()
     peak.start()

@@ -7,12 +7,12 @@ from typing import Any
 
 from prefect import get_run_logger, task
 
-from eraflow.data.filecheck import check_ends, verify_json
 from eraflow.data.offer import check_version
-from eraflow.disk.scratch import scratch_folder
 from eraflow.machine.apart import deaths_about
 from eraflow.machine.isolate import run_isolated
 from eraflow.numerai.client import Tournament
+from eraflow.numerai.filecheck import check_ends, verify_json
+from eraflow.runs.scratch import scratch_folder
 from eraflow.settings.run import RunSettings
 from models.training.refusals import refuse_settings
 from tasks.run import Run

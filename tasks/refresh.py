@@ -105,7 +105,7 @@ def _contract_work(run: Run, receipts: Mapping[str, Receipt]) -> Work:
     proved = [name for name, receipt in receipts.items() if receipt.checksum is not None]
     return Work(
         name=STAGE,
-        target="eraflow.data.inspection:inspect_round",
+        target="eraflow.numerai.inspection:inspect_round",
         settings=decided,
         inputs={name: receipt.sha256 for name, receipt in receipts.items()},
         arguments={**decided, "fresh": _fresh(receipts), "proved": proved, "files": files.as_dict()},
@@ -116,7 +116,7 @@ def _live_work(receipts: Mapping[str, Receipt]) -> Work:
     """The stage `contract` of a run that only predicts: the live file can be decoded."""
     return Work(
         name=STAGE,
-        target="eraflow.data.inspection:inspect_live",
+        target="eraflow.numerai.inspection:inspect_live",
         settings={},
         inputs={name: receipt.sha256 for name, receipt in receipts.items()},
         arguments={"fresh": _fresh(receipts)},

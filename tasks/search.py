@@ -23,9 +23,10 @@ from models.search.folds import SearchEras, search_eras
 from models.search.space import RANGES
 from tasks.alert import tell
 from tasks.features import Features
-from tasks.pages.searchpage import in_words, show_search, track_search
+from tasks.pages.searchpage import in_words, show_search
 from tasks.round import wait_for_round
 from tasks.run import Run
+from tasks.searchtracking import track_search
 from tasks.stage import STAGE_TASK, record_or_loss, run_stage
 from tasks.tournament import source_key
 

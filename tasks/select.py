@@ -64,7 +64,7 @@ def _select(run: Run, features: Features) -> StageRecord:
     record = run_stage(run, work)
     get_run_logger().info("features selected of %d: %s", record.metrics["features"], in_words(record.metrics))
     show_selection(record)
-    show_associations(run, contract.target, record)
+    show_associations(run.settings, contract.target, record)
     return record
 
 

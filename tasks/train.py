@@ -55,7 +55,7 @@ def train(run: Run, features: Features, model: ModelSettings, chosen: StageRecor
         need=train_need(features, model, selection),
     )
     record = run_stage(run, work)
-    show_importance(run, model.name, record)
+    show_importance(run.settings, model.name, record)
     return record
 
 

@@ -13,19 +13,13 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from eraflow.data.codes import MISSING_CODE
 from eraflow.data.eraindex import EraIndex, check_one_sequence, check_unique_ids, read_era_index
 from eraflow.data.footer import check_feature_types, read_footer
 from eraflow.disk.atomic import StorageError, atomic_path, storage_errors, write_json
 from eraflow.erastore.erareader import FORMAT, IDS, LAYOUT, MATRIX, MISSING, EraStore, UnknownEraError, column_file
 from eraflow.erastore.joinedcolumns import CompanionPaths, companion_columns
-from eraflow.erastore.tiles import (
-    MISSING_CODE,
-    Block,
-    Piece,
-    plan_pieces,
-    read_piece,
-    tile_rows,
-)
+from eraflow.erastore.tiles import Block, Piece, plan_pieces, read_piece, tile_rows
 
 Progress = Callable[[int, int], None]
 ASSEMBLY_BYTES = 16 * 2**20

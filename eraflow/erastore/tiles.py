@@ -9,24 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
+from eraflow.data.codes import as_codes, bad_value, first_bad
 from eraflow.data.eraindex import EraIndex
 from eraflow.data.footer import (
-    HIGHEST_CODE,
     BadFeatureValueError,
     Footer,
     TruncatedFileError,
     decoding,
 )
 
-MISSING_CODE = 2
-"""Numerai's own code for a missing feature; NaN is stored as this too."""
 TILE_BYTES = 24 * 2**20
 """An era of 6,000 rows of all 3,555 features fits; more gains no speed and costs twice its size in memory."""
 BLOCK_COLUMNS = 64
@@ -105,61 +102,12 @@ def _decode(index: EraIndex, frame: pl.LazyFrame, features: Sequence[str], piece
     return Block(codes, piece.start, column, np.array(absent, dtype=np.int64))
 
 
-def as_codes(raw: pl.DataFrame) -> tuple[npt.NDArray[np.int8], tuple[int, ...]]:
-    """Features as int8[n, f] (C order) and the missing cells of each; what is no code becomes one that is refused.
-
-    Null and NaN become 2. Values other than 0 to 4 are left for `first_bad` to find.
-    """
-    schema = dict(raw.schema)  # once: polars builds it anew at each look
-    absent = raw.select(_count_absent(kind, name) for name, kind in schema.items()).row(0)
-    plain = not any(absent) and all(kind == pl.Int8 for kind in schema.values())
-    if not plain:
-        raw = raw.select(_as_code(kind, name) for name, kind in schema.items())
-    return np.ascontiguousarray(raw.to_numpy(order="c"), dtype=np.int8), absent
-
-
-def first_bad(codes: npt.NDArray[np.int8]) -> tuple[int, int] | None:
-    """Row and column of the first value that is no code; None when all are."""
-    unsigned = codes.view(np.uint8)  # as unsigned, negative codes are large too
-    if codes.size == 0 or int(unsigned.max()) <= HIGHEST_CODE:
-        return None
-    row, column = (int(place[0]) for place in np.nonzero(unsigned > HIGHEST_CODE))
-    return row, column
-
-
-def _as_code(dtype: pl.DataType, name: str) -> pl.Expr:
-    """int8 codes with 2 for null and NaN; what is not a code becomes one that the check refuses (-1 or 5)."""
-    column = pl.col(name)
-    if dtype in (pl.Int8, pl.Null, pl.Boolean):  # a column that is missing throughout may have no type
-        return column.cast(pl.Int8).fill_null(MISSING_CODE)
-    if dtype.is_decimal() or dtype == pl.Float16:  # polars rounds no half floats
-        column = column.cast(pl.Float64)
-    if not dtype.is_integer():
-        column = column.fill_nan(None)
-        column = pl.when(column.is_null() | (column == column.floor())).then(column).otherwise(HIGHEST_CODE + 1)
-    elif dtype.is_unsigned_integer():
-        return column.clip(0, HIGHEST_CODE + 1).cast(pl.Int8).fill_null(MISSING_CODE)
-    return column.clip(-1, HIGHEST_CODE + 1).cast(pl.Int8).fill_null(MISSING_CODE)
-
-
-def _count_absent(dtype: pl.DataType, name: str) -> pl.Expr:
-    nulls = pl.col(name).null_count()
-    return nulls + pl.col(name).is_nan().sum() if dtype.is_float() else nulls
-
-
 def _bad_value(
     index: EraIndex, frame: pl.LazyFrame, features: Sequence[str], wrong: tuple[int, int], start: int
 ) -> BadFeatureValueError:
     row, column = start + wrong[0], wrong[1]
     value = frame.select(features[column]).slice(row, 1).collect().item()
     return bad_value(index.path, features[column], value, row, index.era_of_row(row))
-
-
-def bad_value(path: Path, feature: str, value: object, row: int, era: str) -> BadFeatureValueError:
-    """The error that names file, feature, value, row and era."""
-    return BadFeatureValueError(
-        f"{path}: {feature} is {value} in row {row}, era {era}", "features are 0 to 4; write or download it again"
-    )
 
 
 def _short(index: EraIndex, piece: Piece, found: int) -> TruncatedFileError:

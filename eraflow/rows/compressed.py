@@ -12,7 +12,10 @@ from typing import IO, Self
 
 from eraflow.data.footer import TruncatedFileError
 from eraflow.data.readable import reading
-from eraflow.rows.rowsource import GZIP, XZ
+
+PARQUET, GZIP, XZ = b"PAR1", b"\x1f\x8b", b"\xfd7zXZ\x00"
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+
 
 MOST_LINE_BYTES = 16 << 20
 """Of a line of values; one of 5,000 features has some 25,000. A packed file of a few megabytes can hold one of any

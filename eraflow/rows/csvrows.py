@@ -12,8 +12,8 @@ from pathlib import Path
 import polars as pl
 import pyarrow as pa
 
+from eraflow.data.codes import as_codes, bad_value, first_bad
 from eraflow.data.footer import ERA
-from eraflow.erastore.tiles import as_codes, bad_value, first_bad
 from eraflow.rows.csvtext import NO_VALUE, CsvText
 from eraflow.rows.rowsource import EraSequence, Tile, check_ids
 

@@ -19,8 +19,7 @@ import pyarrow.csv as pacsv
 from eraflow.data.footer import ERA, ID, UNNAMED_INDEX, MissingColumnError, TruncatedFileError
 from eraflow.data.footerparts import MOST_COLUMNS
 from eraflow.foreigntext import cut
-from eraflow.rows.compressed import Packed
-from eraflow.rows.rowsource import UTF_16
+from eraflow.rows.compressed import UTF_16, Packed
 
 MOST_HEADER_BYTES = 16 << 20
 SEPARATORS = (",", ";", "\t", "|")

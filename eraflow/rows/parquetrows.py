@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from eraflow.data.codes import as_codes, bad_value, first_bad
 from eraflow.data.eralabels import era_runs
 from eraflow.data.footer import (
     ERA,
@@ -36,7 +37,6 @@ from eraflow.data.footer import (
 )
 from eraflow.disk.plainpaths import scan_parquet
 from eraflow.disk.spool import Spool, room
-from eraflow.erastore.tiles import as_codes, bad_value, first_bad
 from eraflow.rows.rowsource import EraSequence, Tile, check_ids
 
 LABEL_ROWS = 1 << 18

@@ -13,7 +13,8 @@ from eraflow.errors import EraflowError
 from eraflow.foreigntext import cut
 from eraflow.machine.failures import StageError
 from eraflow.rows.csvtext import NO_VALUE, CsvText
-from eraflow.rows.rowsource import check_ids, form_of
+from eraflow.rows.openrows import form_of
+from eraflow.rows.rowsource import check_ids
 
 NAMES = ("prediction", "probability")
 """What the column of predictions may be called."""

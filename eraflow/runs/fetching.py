@@ -1,6 +1,6 @@
 """The files of a round, fetched until they are whole: a file that arrived and cannot be decoded is fetched again.
 
-Decoding is the work of a stage, in a child; see `eraflow.data.inspection`. A file gets its receipt after that, so
+Decoding is the work of a stage, in a child; see `eraflow.numerai.inspection`. A file gets its receipt after that, so
 that what is spoilt neither is learnt from nor stands in the way of a later week.
 """
 
@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
-from eraflow.data.filecheck import check_ends, verify_json
-from eraflow.data.inspection import NOW_READING, SpoiltFilesError
 from eraflow.errors import EraflowError
 from eraflow.machine.failures import StageCrashed, StageError
 from eraflow.machine.progress import readable_seconds
 from eraflow.numerai.errors import TournamentError
+from eraflow.numerai.filecheck import check_ends, verify_json
+from eraflow.numerai.inspection import NOW_READING, SpoiltFilesError
 from eraflow.numerai.receipts import Receipt, forget, seal
 from eraflow.runs.attempt import StageExhaustedError
 from eraflow.runs.onlookers import News, tell

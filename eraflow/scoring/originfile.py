@@ -12,7 +12,7 @@ from pathlib import Path
 from eraflow.data.footer import read_footer
 from eraflow.disk.atomic import write_json
 from eraflow.rows.compressed import Packed
-from eraflow.rows.rowsource import form_of
+from eraflow.rows.openrows import form_of
 from eraflow.scoring.insample import METADATA, NO_NOTE, UNKNOWN, Origin
 
 SIDE = ".eras.json"

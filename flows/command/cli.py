@@ -6,7 +6,6 @@ Heavy imports (Prefect, the boosters) happen inside the verbs, so that `eraflow 
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import sys
 import traceback
@@ -19,9 +18,9 @@ from eraflow.machine.loopback import go_direct
 from eraflow.machine.threads import check_threads
 from eraflow.runs.weekrecord import error_values
 from eraflow.settings.profiles import PROFILES
-from flows.command.entry import EXIT_INTERRUPTED
 from flows.command.terminal.confidence import add_confidence
-from flows.command.terminal.outputs import complain, finish_outputs, open_outputs
+from flows.command.terminal.interrupts import EXIT_INTERRUPTED
+from flows.command.terminal.outputs import complain, finish_outputs, open_outputs, print_record
 from flows.command.verbs import alert_verb, clean_verb, golive_verb, server_verb, settings_verb, submit_verb
 
 HOME_HELP = (
@@ -61,11 +60,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         if getattr(arguments, "json", False):
             print_record({"outcome": "failed", "error": error_values(error)})
         return 1
-
-
-def print_record(record: dict[str, Any]) -> None:
-    """The record as the last line on stdout."""
-    print(json.dumps(record, sort_keys=True), flush=True)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -335,7 +329,7 @@ def _ui(verbs: Any) -> None:
     verb.add_argument("--home", metavar="DIR", help="home folder")
     verb.add_argument("--mlflow", action="store_true", help="MLflow instead of Prefect")
     verb.add_argument("--port", type=int, help="port on 127.0.0.1 (default 4200, MLflow 5000)")
-    verb.set_defaults(verb=_call("flows.command.starting.ui", "ui"))
+    verb.set_defaults(verb=_call("flows.command.verbs.ui_verb", "ui"))
 
 
 def _call(module: str, function: str) -> Any:
@@ -345,9 +339,3 @@ def _call(module: str, function: str) -> Any:
         return int(getattr(import_module(module), function)(arguments))
 
     return verb
-
-
-if __name__ == "__main__":
-    from flows.command.entry import main as entry
-
-    sys.exit(entry())

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 
-EXIT_INTERRUPTED = 130
+from flows.command.terminal.interrupts import EXIT_INTERRUPTED
 
 
 def main() -> int:

@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
+from eraflow.errors import EraflowError
 from eraflow.settings.run import RunSettings
-from models.networks.torchlibrary import MissingLibraryError
+
+
+class MissingLibraryError(EraflowError):
+    """A kind of model needs a library that is not installed. Install the extra, or leave such models out."""
+
+    code = "missing_library"
+    exit_code = 2
+
 
 LIBRARIES = {"lightgbm": "lightgbm", "xgboost": "xgboost", "catboost": "catboost", "mlp": "torch"}
 EXTRAS = {"torch": "eraflow[networks]"}

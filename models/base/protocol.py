@@ -1,11 +1,11 @@
-"""What every model can do, by which name it is made, and the errors of this room."""
+"""What every model can do, and the errors of this room."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +13,6 @@ import numpy.typing as npt
 from eraflow.errors import EraflowError, SettingsError
 from eraflow.machine.failures import StageNaN
 from eraflow.machine.plan import Plan
-
-if TYPE_CHECKING:
-    from models.boosters.bincache import BinCache
 
 Codes = npt.NDArray[np.int8]
 FloatArray = npt.NDArray[np.float64]
@@ -53,7 +50,7 @@ class Model(Protocol):
     """A learner. Made with keyword arguments only: `params` overrides its own settings.
 
     Attributes:
-        kind: a key of `MODELS`.
+        kind: a key of `models.kinds.MODELS`.
         columns: ascending positions of the columns of x that it uses; None: all. `fit` and `predict` take the full x.
     """
 
@@ -92,89 +89,6 @@ class Model(Protocol):
     @classmethod
     def load(cls, folder: Path) -> Model:
         """Read what `save` wrote; its predictions are the same to the last bit."""
-
-
-def _lightgbm() -> Any:
-    from models.boosters.lightgbm_model import LightGBMModel
-
-    return LightGBMModel
-
-
-def _xgboost() -> Any:
-    from models.boosters.xgboost_model import XGBoostModel
-
-    return XGBoostModel
-
-
-def _catboost() -> Any:
-    from models.boosters.catboost_model import CatBoostModel
-
-    return CatBoostModel
-
-
-def _mlp() -> Any:
-    from models.networks.mlp import MlpModel
-
-    return MlpModel
-
-
-MODELS: dict[str, Callable[[], Any]] = {
-    "lightgbm": _lightgbm,
-    "xgboost": _xgboost,
-    "catboost": _catboost,
-    "mlp": _mlp,
-}
-"""Kind to a function that gives its class: a library is imported only when a model of its kind is wanted."""
-
-
-def model_class(kind: str) -> Any:
-    """The class of a kind of model.
-
-    Raises:
-        ModelSettingsError: there is no such kind.
-    """
-    if kind not in MODELS:
-        raise ModelSettingsError(f"there is no model of kind {kind!r}", f"use one of {', '.join(MODELS)}")
-    return MODELS[kind]()
-
-
-def make_model(
-    kind: str,
-    params: Mapping[str, Any] | None = None,
-    *,
-    scratch: Path | None = None,
-    checkpoints: Path | None = None,
-    columns: Sequence[int] | None = None,
-    bins: BinCache | None = None,
-) -> Model:
-    """A new model; its parameters are tried on a few rows first, so that a wrong one is named before the work begins.
-
-    Args:
-        kind: a key of `MODELS`.
-        params: overrides of the model's own settings.
-        scratch: folder for files that live as long as a fit; the system's temporary folder when None.
-        checkpoints: folder that belongs to this very fit (its rows, target, params and seed) and outlives a killed
-            attempt; a model that can, goes on from what it finds there. None: no checkpoints.
-        columns: ascending positions of the columns of x that the model uses; None: all. It still takes the full x.
-        bins: where finished bins are kept between fits; None: nowhere. LightGBM uses it.
-
-    Raises:
-        ModelSettingsError: unknown kind or parameter, or a value that the library refuses.
-    """
-    model: Model = model_class(kind)(
-        params=params, scratch=scratch, checkpoints=checkpoints, columns=columns, bins=bins
-    )
-    return model
-
-
-def load_model(folder: Path) -> Model:
-    """The model that was saved in `folder`, whatever its kind.
-
-    Raises:
-        DamagedModelError: it cannot be read.
-    """
-    model: Model = model_class(str(read_description(folder)["kind"])).load(folder)
-    return model
 
 
 def read_description(folder: Path) -> dict[str, Any]:

@@ -24,8 +24,9 @@ from eraflow.disk.digest import file_sha256, value_sha256
 from eraflow.errors import EraflowError, SettingsError
 from eraflow.machine.plan import Plan
 from eraflow.scoring.ranking import EraGroups
-from models.base.protocol import Codes, FloatArray, Model, check_predictions, load_model, read_description
+from models.base.protocol import Codes, FloatArray, Model, check_predictions, read_description
 from models.ensembles.rankblend import CodesOf, neutralised_blend, rank_gaussian_blend
+from models.kinds import load_model
 
 ENSEMBLE_FILE = "ensemble.json"
 RANK_GAUSSIAN = "rank-gaussian"

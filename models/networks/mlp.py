@@ -24,7 +24,6 @@ from models.base.protocol import (
 )
 from models.base.rows import Columns, TrainingRows, tiles
 from models.base.saved import read_model, trained_with, write_model
-from models.boosters.bincache import BinCache
 from models.networks.layers import Layers, forward_numpy, to_bytes
 from models.networks.neural import train_network
 from models.networks.recipe import Arrays, Recipe
@@ -65,7 +64,7 @@ class MlpModel:
         scratch: Path | None = None,  # not used
         checkpoints: Path | None = None,
         columns: Sequence[int] | None = None,
-        bins: BinCache | None = None,  # not used: there are no bins
+        bins: object = None,  # not used: there are no bins
     ) -> None:
         self.params: dict[str, Any] = {**self.defaults, **(params or {})}
         _check(self.params)

@@ -6,15 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from eraflow.errors import EraflowError
 from eraflow.machine.plan import Device, Plan
-
-
-class MissingLibraryError(EraflowError):
-    """A kind of model needs a library that is not installed. Install the extra, or leave such models out."""
-
-    code = "missing_library"
-    exit_code = 2
+from models.base.libraries import MissingLibraryError
 
 
 def torch_library() -> Any:

@@ -16,8 +16,9 @@ from eraflow.errors import EraflowError, SettingsError
 from eraflow.machine.plan import Plan
 from eraflow.scoring.insample import UNKNOWN, Origin, origin_of
 from eraflow.scoring.ranking import EraGroups
-from models.base.protocol import MODEL_FILE, Codes, DamagedModelError, FloatArray, Model, load_model, read_description
+from models.base.protocol import MODEL_FILE, Codes, DamagedModelError, FloatArray, Model, read_description
 from models.ensembles.ensemble import ENSEMBLE_FILE, Ensemble, MissingFeatureError, read_ensemble
+from models.kinds import load_model
 
 STORE_LAYOUT = Path("features/store/layout.json")
 """Where the run that trained a model keeps the names of the features; see `eraflow.erastore.erareader`."""

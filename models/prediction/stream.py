@@ -14,7 +14,8 @@ from eraflow.erastore.tiles import TILE_BYTES
 from eraflow.errors import SettingsError
 from eraflow.machine.plan import Plan
 from eraflow.machine.progress import report
-from eraflow.rows.rowsource import RowSource, Tile, file_identity, open_rows
+from eraflow.rows.openrows import open_rows
+from eraflow.rows.rowsource import RowSource, Tile, file_identity
 from eraflow.scoring.insample import UNKNOWN, Origin, Standing
 from models.base.protocol import Codes, FloatArray, check_predictions
 from models.prediction.outputs import Output, output_for

@@ -25,7 +25,8 @@ from eraflow.erastore.erareader import EraStore
 from eraflow.errors import EraflowError
 from eraflow.machine.plan import Plan
 from eraflow.scoring.statistics import ewc_interval, overlap_weeks, paired_comparison
-from models.base.protocol import FloatArray, make_model
+from models.base.protocol import FloatArray
+from models.kinds import make_model
 from models.search.scored import ScoredEras, Sides
 from models.search.space import Space, without
 from models.search.storage import FOLDER

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from eraflow.errors import SettingsError
-from models.base.protocol import make_model, model_class
+from models.kinds import make_model, model_class
 
 VERSION = 1
 """Raised when a space changes its meaning; trials of another version are not gone on with."""

@@ -19,9 +19,10 @@ from eraflow.data.eras import Window
 from eraflow.erastore.erareader import EraStore
 from eraflow.machine.failures import StageNaN
 from eraflow.machine.plan import Plan
-from models.base.protocol import Codes, ConstantPredictionsError, FloatArray, make_model
+from models.base.protocol import Codes, ConstantPredictionsError, FloatArray
 from models.boosters.fitwatch import PartialModel
 from models.boosters.prepared import Prepared
+from models.kinds import make_model
 from models.search.objective import Seen, penalised
 from models.search.scored import ScoredEras, Sides, probe_eras
 from models.search.space import Space

@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from eraflow.data.offer import check_horizons
-from eraflow.disk.scratch import scratch_folder
 from eraflow.machine.isolate import run_isolated
+from eraflow.runs.scratch import scratch_folder
 from eraflow.settings.models import ModelSettings
 from eraflow.settings.profiles import PROFILES
 from eraflow.settings.run import RunSettings
 from models.base.libraries import missing_library
-from models.base.protocol import make_model
+from models.kinds import make_model
 
 TRY_SECONDS = 300.0
 _TAKEN: list[list[dict[str, Any]]] = []  # the command and its flow ask the same in one process

@@ -21,7 +21,8 @@ from eraflow.machine.plan import Plan
 from eraflow.machine.progress import report
 from eraflow.scoring.insample import write_learned
 from models.base.predictions import PredictionFileError, Predictions, join, read_predictions
-from models.base.protocol import ProgressFn, make_model
+from models.base.protocol import ProgressFn
+from models.kinds import make_model
 from models.training.selectedfeatures import SelectedFeatures
 from models.training.trainer import CHECKPOINTS, ImportanceSample, KeptBins, Trainer
 

@@ -20,8 +20,9 @@ from eraflow.machine.plan import Plan
 from eraflow.scoring.ranking import EraGroups
 from eraflow.scoring.residual import benchmark_residual
 from models.base.predictions import Predictions
-from models.base.protocol import Codes, Model, ProgressFn, check_predictions, make_model
+from models.base.protocol import Codes, Model, ProgressFn, check_predictions
 from models.boosters.bincache import BinCache
+from models.kinds import make_model
 from models.training.importance import write_fold_importance
 from models.training.selectedfeatures import SelectedFeatures
 

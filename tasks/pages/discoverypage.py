@@ -16,10 +16,10 @@ from eraflow.disk.plainpaths import read_parquet
 from eraflow.reports.heatmap import drift_map
 from eraflow.reports.markdown import markdown_table, png_markdown
 from eraflow.runs.stage import StageRecord
+from eraflow.settings.run import RunSettings
 from models.base.predictions import PredictionFileError
 from models.training.importance import read_importance
 from tasks.pages.artifacts import artifact_key, shown
-from tasks.run import Run
 
 SHOWN = 30
 COLUMNS = {
@@ -55,7 +55,7 @@ def show_selection(record: StageRecord) -> None:
     shown(lambda: create_markdown_artifact(text, key="selection", description="Selected features"))
 
 
-def show_associations(run: Run, target: str, record: StageRecord) -> None:
+def show_associations(settings: RunSettings, target: str, record: StageRecord) -> None:
     """The heat map of associations over blocks of eras; the figures go into the history."""
     frame = read_parquet(record.path / ASSOCIATIONS)
     drift = Drift(
@@ -63,10 +63,10 @@ def show_associations(run: Run, target: str, record: StageRecord) -> None:
         tuple(frame.columns[1:]),
         frame.select(frame.columns[1:]).to_numpy().astype(np.float64),
     )
-    show_drift(run, drift, measure="association", model="", target=target)
+    show_drift(settings, drift, measure="association", model="", target=target)
 
 
-def show_importance(run: Run, model: str, record: StageRecord) -> None:
+def show_importance(settings: RunSettings, model: str, record: StageRecord) -> None:
     """What matters to one model, out of fold: a table of its strongest features, and SHAP over blocks as a heat map.
 
     Call it when the model's training stage is finished. All measures go into the history in the home folder. What
@@ -89,7 +89,7 @@ def show_importance(run: Run, model: str, record: StageRecord) -> None:
     key = artifact_key("importance", model)
     shown(lambda: create_markdown_artifact(text, key=key, description=f"Importance, {model}, out of fold"))
     for measure, drift in found.items():
-        show_drift(run, drift, measure=measure, model=model, target="", show=measure == leading)
+        show_drift(settings, drift, measure=measure, model=model, target="", show=measure == leading)
 
 
 def _means(drift: Drift) -> dict[str, float]:
@@ -98,10 +98,12 @@ def _means(drift: Drift) -> dict[str, float]:
     return {name: sums[at] / counts[at] for at, name in enumerate(drift.features) if counts[at]}
 
 
-def show_drift(run: Run, drift: Drift, *, measure: str, model: str, target: str, show: bool = True) -> None:
+def show_drift(
+    settings: RunSettings, drift: Drift, *, measure: str, model: str, target: str, show: bool = True
+) -> None:
     """Add figures to the history in the home folder and show it; trouble with the history costs the week nothing."""
-    version = run.settings.data.version
-    path = history_path(run.settings.home_path, measure, model, target)
+    version = settings.data.version
+    path = history_path(settings.home_path, measure, model, target)
     try:
         history = remember(path, version, drift)
     except (DriftHistoryError, StorageError) as error:

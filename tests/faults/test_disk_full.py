@@ -10,13 +10,13 @@ import subprocess
 import numpy as np
 import pytest
 
-from eraflow.data.filecheck import verify_parquet
 from eraflow.disk.atomic import TEMPORARY, StorageError, write_bytes
 from eraflow.erastore import erawriter
 from eraflow.errors import EraflowError
 from eraflow.machine.ledger import Ledger
 from eraflow.machine.plan import Plan
 from eraflow.numerai.client import Tournament
+from eraflow.numerai.filecheck import verify_parquet
 from eraflow.numerai.graphql import Endpoint
 from eraflow.numerai.submission_csv import write_submission
 from eraflow.runs import stage
@@ -30,7 +30,7 @@ from eraflow.settings.source import SandboxSettings
 from eraflow.settings.tracking import TrackingSettings
 from eraflow.tracking.tracking import Tracker
 from models.base.predictions import Predictions
-from models.base.protocol import make_model
+from models.kinds import make_model
 from tests.models.planted import FAST, PLAN, plant
 
 DISK_MB = 80  # a download keeps 64 free for others

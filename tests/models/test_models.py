@@ -10,16 +10,14 @@ import pytest
 
 from eraflow.machine.failures import StageNaN, StageStalled
 from models.base.protocol import (
-    MODELS,
     ConstantPredictionsError,
     DamagedModelError,
     ModelSettingsError,
     TrainingDataError,
     check_predictions,
-    load_model,
-    make_model,
 )
 from models.base.rows import TrainingRows
+from models.kinds import MODELS, load_model, make_model
 from tests.models.planted import PLAN, fast, plant
 
 KINDS = sorted(MODELS)

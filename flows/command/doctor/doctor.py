@@ -13,14 +13,13 @@ from eraflow.disk.home import home_folder, make_home
 from eraflow.errors import EraflowError
 from eraflow.machine.loopback import UnusableProxy
 from eraflow.settings.source import SourceSettings
-from flows.command.cli import print_record
 from flows.command.doctor.examine import FOUND_AT, Check
 from flows.command.doctor.examine_history import examine_history, examine_proxies, examine_rights
 from flows.command.doctor.examine_leftovers import examine_leftovers
 from flows.command.doctor.examine_machine import examine_machine
 from flows.command.doctor.examine_tournament import examine_tournament
 from flows.command.prefectserver.environment import prepare
-from flows.command.terminal.outputs import say
+from flows.command.terminal.outputs import print_record, say
 
 
 def doctor(arguments: argparse.Namespace) -> int:

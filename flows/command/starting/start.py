@@ -26,13 +26,12 @@ from eraflow.runs.unfinished import note_run
 from eraflow.runs.weekrecord import error_values, week_record
 from eraflow.settings.override import named_profile, settings_from, settings_on
 from eraflow.settings.run import RunSettings
-from flows.command.cli import print_record
-from flows.command.entry import EXIT_INTERRUPTED
 from flows.command.prefectserver.environment import page_of, prepare
 from flows.command.prefectserver.runserver import PrefectUnreachableError, run_server
 from flows.command.starting.earlycheck import refuse_early
 from flows.command.starting.resumption import Chosen, in_folder, in_named, resumed
-from flows.command.terminal.outputs import complain, tell
+from flows.command.terminal.interrupts import EXIT_INTERRUPTED
+from flows.command.terminal.outputs import complain, print_record, tell
 from flows.command.terminal.printing import show
 from flows.command.terminal.runlog import run_log
 from flows.command.terminal.view import Lines, view_of

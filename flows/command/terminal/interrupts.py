@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import signal
 
+EXIT_INTERRUPTED = 130
+
 
 def heed_ctrl_c() -> None:
     """Let Ctrl-C and SIGTERM end a system call that waits, whatever libraries have been loaded since.

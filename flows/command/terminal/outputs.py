@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import io
+import json
 import os
 import shutil
 import sys
@@ -116,3 +117,8 @@ def _broken(text: str, stream: TextIO, indent: int = 2) -> str:
         textwrap.fill(line, width, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False)
         for line in text.splitlines()
     )
+
+
+def print_record(record: dict[str, Any]) -> None:
+    """The record as the last line on stdout."""
+    print(json.dumps(record, sort_keys=True), flush=True)

@@ -40,7 +40,7 @@ def alert(arguments: argparse.Namespace) -> int:
         SettingsError: the address or the name is none.
         AlertError: the message was not delivered.
     """
-    from flows.command.cli import print_record
+    from flows.command.terminal.outputs import print_record
 
     home = home_folder(arguments.home)
     require_server(prepare(home), f"eraflow server{home_option(home)}")

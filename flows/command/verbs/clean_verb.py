@@ -164,7 +164,7 @@ def _record(home: Path, found: CleaningPlan, outcome: str) -> dict[str, Any]:
 
 def _end(arguments: argparse.Namespace, record: dict[str, Any]) -> int:
     if arguments.json:
-        from flows.command.cli import print_record
+        from flows.command.terminal.outputs import print_record
 
         print_record(record)
     return 0

@@ -8,9 +8,9 @@ from pathlib import Path
 from rich.console import RenderableType
 
 from eraflow.scoring.compare import ComparisonTable, compare_runs
-from flows.command.cli import print_record
 from flows.command.starting.summary import figure
 from flows.command.terminal.confidence import confidence_of
+from flows.command.terminal.outputs import print_record
 from flows.command.terminal.printing import show, table, words
 
 

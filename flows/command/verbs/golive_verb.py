@@ -8,7 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ from flows.command.prefectserver.environment import prepare
 from flows.command.terminal.interrupts import heed_ctrl_c
 from flows.command.terminal.outputs import say, tell
 from flows.command.verbs.alert_verb import DEFAULT_NAME, address, require_server
+from flows.command.verbs.golive_choices import Choices
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
@@ -60,45 +61,6 @@ def add(verbs: Any) -> None:
     verb.set_defaults(verb=go_live)
 
 
-@dataclass(frozen=True)
-class Choices:
-    """What a person decides, once for both deployments.
-
-    Attributes:
-        profile: of the settings.
-        model: the slot; None: the only one of the account.
-        keys_block: Secret block with the keys.
-        only_block: whether the keys must be in that block, whatever the environment of this shell holds.
-        alert: notification block; None: nobody is told.
-        on_success: whether good runs are told of.
-        ping: Secret block of the dead man's switch.
-    """
-
-    profile: str
-    model: str | None
-    keys_block: str
-    only_block: bool
-    alert: str | None
-    on_success: bool
-    ping: str | None
-
-    def as_settings(self, home: str | None) -> dict[str, Any]:
-        """As they are laid on the settings of a deployment."""
-        told = {"block": self.alert, "on_success": self.on_success, "ping_url": self.ping}
-        return {
-            "profile": self.profile,
-            "submit": {"model": self.model},
-            "source": {"keys_block": self.keys_block},
-            "alert": told,
-            **({"home": home} if home else {}),
-        }
-
-    def to_remember(self, profile: str | None) -> dict[str, Any]:
-        """The choices that a later call starts from; a profile only where it was named, else it is the deployments'."""
-        kept = {name: value for name, value in self.as_settings(None).items() if name != "profile"}
-        return {**kept, **({"profile": profile} if profile else {})}
-
-
 def go_live(arguments: argparse.Namespace) -> int:
     """Deploy where needed, ask, check, store, switch on; returns 0, or 1 where a week would fail.
 
@@ -127,7 +89,7 @@ def _pause(client: SyncPrefectClient, arguments: argparse.Namespace) -> int:
 
 
 def _go_live(client: SyncPrefectClient, home: Path, arguments: argparse.Namespace) -> int:
-    from flows.command.doctor.golive_checks import examine_week
+    from flows.command.verbs.golive_checks import examine_week
     from tasks.golive import SCHEDULED, deploy_missing, scheduled_deployments, switch_on, switched_on
     from tasks.recovery.deadruns import close_dead_runs
     from tasks.recovery.heartbeats import install
@@ -264,7 +226,7 @@ def _say(text: str) -> None:
 
 
 def _tell(arguments: argparse.Namespace, record: dict[str, Any], text: str) -> None:
-    from flows.command.cli import print_record
+    from flows.command.terminal.outputs import print_record
 
     if arguments.json:
         print_record(record)

@@ -15,15 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from eraflow.disk.home import home_folder
-from eraflow.disk.scratch import scratch_folder
 from eraflow.errors import SettingsError
 from eraflow.machine.apart import deaths_about
 from eraflow.machine.credentials import TRACKING
 from eraflow.machine.isolate import Outcome, run_isolated
 from eraflow.machine.progress import Progress, readable_seconds
 from eraflow.runs.conclusion import check_outside_of_concluded
-from flows.command.cli import print_record
-from flows.command.terminal.outputs import complain, say, tell
+from eraflow.runs.scratch import scratch_folder
+from flows.command.terminal.outputs import complain, print_record, say, tell
 
 LITTLE_MB = 2_048
 """With less memory free than this, it is spared at some cost of time."""

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from eraflow.disk.home import home_folder
 from eraflow.runs.rundir import RunLockedError, locked
-from flows.command.cli import print_record
 from flows.command.prefectserver.environment import prepare
 from flows.command.prefectserver.runserver import PrefectUnreachableError
-from flows.command.terminal.outputs import say
+from flows.command.terminal.outputs import print_record, say
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
@@ -47,7 +46,7 @@ def _with_server(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     from prefect.client.orchestration import get_client
     from prefect.exceptions import PrefectException
 
-    from tasks.recovery.crashalerts import tell_of_crashes
+    from tasks.crashalerts import tell_of_crashes
     from tasks.recovery.deadruns import close_dead_runs
     from tasks.recovery.heartbeats import install
     from tasks.recovery.reconcile import ResumeSettings, reconcile

@@ -9,15 +9,15 @@ from pathlib import Path
 from rich.console import Group, RenderableType
 
 from eraflow.data.readable import is_there
-from eraflow.disk.scratch import scratch_folder
 from eraflow.errors import SettingsError
+from eraflow.runs.scratch import scratch_folder
 from eraflow.scoring.scoreapart import score_apart
 from eraflow.scoring.scorefile import FileScores, InSample
 from eraflow.scoring.scoring import ModelScores
 from eraflow.settings.data import DataSettings
-from flows.command.cli import print_record
 from flows.command.starting.summary import figure, interval
 from flows.command.terminal.confidence import confidence_of
+from flows.command.terminal.outputs import print_record
 from flows.command.terminal.printing import command, show, table, words
 
 ERAS_SHOWN = 6

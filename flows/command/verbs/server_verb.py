@@ -20,9 +20,9 @@ from eraflow.errors import EraflowError
 from eraflow.machine.credentials import PREFECT, TRACKING, without_credentials
 from eraflow.machine.loopback import EXCEPTIONS, go_direct
 from flows.command.prefectserver.environment import QUIET, database_of, give_a_user_folder
+from flows.command.prefectserver.mlflowserver import MLFLOW_PORT, PREFECT_PORT, mlflow_command, mlflow_page
 from flows.command.prefectserver.runningserver import noted_server, prefect_folder, running_server
 from flows.command.prefectserver.runserver import HOST, WatchedServer
-from flows.command.starting.ui import MLFLOW_PORT, PREFECT_PORT, mlflow_command, mlflow_page
 from flows.command.terminal.interrupts import heed_ctrl_c
 from flows.command.terminal.outputs import complain, say
 

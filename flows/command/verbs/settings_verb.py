@@ -35,7 +35,7 @@ def add(verbs: Any) -> None:
 
 
 def _settings(arguments: argparse.Namespace) -> int:
-    from flows.command.cli import print_record
+    from flows.command.terminal.outputs import print_record
 
     profiles = [arguments.profile] if arguments.profile else list(PROFILES)
     found = chosen(arguments.name)

@@ -14,7 +14,7 @@ from eraflow.disk.ownership import (
     is_home_dir,
     mark_home,
 )
-from eraflow.disk.scratch import sweep
+from eraflow.runs.scratch import sweep
 from eraflow.runs.unfinished import note_run
 from flows.command.prefectserver.environment import prepare
 

@@ -10,7 +10,6 @@ import pyarrow.parquet as pq
 import pytest
 import requests
 
-from eraflow.data.filecheck import verifier
 from eraflow.numerai.client import Tournament
 from eraflow.numerai.errors import (
     NoSuchFileError,
@@ -19,6 +18,7 @@ from eraflow.numerai.errors import (
     UploadRefusedError,
     WrongKeyError,
 )
+from eraflow.numerai.filecheck import verifier
 from eraflow.numerai.graphql import Endpoint
 from eraflow.numerai.submission import SubmissionRecord, check_submission
 from eraflow.numerai.submission_csv import write_submission

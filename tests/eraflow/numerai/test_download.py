@@ -14,7 +14,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from eraflow.data.filecheck import verifier, verify_json, verify_parquet, verify_some
 from eraflow.disk.atomic import StorageError
 from eraflow.numerai import download, httpstream
 from eraflow.numerai.client import Tournament
@@ -29,6 +28,7 @@ from eraflow.numerai.errors import (
     ServerDownError,
     ServerFaultError,
 )
+from eraflow.numerai.filecheck import verifier, verify_json, verify_parquet, verify_some
 from eraflow.numerai.graphql import Endpoint
 from eraflow.numerai.receipts import receipt_path
 from tests.eraflow.numerai.stubserver import (

@@ -16,7 +16,6 @@ import pyarrow.parquet as pq
 import pytest
 import requests
 
-from eraflow.data.filecheck import verify_json, verify_parquet
 from eraflow.numerai.client import Tournament
 from eraflow.numerai.errors import (
     ClockSkewError,
@@ -35,6 +34,7 @@ from eraflow.numerai.errors import (
     UploadRefusedError,
     WrongKeyError,
 )
+from eraflow.numerai.filecheck import verify_json, verify_parquet
 from eraflow.numerai.graphql import Endpoint
 from eraflow.numerai.submission_csv import write_submission
 from eraflow.sandbox.faults import LASTING, Faults
@@ -231,7 +231,7 @@ DOWNLOADER = """
 import sys
 from pathlib import Path
 from eraflow.numerai.client import Endpoint, Tournament
-from eraflow.data.filecheck import verify_parquet
+from eraflow.numerai.filecheck import verify_parquet
 url, public, secret, name, place = sys.argv[1:]
 Tournament(Endpoint(url, public, secret), least_rate=0).download(name, Path(place), verify_parquet)
 """

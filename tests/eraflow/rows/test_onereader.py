@@ -15,8 +15,8 @@ from eraflow.data.eras import BadEraError
 from eraflow.data.footer import BadFeatureValueError, TruncatedFileError, footer_extremes, read_footer
 from eraflow.erastore.erawriter import write_era_store
 from eraflow.errors import EraflowError
+from eraflow.rows.openrows import UnknownFormError, form_of, open_rows
 from eraflow.rows.predictionfile import PredictionFileError, read_predictions
-from eraflow.rows.rowsource import UnknownFormError, form_of, open_rows
 from tests.prediction_files import FEATURES, rows
 
 FRAME = rows().with_columns(prediction=pl.int_range(pl.len()) / 255)

@@ -11,9 +11,9 @@ from eraflow.data.eras import UnorderedErasError
 from eraflow.data.footer import BadFeatureValueError, TruncatedFileError
 from eraflow.disk.atomic import StorageError
 from eraflow.rows import parquetparts, parquetrows
+from eraflow.rows.openrows import open_rows
 from eraflow.rows.parquetparts import ParquetParts, parquet_source
 from eraflow.rows.parquetrows import ParquetRows
-from eraflow.rows.rowsource import open_rows
 from tests.prediction_files import FEATURES, rows
 
 

@@ -23,7 +23,8 @@ from eraflow.disk.atomic import StorageError
 from eraflow.disk.spool import Spool
 from eraflow.erastore.erawriter import write_era_store
 from eraflow.rows import csvrows, parquetrows
-from eraflow.rows.rowsource import UnknownFormError, file_identity, open_rows
+from eraflow.rows.openrows import UnknownFormError, open_rows
+from eraflow.rows.rowsource import file_identity
 from tests.prediction_files import FEATURES, FORMS, rows, write
 
 

@@ -3,9 +3,9 @@ import json
 
 import pytest
 
-from eraflow.data.inspection import SpoiltFilesError
 from eraflow.machine.failures import StageCrashed, StageOutOfMemory
 from eraflow.numerai.errors import DownloadCorruptError
+from eraflow.numerai.inspection import SpoiltFilesError
 from eraflow.numerai.receipts import Receipt, arrival_path, read_receipt, receipt_path, write_receipt
 from eraflow.runs.fetching import STAGE, Fetching
 

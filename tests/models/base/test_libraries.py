@@ -13,9 +13,8 @@ from eraflow.settings.run import RunSettings
 from flows.command.starting.summary import summary
 from flows.command.terminal.printing import plain
 from models.base import libraries
-from models.base.libraries import present_members
-from models.base.protocol import MODELS
-from models.networks.torchlibrary import MissingLibraryError
+from models.base.libraries import MissingLibraryError, present_members
+from models.kinds import MODELS
 
 OPTIONAL_MLP = [{"kind": "lightgbm"}, {"kind": "mlp", "optional": True}]
 

@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 
 from eraflow.disk.atomic import StorageError
-from models.base.protocol import make_model
 from models.boosters.bincache import BinCache
 from models.boosters.binentry import BinEntry, BusyError
+from models.kinds import make_model
 from tests.models.planted import PLAN, fast, plant
 
 ROOT = Path(__file__).parents[2]

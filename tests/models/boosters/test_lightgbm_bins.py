@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import models.boosters.lightgbm_bins as room
-from models.base.protocol import make_model
 from models.base.rows import Columns, TrainingRows
 from models.boosters.lightgbm_bins import LightGBMBins
 from models.boosters.lightgbm_pack import FileLayout, pack
+from models.kinds import make_model
 from tests.models.planted import PLAN, fast, plant
 
 PARAMS = {"num_threads": 1, "verbosity": -1, "feature_pre_filter": False, "seed": 1}

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.base.protocol import MODELS, ModelSettingsError, TrainingDataError, load_model, make_model
+from models.base.protocol import ModelSettingsError, TrainingDataError
 from models.base.rows import Columns, TrainingRows
+from models.kinds import MODELS, load_model, make_model
 from tests.models.planted import PLAN, fast, plant
 
 KINDS = sorted(MODELS)

@@ -14,10 +14,10 @@ from eraflow.disk.digest import file_sha256
 from eraflow.errors import SettingsError
 from eraflow.scoring.ranking import EraGroups
 from models.base.predictions import Predictions, read_predictions
-from models.base.protocol import load_model
 from models.ensembles.blend import MembersDifferError, blend_members
 from models.ensembles.ensemble import DamagedEnsembleError, Ensemble, MissingFeatureError, read_ensemble
 from models.ensembles.rankblend import rank_gaussian_blend
+from models.kinds import load_model
 from models.prediction.predict import predict_file, predict_live
 from tests.models.conftest import blending
 from tests.models.planted import PLAN, TARGET, plant

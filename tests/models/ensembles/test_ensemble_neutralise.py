@@ -14,10 +14,10 @@ from eraflow.scoring.backtest import BLEND, backtest, read_neutralisation, read_
 from eraflow.scoring.neutralise import neutralise
 from eraflow.scoring.ranking import EraGroups
 from models.base.predictions import read_predictions
-from models.base.protocol import make_model
 from models.ensembles.blend import UNNEUTRALISED, blend_members
 from models.ensembles.ensemble import DamagedEnsembleError, Ensemble, FeaturesNeededError, read_ensemble, write_ensemble
 from models.ensembles.rankblend import NothingLeftError, rank_gaussian_blend
+from models.kinds import make_model
 from models.prediction.predict import predict_file
 from tests.models.conftest import blending
 from tests.models.planted import PLAN, TARGET, fast, plant

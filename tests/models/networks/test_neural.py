@@ -15,10 +15,11 @@ import models.networks.neural as neural
 from eraflow.disk.digest import file_sha256
 from eraflow.machine.failures import StageError, StageNaN, StageStalled
 from eraflow.machine.plan import Plan, next_plan
-from models.base.protocol import ModelSettingsError, load_model, make_model
+from models.base.libraries import MissingLibraryError
+from models.base.protocol import ModelSettingsError
 from models.base.rows import TrainingRows
+from models.kinds import load_model, make_model
 from models.networks.layers import Layers, to_bytes
-from models.networks.torchlibrary import MissingLibraryError
 from models.training.train import train_model
 from tests.models.conftest import member, training
 from tests.models.planted import FAST_MLP, PLAN, plant

@@ -15,8 +15,9 @@ from eraflow.disk.digest import file_sha256
 from eraflow.errors import EraflowError, SettingsError
 from eraflow.machine.isolate import run_isolated
 from eraflow.scoring.ranking import EraGroups
-from models.base.protocol import DamagedModelError, load_model
+from models.base.protocol import DamagedModelError
 from models.ensembles.ensemble import Ensemble, MissingFeatureError, write_ensemble
+from models.kinds import load_model
 from models.prediction.leanimports import lean_imports
 from models.prediction.predict import predict_file
 from models.prediction.predictor import load_predictor

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.base.protocol import make_model
+from models.kinds import make_model
 from models.search.space import RANGES, NotSearchedError, own_names, space_for, without
 
 KINDS = sorted(RANGES)

@@ -8,7 +8,7 @@ import pytest
 from numerai_tools.scoring import correlation_contribution, numerai_corr
 
 from eraflow.erastore.erareader import EraStore
-from models.base.protocol import make_model
+from models.kinds import make_model
 from models.search.objective import CORR_ALONE, PayoutMix
 from models.search.scored import ScoredEras, Sides, probe_eras
 from models.search.space import space_for

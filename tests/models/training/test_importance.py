@@ -6,8 +6,8 @@ import pytest
 
 from eraflow.machine.plan import Plan
 from models.base.predictions import PredictionFileError
-from models.base.protocol import make_model
 from models.boosters import libraryimportance
+from models.kinds import make_model
 from models.training.importance import read_importance, write_fold_importance
 from models.training.trainer import training_view
 from tests.models.planted import PLAN, TARGET, fast, plant

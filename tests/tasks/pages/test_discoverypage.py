@@ -68,7 +68,7 @@ def test_the_selection_is_shown_with_reasons_and_its_drift_is_remembered(store, 
     )
     made = record(tmp_path / "select", metrics)
     discoveries.show_selection(made)
-    discoveries.show_associations(run, TARGET, made)
+    discoveries.show_associations(run.settings, TARGET, made)
     text = artifacts["selection"][1]
     assert "feature_000" in text
     assert "association not significant" in text
@@ -104,20 +104,20 @@ class Linear:
 def test_importances_of_all_folds_are_one_table_and_one_heat_map(store, run, artifacts, tmp_path):
     for position, eras in enumerate([labels(90, 40), labels(120, 90)]):
         write_fold_importance(tmp_path, position, Linear(), store, TARGET, eras, rows=200, seed=1, plan=Plan(threads=1))
-    discoveries.show_importance(run, "mlp", record(tmp_path))
+    discoveries.show_importance(run.settings, "mlp", record(tmp_path))
     assert list(artifacts) == ["importance-mlp", "drift-permutation-mlp"]
     assert "feature_000" in artifacts["importance-mlp"][1].split("feature_005")[0]
     assert len(recall(history_path(run.settings.home_path, "permutation", "mlp", ""))["v5.3"].blocks) == 4
 
 
 def test_no_importance_shows_nothing_and_a_bad_history_costs_nothing(store, run, artifacts, tmp_path, caplog):
-    discoveries.show_importance(run, "mlp", record(tmp_path))
+    discoveries.show_importance(run.settings, "mlp", record(tmp_path))
     assert artifacts == {}
     path = history_path(run.settings.home_path, "permutation", "mlp", "")
     path.parent.mkdir(parents=True)
     path.write_text("{")
     write_fold_importance(tmp_path, 0, Linear(), store, TARGET, labels(90, 40), rows=200, seed=1, plan=Plan(threads=1))
-    discoveries.show_importance(run, "mlp", record(tmp_path))
+    discoveries.show_importance(run.settings, "mlp", record(tmp_path))
     assert "remove it" in caplog.text
     assert "drift-permutation-mlp" in artifacts
 
@@ -165,8 +165,8 @@ def test_features_that_no_test_speaks_for_are_counted_in_the_log():
 
 def test_an_importance_that_cannot_be_read_or_drawn_costs_the_page_alone(run, artifacts, tmp_path, monkeypatch, store):
     (tmp_path / "importance-0.parquet").write_bytes(b"no parquet")
-    discoveries.show_importance(run, "lightgbm", record(tmp_path))
+    discoveries.show_importance(run.settings, "lightgbm", record(tmp_path))
     monkeypatch.setattr(discoveries, "drift_map", lambda *_, **__: 1 / 0)
     drift = discoveries.Drift(("a", "b"), ("0001-0026",), np.array([[0.1], [0.2]]))
-    discoveries.show_drift(run, drift, measure="gain", model="lightgbm", target="")
+    discoveries.show_drift(run.settings, drift, measure="gain", model="lightgbm", target="")
     assert artifacts == {}

@@ -6,9 +6,8 @@ import pytest
 
 from eraflow.errors import SettingsError
 from flows.command.cli import main
-from flows.command.doctor import golive_checks
-from flows.command.doctor.golive_checks import keys_and_slot, slot
-from flows.command.verbs import golive_verb
+from flows.command.verbs import golive_checks, golive_verb
+from flows.command.verbs.golive_checks import keys_and_slot, slot
 from flows.command.verbs.golive_verb import Choices, add, choose
 
 

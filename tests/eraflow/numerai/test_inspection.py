@@ -10,10 +10,10 @@ import pytest
 
 from eraflow.data.contractcheck import check_contract
 from eraflow.data.datafiles import DataFiles
-from eraflow.data.inspection import SpoiltFilesError, decode, inspect_live, inspect_round
 from eraflow.errors import EraflowError
 from eraflow.machine.failures import StageCrashed
 from eraflow.machine.isolate import run_isolated
+from eraflow.numerai.inspection import SpoiltFilesError, decode, inspect_live, inspect_round
 from tests.deadly_files import deadly, empty_groups, many_columns
 from tests.tournament_files import write_tournament
 
@@ -40,7 +40,7 @@ def arguments(files, fresh=(), out=None, **changes):
 
 def isolated(files, folder, **changes):
     return run_isolated(
-        "eraflow.data.inspection:inspect_round",
+        "eraflow.numerai.inspection:inspect_round",
         arguments(files, out=folder, **changes),
         memory_mb=1500,
         timeout_s=60,
@@ -83,7 +83,7 @@ def test_a_flipped_bit_anywhere_is_found_or_changes_no_value_where_pages_carry_c
         places[name] = rng.choice(8 * (path.stat().st_size - footer), 100, replace=False).tolist()
     (tmp_path / "out").mkdir()
     told = run_isolated(
-        "tests.eraflow.data.test_inspection:outcomes",
+        "tests.eraflow.numerai.test_inspection:outcomes",
         {"folder": str(folder), "places": places, "out": str(tmp_path / "out")},
         memory_mb=1500,
         timeout_s=120,
@@ -135,7 +135,7 @@ def test_footers_of_random_changes_are_whole_or_named(name, whole, tmp_path):
     (tmp_path / "out").mkdir()
     told = {"folder": str(folder), "name": name, "seed": len(name), "count": 40, "out": str(tmp_path / "out")}
     found = run_isolated(
-        "tests.eraflow.data.test_inspection:footers",
+        "tests.eraflow.numerai.test_inspection:footers",
         told,
         memory_mb=1500,
         timeout_s=120,
@@ -192,8 +192,8 @@ def test_an_impossible_code_is_a_fault_of_a_file_that_nothing_vouches_for(tmp_pa
 
 
 def test_a_lack_of_memory_is_not_a_fault_of_the_file(whole, tmp_path, monkeypatch):
-    from eraflow.data import filecheck
     from eraflow.machine.failures import StageOutOfMemory
+    from eraflow.numerai import filecheck
 
     def short(*_, **__):
         raise OSError(12, "Cannot allocate memory")

@@ -16,15 +16,14 @@ from pathlib import Path
 from typing import NoReturn
 
 from eraflow.disk.home import home_folder
-from eraflow.disk.sqliteurl import sqlite_url
-from eraflow.errors import EraflowError, SettingsError
+from eraflow.errors import SettingsError
 from eraflow.machine.credentials import TRACKING, without_credentials
 from flows.command.prefectserver.environment import prepare
+from flows.command.prefectserver.mlflowserver import MLFLOW_PORT, PREFECT_PORT, mlflow_command, mlflow_page
 from flows.command.prefectserver.runningserver import prefect_folder, running_server
 from flows.command.terminal.interrupts import heed_ctrl_c
-from flows.command.terminal.outputs import complain, say
+from flows.command.terminal.outputs import say
 
-PREFECT_PORT, MLFLOW_PORT = 4200, 5000
 END_SECONDS = 5.0
 START_SECONDS = 60.0
 
@@ -43,22 +42,6 @@ def ui(arguments: argparse.Namespace) -> int:
     say("Ctrl-C ends it.")
     threading.Thread(target=_open_page, args=(address, port), daemon=True).start()
     return _serve(mlflow_command(home, port))
-
-
-def mlflow_page(home: Path, address: str) -> str:
-    """The page of the home's experiment, with its scores as columns; MLflow's first one where nothing is recorded."""
-    from eraflow.settings.tracking import TrackingSettings
-    from eraflow.tracking.mlflowview import experiment_page
-    from eraflow.tracking.tracking import Tracker
-
-    tracker = Tracker(home, TrackingSettings())
-    if not tracker.exists():
-        return address
-    try:
-        return f"{address}/{experiment_page(tracker)}"
-    except EraflowError as error:
-        complain(str(error))
-        return address
 
 
 def _open_page(address: str, port: int) -> None:
@@ -82,13 +65,6 @@ def _prefect(home: Path, port: int) -> int:
         say(f"Prefect   {running}   (eraflow server)")
         return 0
     return server(argparse.Namespace(home=str(home), port=port, mlflow=False, print_env=False))
-
-
-def mlflow_command(home: Path, port: int) -> list[str]:
-    """What serves MLflow's pages on the models of a home: one worker is enough for one user."""
-    store = sqlite_url(home / "mlflow.db")
-    options = ["--backend-store-uri", store, "--port", str(port), "--workers", "1"]
-    return [sys.executable, "-m", "mlflow", "ui", *options]
 
 
 def _serve(command: list[str]) -> int:

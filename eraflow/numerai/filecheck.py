@@ -10,11 +10,11 @@ from typing import Any
 import polars as pl
 import pyarrow.parquet as pq
 
+from eraflow.data.codes import as_codes, first_bad
 from eraflow.data.footer import metadata_parts
 from eraflow.data.footerparts import walk_if_large
 from eraflow.data.readable import reading
 from eraflow.disk.plainpaths import scan_parquet
-from eraflow.erastore.tiles import as_codes, first_bad
 from eraflow.foreigntext import cut
 from eraflow.numerai.errors import DownloadCorruptError
 

@@ -6,13 +6,13 @@ import time
 
 import pytest
 
-from eraflow.disk.scratch import LOCK, scratch_folder, sweep
 from eraflow.errors import EraflowError, SettingsError
+from eraflow.runs.scratch import LOCK, scratch_folder, sweep
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from eraflow.disk.scratch import scratch_folder
+from eraflow.runs.scratch import scratch_folder
 with scratch_folder("mine-", Path(sys.argv[1])) as folder:
     (folder / "big").write_text("x")
     print(folder, flush=True)

@@ -13,12 +13,12 @@ from typing import Any
 from eraflow.data.catalog import read_catalog
 from eraflow.data.contractcheck import check_contract
 from eraflow.data.datafiles import DataFiles
-from eraflow.data.filecheck import verifier, verify_parquet
 from eraflow.data.readable import MissingFileError, UnreadableFileError, told
 from eraflow.disk.atomic import write_text
 from eraflow.errors import EraflowError
 from eraflow.machine.failures import StageError, classify
 from eraflow.machine.progress import report
+from eraflow.numerai.filecheck import verifier, verify_parquet
 from eraflow.settings.data import DataSettings
 
 NOW_READING = "now-reading"

@@ -4,8 +4,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from eraflow.data import footerparts
-from eraflow.data.filecheck import verify_parquet
 from eraflow.numerai.errors import DownloadCorruptError
+from eraflow.numerai.filecheck import verify_parquet
 
 
 @pytest.fixture(params=["whole", "in parts"])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from eraflow.errors import EraflowError
 from eraflow.numerai.client import Tournament
@@ -15,9 +14,7 @@ from flows.command.doctor.doctor import examine_computer
 from flows.command.doctor.examine import Check
 from flows.command.doctor.examine_prefect import examine_prefect
 from flows.command.doctor.examine_tournament import API_SECONDS, clock
-
-if TYPE_CHECKING:
-    from flows.command.verbs.golive_verb import Choices
+from flows.command.verbs.golive_choices import Choices
 
 CREATE = (
     "create a key at numer.ai (Account, API keys) and save the Secret block {0} with PUBLIC_ID and SECRET_KEY: without "

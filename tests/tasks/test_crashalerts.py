@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 import pytest
 from prefect.client.schemas.objects import State, StateType
 
+from tasks import crashalerts
 from tasks.alert import AlertError
-from tasks.recovery import crashalerts
-from tasks.recovery.crashalerts import tell_of_crashes
+from tasks.crashalerts import tell_of_crashes
 from tasks.recovery.reconcile import NO_SIGN_OF_LIFE, ResumeSettings, reconcile
 from tests.tasks.recovery.test_reconcile import NOW, Server, run
 
