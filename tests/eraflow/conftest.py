@@ -19,7 +19,7 @@ from pathlib import Path
 called = []
 socket.socket.connect = lambda self, address: called.append(address)
 socket.getaddrinfo = lambda host, *rest, **options: called.append(host) or []
-from eraflow.settings import TrackingSettings
+from eraflow.settings.tracking import TrackingSettings
 from eraflow.tracking.tracking import Tracker
 
 home, tables = Path(sys.argv[1]), Path(sys.argv[2])
