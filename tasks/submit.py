@@ -134,8 +134,15 @@ def keep_for_later(
 ) -> bool:
     """Make and check the prediction of a week that is held, so that it can be sent later; whether that worked.
 
-    A prediction that fails costs only this possibility: the week is held either way.
+    A prediction that fails costs only this possibility: the week is held either way. Where an upload of this very run may
+    have arrived, nothing is written in its place: what was sent must stay readable.
     """
+    if unconfirmed_submission(run.path) is not None:
+        get_run_logger().error(
+            "an upload of this run may have arrived and its prediction stays as it is; look at the submissions of this "
+            "slot on the tournament's page"
+        )
+        return False
     try:
         first, second = predict_twice(run, Shipment(ensemble, signature, verdict), live)
         record = write_checked_submission(run, first, second, live)

@@ -205,7 +205,7 @@ def kill(era):
     if era == int(sys.argv[3]):
         os.kill(os.getpid(), signal.SIGKILL)
 
-growing.SECONDS_BETWEEN = 0.0
+resumablefile.SECONDS_BETWEEN = 0.0
 predict_stream(Sums(before_era=kill), Path(sys.argv[1]), Path(sys.argv[2]), Plan(threads=1))
 """
 
