@@ -134,7 +134,7 @@ def keep_for_later(
 ) -> bool:
     """Make and check the prediction of a week that is held, so that it can be sent later; whether that worked.
 
-    A prediction that fails costs only this possibility: the week is held either way. Where an upload of this very run may
+    A prediction that fails costs only this possibility: the week is held either way. Where an upload of this run may
     have arrived, nothing is written in its place: what was sent must stay readable.
     """
     if unconfirmed_submission(run.path) is not None:
