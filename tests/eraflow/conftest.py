@@ -56,7 +56,7 @@ def fresh_home(tmp_path_factory):
         capture_output=True,
         text=True,
         env=environment,
-        cwd=Path(__file__).parents[3],
+        cwd=Path(__file__).parents[2],
         check=False,
     )
     return FreshHome(home, tables, done)

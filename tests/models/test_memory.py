@@ -22,7 +22,7 @@ import json, os, sys, threading, time
 from pathlib import Path
 import catboost, lightgbm, numpy as np, xgboost
 from eraflow.machine.plan import Plan
-from models.base.protocol import make_model
+from models.kinds import make_model
 
 def kibibytes(name):
     return int(next(line for line in open("/proc/self/status") if line.startswith(name)).split()[1])

@@ -13,7 +13,7 @@ from eraflow.disk.home import HomeError, default_home, home_folder, home_option,
 from eraflow.errors import EraflowError
 from eraflow.settings.run import RunSettings
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[3]
 MODULES = {"doctor": "doctor", "ui": "ui, flows.command.verbs.server_verb"}
 
 

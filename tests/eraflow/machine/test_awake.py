@@ -14,7 +14,7 @@ from eraflow.machine.awake import GAP_SECONDS, AwakeClock, join_awake, since_boo
 from eraflow.numerai.retry import within
 from eraflow.runs import weekrecord
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[3]
 
 
 class Hands:

@@ -148,7 +148,7 @@ def test_footers_of_random_changes_are_whole_or_named(name, whole, tmp_path):
 def test_a_child_that_is_aborted_over_a_file_leaves_its_name(whole, tmp_path, monkeypatch):
     (tmp_path / "abort.py").write_text(
         "import os\n"
-        "from eraflow.data import inspection\n"
+        "from eraflow.numerai import inspection\n"
         "def run(**told):\n"
         "    inspection.verify_parquet = lambda *_: os.abort()\n"
         "    return inspection.inspect_round(**told)\n"

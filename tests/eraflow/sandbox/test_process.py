@@ -19,7 +19,7 @@ from eraflow.sandbox.records import SANDBOX_KEYS
 
 from .conftest import Connect
 
-MARKET = Path(__file__).parents[5] / "shared" / "market"
+MARKET = Path(__file__).parents[4] / "shared" / "market"
 STATE = "query($m: ID) { submissions(modelId: $m) { id status selected } }"
 
 

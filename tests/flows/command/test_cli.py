@@ -11,7 +11,7 @@ import pytest
 from flows.command.cli import main, parser
 from tests.weeks import TINY
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[3]
 
 
 def eraflow(*arguments, timeout=280):

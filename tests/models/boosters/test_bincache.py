@@ -22,7 +22,7 @@ from models.boosters.binentry import BinEntry, BusyError
 from models.kinds import make_model
 from tests.models.planted import PLAN, fast, plant
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +143,7 @@ from pathlib import Path
 import models.boosters.binentry
 import models.boosters.lightgbm_pack as pack
 from models.boosters.bincache import BinCache
-from models.base.protocol import make_model
+from models.kinds import make_model
 from tests.models.planted import PLAN, fast, plant
 
 moment, folder = sys.argv[1], Path(sys.argv[2])

@@ -22,7 +22,7 @@ from models.prediction.predict import predict_file, predict_live
 from tests.models.conftest import blending
 from tests.models.planted import PLAN, TARGET, plant
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")

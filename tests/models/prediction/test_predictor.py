@@ -23,7 +23,7 @@ from models.prediction.predict import predict_file
 from models.prediction.predictor import load_predictor
 from tests.models.planted import PLAN, TARGET, plant
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,7 @@ from models.prediction.resumablefile import OutputBusyError
 from models.prediction.stream import predict_stream
 from tests.prediction_files import FEATURES, FORMS, Sums, rows, write
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PLAN = Plan(threads=1)
 
 

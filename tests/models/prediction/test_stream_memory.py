@@ -11,7 +11,7 @@ import pytest
 
 from eraflow.machine.plan import Plan
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PLAN = Plan(threads=1)
 
 

@@ -12,7 +12,8 @@ from eraflow.runs.searchrecord import search_record, write_search_outcome
 from eraflow.runs.weekrecord import forget_last_outcome, note_stage, week_record
 from flows.command.terminal.printing import plain
 from flows.command.verbs.search_verb import summary
-from tasks.pages.searchpage import _child, in_words, search_page
+from tasks.pages.searchpage import in_words, search_page
+from tasks.searchtracking import _child
 from tests.weeks import tiny
 
 

@@ -10,7 +10,7 @@ from tests.flows.command.test_cli import assignments
 from tests.terminal import Terminal
 from tests.weeks import TINY
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[4]
 
 
 @pytest.mark.slow

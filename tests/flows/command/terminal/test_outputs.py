@@ -17,7 +17,7 @@ from flows.command.terminal.outputs import complain, say, tell
 from flows.command.verbs.submit_verb import Told
 from tests.eraflow.scoring.test_compare import ERAS, backtested
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[4]
 COMMAND = [sys.executable, "-m", "flows.command.entry"]
 
 

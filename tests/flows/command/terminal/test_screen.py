@@ -17,7 +17,7 @@ from flows.command.terminal.screen import Screen, wants_a_view
 from flows.command.terminal.view import Drawn
 from tests.terminal import Terminal
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[4]
 
 
 def drawing(seconds, columns=80, lines=24, **environment):

@@ -18,7 +18,7 @@ from flows.command.prefectserver.environment import page_of, prepare
 from flows.command.prefectserver.runningserver import noted_server, running_server
 from tests.flows.command.prefectserver.test_runserver import SMALL_SERVER
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[4]
 SERVE = """
 import sys
 from flows.command.prefectserver import runserver
