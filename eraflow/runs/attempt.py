@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,7 @@ class Work:
         arguments: JSON keyword arguments, paths included; not part of the signature.
         need: the size of the work, for the first plan; None when it is not known. Not part of the signature.
         credentials: names of the variables with a password that it needs; the others are kept from it.
+        learners: classes of the models that it makes or loads, as `eraflow.kinds` has them; their code decides, too.
     """
 
     name: str
@@ -61,12 +63,13 @@ class Work:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     need: Need | None = None
     credentials: tuple[str, ...] = ()
+    learners: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def signature(self) -> str:
         """The name of this work; changes with anything that can change its result."""
-        module = self.target.split(":")[0]
-        return stage.stage_signature(self.name, self.settings, self.inputs, code_version(module))
+        code = code_version(self.target, self.learners)
+        return stage.stage_signature(self.name, self.settings, self.inputs, code)
 
 
 def attempt_stage(

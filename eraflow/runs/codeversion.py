@@ -1,61 +1,69 @@
-"""The version of a stage's code: a hash over its module and everything of this project that it imports.
+"""The version of a stage's code: a hash over every definition that its function can reach.
 
-A change in any of those files makes the stage new, a change elsewhere leaves its finished work valid. Imports are
-read from the source, so nothing is executed and imports inside functions count too.
+A comment, a docstring, a description, formatting, and a definition that the stage does not reach leave finished work
+valid; whatever it reaches makes it new. Nothing is executed. A definition is reached by its name, a class as a whole,
+and what acts when a module is imported (see `eraflow.runs.sourceunits`) by everybody who imports the module. Where the
+source leaves open what a name means, all that it may mean counts.
+
+What a name in the settings stands for cannot be seen in the source: a stage tells the classes of its models itself.
 """
 
 from __future__ import annotations
 
-import ast
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
+from eraflow.disk.digest import file_sha256
+from eraflow.runs.codewalk import CodeWalk
+
 PROJECT_PACKAGES = ("eraflow", "models")
+
+RootOf = Callable[[str], Path | None]
 
 
 @cache
-def code_version(module: str) -> str:
-    """A sha256 over the source of `module` and of all project modules that it imports, directly or not."""
+def installed_root(package: str) -> Path | None:
+    """The folder of a top-level package, or the file of a module, as Python would import it; None: there is none."""
+    spec = find_spec(package)
+    if spec is None:
+        return None
+    if spec.submodule_search_locations:
+        return Path(next(iter(spec.submodule_search_locations)))
+    return Path(spec.origin) if spec.origin and spec.origin.endswith(".py") else None
+
+
+def code_version(function: str, learners: Iterable[str] = (), root_of: RootOf = installed_root) -> str:
+    """A sha256 over all code of the project, and of the learners' packages, that can change what a stage makes.
+
+    Args:
+        function: of the stage, as `package.module:function`.
+        learners: classes of the models that it makes or loads, as `package.module:Class`, or as `FILE.py:Class`, of
+            which the file counts as it is.
+        root_of: where a top-level package lies.
+    """
+    places = sorted(set(learners))
+    named = [function, *(place for place in places if not _is_file(place))]
     digest = hashlib.sha256()
-    for name in sorted(_closure(module)):
-        path = _source_path(name)
-        if path is not None:
-            digest.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
+    for line in (*_code(named, root_of), *(_file(place) for place in places if _is_file(place))):
+        digest.update(line.encode() + b"\0")
     return digest.hexdigest()
 
 
-def _closure(module: str) -> set[str]:
-    seen: set[str] = set()
-    waiting = [module]
-    while waiting:
-        name = waiting.pop()
-        if name in seen:
-            continue
-        seen.add(name)
-        path = _source_path(name)
-        if path is not None:
-            waiting.extend(_project_imports(path))
-    return seen
+def _code(named: list[str], root_of: RootOf) -> Iterator[str]:
+    targets = [(module, name) for module, _, name in (place.partition(":") for place in named)]
+    walk = CodeWalk({*PROJECT_PACKAGES, *(module.partition(".")[0] for module, _ in targets)}, root_of)
+    walk.follow(targets)
+    return walk.lines()
 
 
-def _project_imports(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-        else:
-            continue
-        yield from (name for name in names if name.split(".")[0] in PROJECT_PACKAGES and _source_path(name))
+def _is_file(place: str) -> bool:
+    return place.rpartition(":")[0].endswith(".py")
 
 
-@cache
-def _source_path(module: str) -> Path | None:
-    try:
-        spec = find_spec(module)
-    except (ModuleNotFoundError, ValueError):
-        return None
-    return Path(spec.origin) if spec is not None and spec.origin and spec.origin.endswith(".py") else None
+def _file(place: str) -> str:
+    """The hash of a user's file; the stage itself tells that it is gone."""
+    path = Path(place.rpartition(":")[0])
+    return file_sha256(path) if path.is_file() else "no file"
