@@ -64,7 +64,8 @@ def backtest(
     record = run_stage(run, work)
     scores = read_scores(record.path)
     show_chart(scores, BLEND, contract.benchmark, contract.target)
-    show_models(model_table(scores, scored, read_comparisons(record.path)))
+    weights = dict(zip(blended.metrics["members"], blended.metrics["weights"], strict=True))
+    show_models(model_table(scores, scored, read_comparisons(record.path), weights))
     show_neutralisation(read_neutralisation(record.path))
     return record
 
@@ -81,9 +82,14 @@ def _to_try(run: Run, neutralisation: Neutralisation) -> dict[str, Any] | None:
 
 
 def model_table(
-    scores: Mapping[str, ModelScores], stages: Mapping[str, StageRecord], against: Mapping[str, Any]
+    scores: Mapping[str, ModelScores],
+    stages: Mapping[str, StageRecord],
+    against: Mapping[str, Any],
+    weights: Mapping[str, float],
 ) -> list[dict[str, Any]]:
-    """A row a model: CORR with interval, Sharpe, against the benchmark, BMC and MMC with eras, minutes, peak."""
+    """A row a model: what it learns and weighs, CORR with interval, Sharpe, against the benchmark, BMC and MMC with
+    eras, minutes, peak.
+    """
     rows = []
     for name, model in scores.items():
         corr, stage = model.summary["corr"], stages.get(name)
@@ -91,6 +97,7 @@ def model_table(
             {
                 "model": name,
                 "learns": stage.metrics.get("learns", "") if stage else "",
+                "weight": f"{weights[name]:.3g}" if name in weights else "",
                 "CORR": f"{corr.mean:.4f}",
                 "interval": f"{corr.low:.4f} to {corr.high:.4f}",
                 "Sharpe": f"{corr.sharpe:.2f}",

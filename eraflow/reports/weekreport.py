@@ -128,7 +128,16 @@ def _models(record: Mapping[str, Any]) -> str:
     if not rows:
         return ""
     table = markdown_table(["model", "CORR (eras)", "bounds", "Sharpe", "MMC (eras)", "BMC (eras)"], rows)
-    return f"## Members and blend, out of fold\n\n{table}"
+    parts = ["## Members and blend, out of fold", table, _blend(record.get("blend"))]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _blend(blend: Mapping[str, Any] | None) -> str:
+    """What each member weighs."""
+    if not blend:
+        return ""
+    weights = ", ".join(f"{name} {weight:.3g}" for name, weight in blend["weights"].items())
+    return f"Blended by `{blend['method']}` with the weights {weights}."
 
 
 def _place(item: tuple[str, Mapping[str, Any]]) -> int:

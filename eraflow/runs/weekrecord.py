@@ -32,7 +32,7 @@ LEFT_OUT = "left_out.json"
 ROUND = "round.json"
 HELD = "held.json"
 SENT = "sent"  # the folder that `eraflow submit` adds
-TRAIN, SEARCH, SELECT = "train-", "search-", "select"
+TRAIN, SEARCH, SELECT, BLEND = "train-", "search-", "select", "blend"
 STALE = ("gate/verdict.json", "record.json", TIMES, ERROR, STAGES, LOST, LEFT_OUT, ROUND, HELD)
 
 
@@ -117,7 +117,8 @@ def week_record(run_dir: Path) -> dict[str, Any]:
         not known to be accepted), `ready` (dry run), `kept` (another submission of this round was
         there and was kept), `held` or `failed`; verdict; scores of each model and of the blend
         with intervals; members: name to what each learns (its target, and the benchmark whose residual it is), its
-        purge in weeks and how many features each fold and the final fit use; lost_models and lost_searches: name to
+        purge in weeks and how many features each fold and the final fit use; blend: its method and the weight of each
+        member, or null; lost_models and lost_searches: name to
         error of each that failed for good; lost_selection: its error, or null; left_out:
         name to error of each member of the profile whose library is not installed; submission id and state, that
         of `eraflow submit` where it sent later; may_be_done: sentences, of a week that is held; seconds,
@@ -138,6 +139,7 @@ def week_record(run_dir: Path) -> dict[str, Any]:
         "submission": submission,
         "may_be_done": (read_object(run_dir / HELD) or {}).get("may_be_done", []),
         "members": members(run_dir),
+        "blend": blended(run_dir),
         **_lost(run_dir),
         "left_out": read_object(run_dir / LEFT_OUT) or {},
         "stages": stages(run_dir),
@@ -215,6 +217,15 @@ def members(run_dir: Path) -> dict[str, dict[str, Any]]:
             told = {key: record.metrics.get(key) for key in ("learns", "purge_weeks", "features")}
             found[name.removeprefix(TRAIN)] = told
     return found
+
+
+def blended(run_dir: Path) -> dict[str, Any] | None:
+    """How this run's members were blended: `method`, and `weights` by member; None before they are."""
+    record = read_manifest(run_dir / BLEND) if BLEND in _noted(run_dir) else None
+    if record is None or "weights" not in record.metrics:
+        return None
+    weights = dict(zip(record.metrics["members"], record.metrics["weights"], strict=True))
+    return {"method": record.metrics["method"], "weights": weights}
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:

@@ -8,11 +8,14 @@ from pydantic import Field
 
 from eraflow.settings.section import Section
 
+BlendMethod = Literal["rank-gaussian"]
+"""The rows of `BLENDS` in `models/ensembles/blends.py`, which this room may not import; a test compares."""
+
 
 class BlendSettings(Section):
     """How the members become one prediction."""
 
-    method: Literal["rank-gaussian"] = Field(
+    method: BlendMethod = Field(
         "rank-gaussian", description="Rank and gaussianise each member per era, then average with equal weights."
     )
     neutralise: float = Field(

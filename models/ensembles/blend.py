@@ -5,7 +5,7 @@ What it writes as the blend out of fold is what the ensemble will do live: neutr
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,9 @@ from eraflow.errors import EraflowError, SettingsError
 from eraflow.machine.progress import report
 from models.base.predictions import Predictions, read_predictions
 from models.base.protocol import check_predictions
-from models.ensembles.ensemble import RANK_GAUSSIAN, write_ensemble
-from models.ensembles.rankblend import neutralised_blend, rank_gaussian_blend
+from models.ensembles.blends import checked_weights, find_blend
+from models.ensembles.ensemble import write_ensemble
+from models.ensembles.rankblend import neutralised_blend
 from models.training.train import MODEL_FOLDER, OOF
 
 ENSEMBLE_FOLDER = "ensemble"
@@ -51,24 +52,28 @@ def blend_members(
         out: folder of the stage.
         members: name of each member -> folder of its training stage.
         store: folder of the era store they were trained on.
-        method: "rank-gaussian".
+        method: a row of `BLENDS`.
         target, horizon_days, data_version: written into the ensemble, to be compared with the data it is used on.
         neutralise: `proportion` (above 0) and `features`, in the order of the store; None: nothing is neutralised.
         plan: not used; every stage takes one.
 
     Returns:
-        ensemble_signature, members, weights, rows, eras.
+        ensemble_signature, method, members, their weights in the same order, rows, eras.
 
     Raises:
+        UnknownBlendError: there is no such method.
+        BlendWeightsError: the method gave weights that do not fit the members.
         MembersDifferError: the members' rows differ from each other or from the store.
         NothingLeftError: the features explain the blend of an era completely.
         StageNaN, ConstantPredictionsError: a member's predictions are of no use.
     """
-    _check_method(method, members)
+    if not members:
+        raise SettingsError("there are no members to blend", "train at least one")
+    find_blend(method)  # before any file is read
     opened = EraStore.open(store)
     found = _read_members(members)
     _check_same_rows(found, opened)
-    blend = _blended(list(found.values()))
+    blend, weights = _blended(found, method)
     if neutralise is not None:
         blend.write(Path(out) / UNNEUTRALISED)
         blend = _neutralised(blend, opened, neutralise)
@@ -79,6 +84,7 @@ def blend_members(
         {name: Path(folder) / MODEL_FOLDER for name, folder in members.items()},
         features=opened.features,
         method=method,
+        weights=weights,
         target=target,
         horizon_days=horizon_days,
         data_version=data_version,
@@ -86,18 +92,12 @@ def blend_members(
     )
     return {
         "ensemble_signature": description["signature"],
+        "method": method,
         "members": list(members),
-        "weights": [member["weight"] for member in description["members"]],
+        "weights": weights,
         "rows": len(blend.values),
         "eras": len(blend.eras),
     }
-
-
-def _check_method(method: str, members: Mapping[str, str]) -> None:
-    if method != RANK_GAUSSIAN or not members:
-        raise SettingsError(
-            f"cannot blend {len(members)} members by {method!r}", f"use {RANK_GAUSSIAN} and at least one member"
-        )
 
 
 def _read_members(members: Mapping[str, str]) -> dict[str, Predictions]:
@@ -110,12 +110,14 @@ def _read_members(members: Mapping[str, str]) -> dict[str, Predictions]:
     return found
 
 
-def _blended(members: Sequence[Predictions]) -> Predictions:
-    """The blend of members that hold the same rows, before anything is neutralised."""
-    first = members[0]
-    values = rank_gaussian_blend(np.stack([each.values for each in members], axis=1), first.groups)
+def _blended(found: Mapping[str, Predictions], method: str) -> tuple[Predictions, list[float]]:
+    """The blend of members that hold the same rows, before anything is neutralised, and the weight of each member."""
+    first = next(iter(found.values()))
+    chosen, columns = find_blend(method), np.stack([each.values for each in found.values()], axis=1)
+    weights = checked_weights(chosen.weigh(columns, first.groups), list(found))
+    values = chosen.combine(columns, first.groups, weights)
     check_predictions(values, "the blend")
-    return replace(first, values=values)
+    return replace(first, values=values), weights.tolist()
 
 
 def _neutralised(blend: Predictions, store: EraStore, neutralise: Mapping[str, Any]) -> Predictions:

@@ -25,11 +25,11 @@ from eraflow.errors import EraflowError, SettingsError
 from eraflow.machine.plan import Plan
 from eraflow.scoring.ranking import EraGroups
 from models.base.protocol import Codes, FloatArray, Model, check_predictions, read_description
-from models.ensembles.rankblend import CodesOf, neutralised_blend, rank_gaussian_blend
+from models.ensembles.blends import Blend, checked_weights, find_blend, member_weights
+from models.ensembles.rankblend import CodesOf, neutralised_blend
 from models.kinds import load_model
 
 ENSEMBLE_FILE = "ensemble.json"
-RANK_GAUSSIAN = "rank-gaussian"
 MISSING_CODE = 2
 FORMAT = 1
 NEUTRALISING_FORMAT = 2
@@ -72,9 +72,13 @@ class Ensemble:
 
         Raises:
             DamagedEnsembleError: something is missing or changed.
+            UnknownBlendError: its members are blended in a way that this version does not know.
+            BlendWeightsError: the members' weights do not fit.
         """
         folder = Path(folder)
         description = read_ensemble(folder)
+        find_blend(description.get("method"))
+        member_weights(description["members"])
         members = {}
         for member in description["members"]:
             place = folder / "models" / member["name"]
@@ -108,13 +112,23 @@ class Ensemble:
         """float64[n, k]: the raw prediction of each member for some rows."""
         return np.stack([model.predict(x, plan=plan) for model in self.members.values()], axis=1)
 
+    @cached_property
+    def _blend(self) -> Blend:
+        """The method that the description names."""
+        return find_blend(self.description.get("method"))
+
+    @cached_property
+    def weights(self) -> FloatArray:
+        """float64[k]: what each member weighs in the blend, in the order of `members`; 1 together."""
+        return member_weights(self.description["members"])
+
     @property
     def neutralises(self) -> bool:
         """Whether `finish` needs the features."""
         return "neutralise" in self.description
 
     def finish(self, members: FloatArray, groups: EraGroups, codes_of: CodesOf | None = None) -> FloatArray:
-        """float64[n]: the ensemble's prediction of whole eras: rank-gaussian blend, then neutralisation.
+        """float64[n]: the ensemble's prediction of whole eras: its blend with its weights, then neutralisation.
 
         Eras do not touch each other, so they may come one at a time. That a member is not constant over all that
         belongs together is for the caller to check; in a single era it may be.
@@ -129,8 +143,9 @@ class Ensemble:
             StageNaN: a member's prediction is not finite.
             NothingLeftError: nothing is left of an era after neutralisation.
             FeaturesNeededError: the ensemble neutralises and `codes_of` is None.
+            UnknownBlendError, BlendWeightsError: the description names no known blend, or its weights do not fit.
         """
-        blend = rank_gaussian_blend(members, groups)
+        blend = self._blend.combine(members, groups, self.weights)
         if not self.neutralises:
             return blend
         if codes_of is None:
@@ -190,6 +205,7 @@ def write_ensemble(
     *,
     features: Sequence[str],
     method: str,
+    weights: Sequence[float],
     target: str,
     horizon_days: int,
     data_version: str,
@@ -201,6 +217,8 @@ def write_ensemble(
         folder: emptied first.
         members: name -> folder of a saved model.
         features: in the order of the columns that the members were fitted on.
+        method: a row of `BLENDS`.
+        weights: of the members, in their order; 1 together.
         neutralise: what is taken out of the blend: `proportion`, and `features`, some or all of those above in their
             order. None: nothing, and the folder is as it was before there was such a thing.
 
@@ -209,14 +227,19 @@ def write_ensemble(
 
     Raises:
         SettingsError: a feature to neutralise to is not one of the ensemble's, or they are not in its order.
+        UnknownBlendError: there is no such method.
+        BlendWeightsError: the weights do not fit the members.
     """
+    find_blend(method)
+    shares = checked_weights(weights, list(members)).tolist()
     taken_out = {} if neutralise is None else {"neutralise": _neutralisation(neutralise, features)}
     with storage_errors(folder):
         shutil.rmtree(folder, ignore_errors=True)
         for name, source in members.items():
             shutil.copytree(source, folder / "models" / name)
-    weight = 1 / len(members)
-    described = [_describe(folder / "models" / name, name, weight) for name in members]
+    described = [
+        _describe(folder / "models" / name, name, weight) for name, weight in zip(members, shares, strict=True)
+    ]
     description = {
         "format": NEUTRALISING_FORMAT if taken_out else FORMAT,
         "members": described,

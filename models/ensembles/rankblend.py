@@ -22,26 +22,28 @@ class NothingLeftError(EraflowError):
     code = "nothing_left"
 
 
-def rank_gaussian_blend(members: FloatArray, groups: EraGroups) -> FloatArray:
-    """The mean of the members after each was ranked (ties kept) and made gaussian within each era.
+def rank_gaussian_blend(members: FloatArray, groups: EraGroups, weights: FloatArray | None = None) -> FloatArray:
+    """The weighted mean of the members after each was ranked (ties kept) and made gaussian within each era.
 
-    Only the order of a member's predictions within an era counts, so members on different scales weigh the same. In an
+    Only the order of a member's predictions within an era counts, so the scale of a member does not weigh. In an
     era where a member is constant it says nothing (all its rows become 0).
 
     Args:
         members: float64[n, k], one column for each member; or float64[n] for a single one.
         groups: the eras of the n rows.
+        weights: float64[k], none negative and not all 0; None: equal. Only their proportions count.
 
     Returns:
         float64[n], around 0; larger is better. Within one era a single member's order is kept exactly.
 
     Raises:
         StageNaN: a prediction is NaN or infinite.
-        ScoreInputError: the number of rows is not that of the groups, or there are no members.
+        ScoreInputError: the number of rows is not that of the groups, there are no members, or the weights do not fit.
     """
     columns = members[:, None] if members.ndim == 1 else members
     if columns.ndim != 2 or len(columns) != groups.n_rows or columns.shape[1] == 0:
         raise ScoreInputError(f"members are {list(members.shape)} for {groups.n_rows} rows", "pass float64[n, k]")
+    shares = _shares(weights, columns.shape[1])
     finite = np.isfinite(columns).all(axis=0)
     if not finite.all():
         raise StageNaN(
@@ -49,11 +51,22 @@ def rank_gaussian_blend(members: FloatArray, groups: EraGroups) -> FloatArray:
             "train that member again",
         )
     total = np.zeros(groups.n_rows)
-    for column in columns.T:
+    for column, share in zip(columns.T, shares, strict=True):
         order = order_within_eras(np.ascontiguousarray(column, dtype=np.float64), groups)
-        total[order.rows] += order.gaussian()
-    total /= columns.shape[1]
+        total[order.rows] += share * order.gaussian()
+    total /= shares.sum()
     return total
+
+
+def _shares(weights: FloatArray | None, count: int) -> FloatArray:
+    """float64[k]: the weights as parts of the largest. Equal ones are exactly 1, so that their mean is the plain mean
+    to the last bit, whatever 1/k rounds to.
+    """
+    if weights is None:
+        return np.ones(count)
+    if weights.shape != (count,) or not (weights >= 0).all() or not 0 < weights.max() < np.inf:
+        raise ScoreInputError(f"the weights of {count} members are {weights.tolist()}", "pass one for each, none < 0")
+    return weights / weights.max()
 
 
 def neutralised_blend(

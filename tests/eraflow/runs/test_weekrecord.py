@@ -4,6 +4,7 @@ import pytest
 
 from eraflow.disk.atomic import write_json
 from eraflow.errors import SettingsError
+from eraflow.reports.weekreport import week_report
 from eraflow.runs import stage
 from eraflow.runs.searchrecord import search_record
 from eraflow.runs.weekrecord import forget_last_outcome, note_lost, note_stage, timed, week_record, write_outcome
@@ -104,6 +105,25 @@ def test_members_tell_what_they_learn_while_they_belong_to_this_attempt(tmp_path
     assert week_record(tmp_path)["members"] == {"lightgbm-ender60": told}
     forget_last_outcome(tmp_path)
     assert week_record(tmp_path)["members"] == {}
+
+
+def test_the_record_tells_how_the_members_were_blended_and_what_each_weighs(tmp_path):
+    assert week_record(tmp_path)["blend"] is None
+    told = {"method": "rank-gaussian", "members": ["lightgbm", "mlp"], "weights": [0.75, 0.25], "rows": 3}
+    note_stage(tmp_path, "blend")
+    stage.begin(tmp_path / "blend", "s")
+    stage.finish(
+        tmp_path / "blend", "blend", "s", metrics=told, seconds=1.0, peak_mb=None, attempts=1, provenance={}
+    )  # fmt: skip
+    blend = {"method": "rank-gaussian", "weights": {"lightgbm": 0.75, "mlp": 0.25}}
+    assert week_record(tmp_path)["blend"] == blend
+    scores = {"lightgbm": {"summary": {"corr": {"mean": 0.01, "low": 0.0, "high": 0.02, "sharpe": 1.0, "eras": 9}}}}
+    write_json(tmp_path / "backtest" / "scores.json", scores)
+    note_stage(tmp_path, "backtest")
+    write_outcome(tmp_path)
+    assert "Blended by `rank-gaussian` with the weights lightgbm 0.75, mlp 0.25." in week_report(tmp_path, {})
+    forget_last_outcome(tmp_path)
+    assert week_record(tmp_path)["blend"] is None
 
 
 def test_what_the_run_went_on_without_is_told_by_kind_and_nothing_overwrites_the_rest(tmp_path):

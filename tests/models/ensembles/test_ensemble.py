@@ -15,6 +15,7 @@ from eraflow.errors import SettingsError
 from eraflow.scoring.ranking import EraGroups
 from models.base.predictions import Predictions, read_predictions
 from models.ensembles.blend import MembersDifferError, blend_members
+from models.ensembles.blends import UnknownBlendError
 from models.ensembles.ensemble import DamagedEnsembleError, Ensemble, MissingFeatureError, read_ensemble
 from models.ensembles.rankblend import rank_gaussian_blend
 from models.kinds import load_model
@@ -91,7 +92,7 @@ def test_members_on_other_rows_are_refused(week, tmp_path):
 
 
 def test_an_unknown_method_or_no_members_is_refused(week, tmp_path):
-    with pytest.raises(SettingsError):
+    with pytest.raises(UnknownBlendError, match=r"'stacking'; it knows .*rank-gaussian"):
         blend_members(**blending(week.store, tmp_path, week.folders, method="stacking"))
     with pytest.raises(SettingsError):
         blend_members(**blending(week.store, tmp_path, {}))

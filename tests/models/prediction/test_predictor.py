@@ -38,6 +38,7 @@ def test_a_neutralising_ensemble_is_applied_era_by_era(week, unseen, tmp_path):
         {name: Path(folder) / "model" for name, folder in week.folders.items()},
         features=features,
         method="rank-gaussian",
+        weights=[1 / 3] * 3,
         target=TARGET,
         horizon_days=20,
         data_version="v5.3",

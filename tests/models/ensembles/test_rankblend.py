@@ -50,6 +50,39 @@ def test_the_scale_of_a_member_does_not_matter(case, transform):
     np.testing.assert_array_equal(rank_gaussian_blend(moved, groups), rank_gaussian_blend(members, groups))
 
 
+def plain_mean(members, groups):
+    """The mean without weights, as numpy adds and divides."""
+    total = np.zeros(groups.n_rows)
+    for column in members.T:
+        total += rank_gaussian_blend(column, groups)
+    return total / members.shape[1]
+
+
+@given(members_and_groups())
+@settings(max_examples=60, deadline=None)
+def test_equal_weights_are_the_plain_mean_to_the_last_bit(case):
+    members, groups = case
+    equal = np.full(members.shape[1], 1 / members.shape[1])
+    np.testing.assert_array_equal(rank_gaussian_blend(members, groups, equal), plain_mean(members, groups))
+    np.testing.assert_array_equal(rank_gaussian_blend(members, groups), plain_mean(members, groups))
+
+
+@given(members_and_groups(), st.lists(st.floats(0, 1), min_size=4, max_size=4).filter(lambda each: each[0] > 1e-3))
+@settings(max_examples=60, deadline=None)
+def test_weights_are_those_of_the_mean(case, weights):
+    members, groups = case
+    used = np.array(weights[: members.shape[1]])
+    single = np.stack([rank_gaussian_blend(column, groups) for column in members.T], axis=1)
+    blend = rank_gaussian_blend(members, groups, used)
+    np.testing.assert_allclose(blend, np.average(single, axis=1, weights=used), atol=1e-12)
+
+
+@pytest.mark.parametrize("weights", [[1.0], [1.0, -0.5], [0.0, 0.0], [1.0, np.nan], [1.0, np.inf], [[0.5], [0.5]]])
+def test_weights_that_do_not_fit_are_an_error(weights):
+    with pytest.raises(ScoreInputError, match="2 members"):
+        rank_gaussian_blend(np.ones((4, 2)), EraGroups.from_sizes([4]), np.array(weights))
+
+
 @given(members_and_groups(), st.randoms())
 @settings(max_examples=60, deadline=None)
 def test_the_order_of_the_members_does_not_matter(case, random):
