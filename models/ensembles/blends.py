@@ -91,7 +91,8 @@ def checked_weights(weights: Sequence[object], names: Sequence[str]) -> FloatArr
     Raises:
         BlendWeightsError: they do not fit the members.
     """
-    numbers = [float(weight) for weight in weights if type(weight) in (int, float) or isinstance(weight, np.floating)]
+    # Of JSON, true is no weight though Python counts with it; numpy's float64 is a float.
+    numbers = [weight for weight in weights if isinstance(weight, (int, float)) and not isinstance(weight, bool)]
     values = np.array(numbers, dtype=np.float64)
     fits = len(values) == len(weights) == len(names) > 0 and bool(np.isfinite(values).all() and (values >= 0).all())
     if not fits or abs(float(values.sum()) - 1) > SUM_ERROR:

@@ -66,7 +66,8 @@ def _shares(weights: FloatArray | None, count: int) -> FloatArray:
         return np.ones(count)
     if weights.shape != (count,) or not (weights >= 0).all() or not 0 < weights.max() < np.inf:
         raise ScoreInputError(f"the weights of {count} members are {weights.tolist()}", "pass one for each, none < 0")
-    return weights / weights.max()
+    shares: FloatArray = weights / weights.max()
+    return shares
 
 
 def neutralised_blend(
