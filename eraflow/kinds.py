@@ -1,1 +1,190 @@
-"""One row a kind of model, in strings and numbers only: what every room needs to know of it without importing it."""
+"""The kinds of models: one row a kind, strings and numbers only, so that everybody may read them.
+
+A kind is added by a file with its class (in models/boosters/ or models/networks/) and a row here. The choices of the
+settings, what is expected of memory and disk, the libraries, the search and the lean imports follow from the row;
+`models.kinds` imports the class when it is asked for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from eraflow.errors import SettingsError
+
+
+class UnknownKindError(SettingsError):
+    """There is no such kind of model. Choose one that there is."""
+
+    code = "unknown_kind"
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Bytes for each thing that a kind of stage holds; MiB for what it holds anyway.
+
+    Attributes:
+        base_mb: Python and the libraries.
+        value: for each value of the matrix (rows x columns).
+        lean_value: the same with `low_memory`; None: no difference.
+        row, column, tree, chunk: for each of these.
+        judged, member_judged: for each judged row, and for each judged row of each member.
+        tile_value: for each value of the tile that is decoded or converted at once.
+        tile_values: values of a tile at the most, whatever `rows_in_memory` says.
+        era_value: for each value of one era, in stages that take it whole.
+        batch_value: on the GPU, for each value of a batch of `batch_rows`.
+        thread_mb: for each thread, MiB.
+        vram_base_mb, vram_value: of the GPU, where one is used: the driver's context, and for each value of the matrix.
+        disk_value, disk_row, disk_judged, disk_tree: on disk.
+        lean_disk_value: for each value, on disk, with `low_memory`.
+    """
+
+    base_mb: float
+    value: float = 0.0
+    lean_value: float | None = None
+    row: float = 0.0
+    column: float = 0.0
+    tree: float = 0.0
+    chunk: float = 0.0
+    judged: float = 0.0
+    member_judged: float = 0.0
+    tile_value: float = 0.0
+    tile_values: int = 4 << 20
+    era_value: float = 0.0
+    batch_value: float = 0.0
+    thread_mb: float = 3.0
+    vram_base_mb: float = 600.0
+    vram_value: float = 0.0
+    disk_value: float = 0.0
+    disk_row: float = 0.0
+    disk_judged: float = 0.0
+    disk_tree: float = 0.0
+    lean_disk_value: float = 0.0
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of model.
+
+    Attributes:
+        name: what the settings call it.
+        path: `module:Class` of the learner.
+        cost: what its training holds in memory and on disk; see `eraflow.machine.estimate`.
+        library: the package that it imports; empty: none that Eraflow does not always bring.
+        extra: what to install for that package; empty: the package itself, which comes with Eraflow.
+        usual: whether it is a member where the settings name none.
+        searched: whether its class states `search_ranges`, so that `eraflow search` finds parameters for it.
+        neural: whether it learns by epochs, not by trees.
+        weights: `module:function` that counts its weights from the params and the number of columns, without its
+            library; empty: it has none to speak of.
+        needs_whole_eras: what its class says of itself; see `models.base.protocol.Model`.
+        predicts_with: packages that its library needs to predict, of those that a lean process hides; see
+            models/prediction/leanimports.py.
+    """
+
+    name: str
+    path: str
+    cost: Cost
+    library: str = ""
+    extra: str = ""
+    usual: bool = False
+    searched: bool = False
+    neural: bool = False
+    weights: str = ""
+    needs_whole_eras: bool = False
+    predicts_with: tuple[str, ...] = ()
+
+
+# Boosters: `judged` is the ids and predictions that are joined out of fold (64 bytes of text, 72 as an object, values),
+# `row` the labels, gradients and scores, `tile_value` float32 and int8; the tile is bounded by models/base/rows.py.
+# Where the figures are from is told in eraflow/machine/estimate.py.
+ROWS = (
+    Kind(
+        "lightgbm",
+        "models.boosters.lightgbm_model:LightGBMModel",
+        Cost(
+            132,
+            value=1.0,
+            row=55,
+            column=15_000,
+            tree=13_000,
+            disk_tree=8_000,
+            judged=190,
+            tile_value=5,
+            vram_value=1,
+            disk_value=0.51,
+            disk_judged=60,
+        ),
+        library="lightgbm",
+        usual=True,
+        searched=True,
+    ),
+    Kind(
+        "xgboost",
+        "models.boosters.xgboost_model:XGBoostModel",
+        Cost(
+            127,
+            value=2.2,
+            lean_value=0.08,
+            row=65,
+            column=15_000,
+            tree=16_000,
+            disk_tree=8_000,
+            judged=190,
+            tile_value=5,
+            vram_value=2.2,
+            disk_judged=60,
+            lean_disk_value=1.1,
+        ),
+        library="xgboost",
+        usual=True,
+        searched=True,
+    ),
+    Kind(
+        "catboost",
+        "models.boosters.catboost_model:CatBoostModel",
+        Cost(
+            120,
+            value=2.25,
+            lean_value=1.06,
+            row=185,
+            tree=7_000,
+            disk_tree=8_000,
+            judged=190,
+            vram_value=3,
+            disk_judged=60,
+            lean_disk_value=1.01,
+        ),
+        library="catboost",
+        usual=True,
+        searched=True,
+        predicts_with=("pandas",),
+    ),
+    # A network reads the matrix in place; see models/networks/mlp.py for the bytes of a weight and of a row.
+    Kind(
+        "mlp",
+        "models.networks.mlp:MlpModel",
+        Cost(203, row=80, judged=190, vram_base_mb=700, batch_value=16, disk_judged=60),
+        library="torch",
+        extra="eraflow[networks]",
+        neural=True,
+        weights="models.networks.sizes:of_layers",
+    ),
+)
+KINDS: dict[str, Kind] = {row.name: row for row in ROWS}
+FIRST = ROWS[0].name
+"""The kind of a member that is not told anything."""
+USUAL = tuple(row.name for row in ROWS if row.usual)
+SEARCHED = tuple(row.name for row in ROWS if row.searched)
+LIBRARIES = tuple(dict.fromkeys(row.library for row in ROWS if row.library))
+"""All packages that some kind imports."""
+
+
+def find(kind: str) -> Kind:
+    """The row of a kind.
+
+    Raises:
+        UnknownKindError: there is no such kind.
+    """
+    if kind not in KINDS:
+        raise UnknownKindError(f"there is no model of kind {kind!r}", f"use one of {', '.join(KINDS)}")
+    return KINDS[kind]

@@ -2,56 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from models.base.protocol import Model, ModelSettingsError, read_description
+from eraflow.kinds import find
+from models.base.protocol import Model, read_description
 from models.boosters.bincache import BinCache
-
-
-def _lightgbm() -> Any:
-    from models.boosters.lightgbm_model import LightGBMModel
-
-    return LightGBMModel
-
-
-def _xgboost() -> Any:
-    from models.boosters.xgboost_model import XGBoostModel
-
-    return XGBoostModel
-
-
-def _catboost() -> Any:
-    from models.boosters.catboost_model import CatBoostModel
-
-    return CatBoostModel
-
-
-def _mlp() -> Any:
-    from models.networks.mlp import MlpModel
-
-    return MlpModel
-
-
-MODELS: dict[str, Callable[[], Any]] = {
-    "lightgbm": _lightgbm,
-    "xgboost": _xgboost,
-    "catboost": _catboost,
-    "mlp": _mlp,
-}
-"""Kind to a function that gives its class: a library is imported only when a model of its kind is wanted."""
 
 
 def model_class(kind: str) -> Any:
     """The class of a kind of model.
 
     Raises:
-        ModelSettingsError: there is no such kind.
+        UnknownKindError: there is no such kind.
     """
-    if kind not in MODELS:
-        raise ModelSettingsError(f"there is no model of kind {kind!r}", f"use one of {', '.join(MODELS)}")
-    return MODELS[kind]()
+    return _named(find(kind).path)
+
+
+def count_weights(kind: str, params: Mapping[str, Any], columns: int) -> int:
+    """How many weights a neural model of these params has on so many columns; 0 for a kind without a network."""
+    counter = find(kind).weights
+    return int(_named(counter)(params, columns)) if counter else 0
+
+
+def _named(path: str) -> Any:
+    """What stands in a module under a name; the module is imported now."""
+    module, _, name = path.partition(":")
+    return getattr(import_module(module), name)
 
 
 def make_model(
@@ -66,7 +45,7 @@ def make_model(
     """A new model; its parameters are tried on a few rows first, so that a wrong one is named before the work begins.
 
     Args:
-        kind: a key of `MODELS`.
+        kind: as in eraflow/kinds.py.
         params: overrides of the model's own settings.
         scratch: folder for files that live as long as a fit; the system's temporary folder when None.
         checkpoints: folder that belongs to this very fit (its rows, target, params and seed) and outlives a killed
@@ -75,7 +54,8 @@ def make_model(
         bins: where finished bins are kept between fits; None: nowhere. LightGBM uses it.
 
     Raises:
-        ModelSettingsError: unknown kind or parameter, or a value that the library refuses.
+        UnknownKindError: there is no such kind.
+        ModelSettingsError: unknown parameter, or a value that the library refuses.
     """
     model: Model = model_class(kind)(
         params=params, scratch=scratch, checkpoints=checkpoints, columns=columns, bins=bins

@@ -5,23 +5,23 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from eraflow.data.contract import Contract
 from eraflow.data.footer import read_footer
 from eraflow.errors import EraflowError
+from eraflow.kinds import find
 from eraflow.machine.estimate import Need
 from eraflow.runs.stage import StageRecord
 from eraflow.settings.models import ModelSettings
+from models.kinds import count_weights
 from models.training.selectedfeatures import SelectedFeatures
 from tasks.features import Features, final_eras_for, windows_for
 from tasks.select import selection_path
 
 TREE_NAMES = ("n_estimators", "num_iterations", "iterations", "num_boost_round", "num_trees")
 USUAL_TREES = 2_000
-USUAL_HIDDEN = (256, 256)
 
 
 def train_need(features: Features, model: ModelSettings, selection: StageRecord | None = None) -> Need:
@@ -44,7 +44,8 @@ def train_need(features: Features, model: ModelSettings, selection: StageRecord 
         eras=len(eras),
         judged=round(per_era * sum(len(window.test) for window in windows)),
         trees=_trees(model.params),
-        weights=_weights(model.params, columns) if str(model.kind) == "mlp" else 0,
+        weights=count_weights(model.kind, model.params, columns),
+        cost=find(model.kind).cost,
     )
 
 
@@ -73,12 +74,3 @@ def predict_need(ensemble: Path, live: Path) -> Need | None:
 def _trees(params: Mapping[str, Any]) -> int:
     given = [params[name] for name in TREE_NAMES if isinstance(params.get(name), int)]
     return int(given[0]) if given else USUAL_TREES
-
-
-def _weights(params: Mapping[str, Any], columns: int) -> int:
-    """Weights of a multilayer perceptron with these hidden sizes."""
-    hidden = params.get("hidden", USUAL_HIDDEN)
-    if not isinstance(hidden, list | tuple) or not all(isinstance(size, int) for size in hidden):
-        hidden = USUAL_HIDDEN
-    sizes = [columns, *hidden, 1]
-    return sum(before * after for before, after in pairwise(sizes))

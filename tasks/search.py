@@ -10,6 +10,7 @@ from prefect import get_run_logger, task
 from eraflow.data.coverage import META_MODEL
 from eraflow.data.membereras import target_of
 from eraflow.errors import SettingsError
+from eraflow.kinds import SEARCHED, find
 from eraflow.machine.estimate import Need
 from eraflow.numerai.client import Tournament
 from eraflow.numerai.rounds import Round
@@ -20,7 +21,6 @@ from eraflow.runs.weekrecord import SEARCH, note_lost
 from eraflow.settings.models import ModelSettings
 from models.search.best import search_key
 from models.search.folds import SearchEras, search_eras
-from models.search.space import RANGES
 from tasks.alert import tell
 from tasks.features import Features
 from tasks.pages.searchpage import in_words, show_search
@@ -84,13 +84,14 @@ def searched_models(run: Run) -> list[ModelSettings]:
     Raises:
         SettingsError: `search.models` names something else, or there is no booster.
     """
-    boosters = {model.name: model for model in run.settings.models if model.kind in RANGES}
+    boosters = {model.name: model for model in run.settings.models if model.kind in SEARCHED}
     names = run.settings.search.models or list(boosters)
     unknown = [name for name in names if name not in boosters]
     if unknown or not names:
+        choice = ", ".join(boosters) or f"{', '.join(SEARCHED)}, and add it to models"
         raise SettingsError(
             f"search.models names {', '.join(unknown)}" if unknown else "there is no booster to search for",
-            f"choose from {', '.join(boosters) or 'lightgbm, xgboost, catboost, and add it to models'}",
+            f"choose from {choice}",
         )
     return [boosters[name] for name in dict.fromkeys(names)]
 
@@ -177,6 +178,7 @@ def search_need(features: Features, model: ModelSettings, cut: SearchEras) -> Ne
         eras=eras,
         judged=round(per_era * judged),
         trees=2_000,
+        cost=find(model.kind).cost,
     )
 
 

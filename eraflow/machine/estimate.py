@@ -1,7 +1,8 @@
 """What a stage will need: memory, GPU memory and disk, reckoned before it starts, and the plan that follows.
 
-The formula is one sum for every kind of stage; what differs is a row of `COSTS`. Memory is what the watch counts: what
-the kernel cannot drop (anonymous pages, shared memory, swap), not the mapped era store.
+The formula is one sum for every kind of stage; what differs is a row of `COSTS`, in which those of the models come
+from eraflow/kinds.py. Memory is what the watch counts: what the kernel cannot drop (anonymous pages, shared memory,
+swap), not the mapped era store.
 
 Where the figures are from: peaks of the real stages on two cores, Python 3.11, fitted by hand to some sixty runs of
 4,000 to 900,000 rows and 10 to 2,500 columns (within 11 %); `python -m benchmarks estimates` compares them with new
@@ -16,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from eraflow.kinds import KINDS, Cost
 from eraflow.machine.plan import MIN_BATCH_ROWS, Plan, next_plan
 
 MIB = 1024 * 1024
@@ -38,6 +40,7 @@ class Need:
         trees: of one model.
         weights: of a neural network.
         chunks: columns times row groups of the parquet files, all columns that are in them.
+        cost: what the kind costs; None: as `COSTS` has it.
     """
 
     kind: str
@@ -50,6 +53,7 @@ class Need:
     trees: int = 0
     weights: int = 0
     chunks: int = 0
+    cost: Cost | None = None
 
 
 @dataclass(frozen=True)
@@ -65,93 +69,8 @@ class Estimate:
         return asdict(self)
 
 
-@dataclass(frozen=True)
-class Cost:
-    """Bytes for each thing that a kind of stage holds; MiB for what it holds anyway.
-
-    Attributes:
-        base_mb: Python and the libraries.
-        value: for each value of the matrix (rows x columns).
-        lean_value: the same with `low_memory`; None: no difference.
-        row, column, tree, chunk: for each of these.
-        judged, member_judged: for each judged row, and for each judged row of each member.
-        tile_value: for each value of the tile that is decoded or converted at once.
-        tile_values: values of a tile at the most, whatever `rows_in_memory` says.
-        era_value: for each value of one era, in stages that take it whole.
-        batch_value: on the GPU, for each value of a batch of `batch_rows`.
-        thread_mb: for each thread, MiB.
-        vram_base_mb, vram_value: of the GPU, where one is used: the driver's context, and for each value of the matrix.
-        disk_value, disk_row, disk_judged, disk_tree: on disk.
-        lean_disk_value: for each value, on disk, with `low_memory`.
-    """
-
-    base_mb: float
-    value: float = 0.0
-    lean_value: float | None = None
-    row: float = 0.0
-    column: float = 0.0
-    tree: float = 0.0
-    chunk: float = 0.0
-    judged: float = 0.0
-    member_judged: float = 0.0
-    tile_value: float = 0.0
-    tile_values: int = 4 << 20
-    era_value: float = 0.0
-    batch_value: float = 0.0
-    thread_mb: float = 3.0
-    vram_base_mb: float = 600.0
-    vram_value: float = 0.0
-    disk_value: float = 0.0
-    disk_row: float = 0.0
-    disk_judged: float = 0.0
-    disk_tree: float = 0.0
-    lean_disk_value: float = 0.0
-
-
-# Boosters: `judged` is the ids and predictions that are joined out of fold (64 bytes of text, 72 as an object, values),
-# `row` the labels, gradients and scores, `tile_value` float32 and int8; the tile is bounded by models/base/rows.py.
 COSTS: dict[str, Cost] = {
-    "lightgbm": Cost(
-        132,
-        value=1.0,
-        row=55,
-        column=15_000,
-        tree=13_000,
-        disk_tree=8_000,
-        judged=190,
-        tile_value=5,
-        vram_value=1,
-        disk_value=0.51,
-        disk_judged=60,
-    ),
-    "xgboost": Cost(
-        127,
-        value=2.2,
-        lean_value=0.08,
-        row=65,
-        column=15_000,
-        tree=16_000,
-        disk_tree=8_000,
-        judged=190,
-        tile_value=5,
-        vram_value=2.2,
-        disk_judged=60,
-        lean_disk_value=1.1,
-    ),
-    "catboost": Cost(
-        120,
-        value=2.25,
-        lean_value=1.06,
-        row=185,
-        tree=7_000,
-        disk_tree=8_000,
-        judged=190,
-        vram_value=3,
-        disk_judged=60,
-        lean_disk_value=1.01,
-    ),
-    # A network reads the matrix in place; see models/networks/mlp.py for the bytes of a weight and of a row.
-    "mlp": Cost(203, row=80, judged=190, vram_base_mb=700, batch_value=16, disk_judged=60),
+    **{kind.name: kind.cost for kind in KINDS.values()},
     # A tile is held by polars, as int8, and checked; 24 MiB of it at the most (eraflow/erastore/tiles.py).
     "features": Cost(
         58,
@@ -185,7 +104,7 @@ def estimate(need: Need, plan: Plan, correction: float = 1.0) -> Estimate:
         plan: how it would use the machine.
         correction: factor for the memory, from earlier runs.
     """
-    cost = COSTS.get(need.kind, COSTS["unknown"])
+    cost = need.cost or COSTS.get(need.kind, COSTS["unknown"])
     memory = cost.base_mb + cost.thread_mb * plan.threads + _held(cost, need, plan) / MIB
     graphics = cost.vram_base_mb + _on_gpu(cost, need, plan) / MIB if plan.device == "cuda" else 0.0
     return Estimate(round(memory * correction, 1), round(graphics, 1), round(_on_disk(cost, need, plan), 1))

@@ -15,11 +15,11 @@ from typing import Any
 
 import psutil
 
+from eraflow import kinds
+
 # The libraries whose version can change a prediction, a score or what was recorded of them.
 LIBRARIES = (
-    "lightgbm",
-    "xgboost",
-    "catboost",
+    *kinds.LIBRARIES,
     "polars",
     "pyarrow",
     "pandas",

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import ValidationError
 
 from eraflow.errors import SettingsError
-from eraflow.settings.models import ModelKind, ModelSettings, default_name
+from eraflow.kinds import KINDS
+from eraflow.settings.models import ModelSettings, default_name
 from eraflow.settings.writable import shown
 
 MARKS: dict[str, dict[str, Any]] = {"residual": {"learn": "residual"}, "tuned": {"tuned": True}}
 """What may follow a model on the command line after a colon."""
-KINDS: tuple[str, ...] = get_args(ModelKind)
 
 
 def chosen_models(known: Sequence[Any], texts: Sequence[str]) -> list[dict[str, Any]]:

@@ -8,15 +8,20 @@ from typing import Any, Literal
 
 from pydantic import Field, JsonValue, field_validator, model_validator
 
+from eraflow.kinds import FIRST, KINDS, SEARCHED, USUAL
 from eraflow.settings.section import Section
+from eraflow.settings.writable import shown
 
-ModelKind = Literal["lightgbm", "xgboost", "catboost", "mlp"]
+
+def _extras() -> str:
+    """What has to be installed for some kinds, for the description of the setting."""
+    return "".join(f"; {kind.name} needs the extra {kind.extra}" for kind in KINDS.values() if kind.extra)
 
 
 class ModelSettings(Section):
     """One member of the ensemble."""
 
-    kind: ModelKind = Field("lightgbm", description="The learner. mlp needs the extra eraflow[networks].")
+    kind: str = Field(FIRST, description=f"The learner{_extras()}.", json_schema_extra={"enum": list(KINDS)})
     name: str = Field(
         "",
         description="Name in tables and files. Empty: the kind, and what else tells members of one kind apart: "
@@ -51,10 +56,17 @@ class ModelSettings(Section):
             values = {**values, "name": default_name(values)}
         return values
 
+    @field_validator("kind")
+    @classmethod
+    def _is_known(cls, value: str) -> str:
+        if value not in KINDS:
+            raise ValueError(f"there is no model {shown(value)!r}: choose from {', '.join(KINDS)}")
+        return value
+
     @model_validator(mode="after")
-    def _only_boosters_are_searched(self) -> ModelSettings:
-        if self.tuned and self.kind == "mlp":
-            raise ValueError("there is no search for mlp: leave tuned out, and set its params")
+    def _is_searched_where_tuned(self) -> ModelSettings:
+        if self.tuned and self.kind not in SEARCHED:
+            raise ValueError(f"there is no search for {self.kind}: leave tuned out, and set its params")
         return self
 
     @field_validator("name")
@@ -72,7 +84,7 @@ def default_name(model: Mapping[str, Any]) -> str:
 
     `lightgbm`, `lightgbm-ender60` for target_ender_60, `lightgbm-ender60-residual`; always a safe file name.
     """
-    parts = [str(model.get("kind", "lightgbm"))]
+    parts = [str(model.get("kind", FIRST))]
     if model.get("target"):
         short = str(model["target"]).lower().removeprefix("target_").replace("_", "")
         parts.append(re.sub(r"[^a-z0-9]+", "-", short).strip("-") or "target")
@@ -83,4 +95,4 @@ def default_name(model: Mapping[str, Any]) -> str:
 
 def default_models() -> list[ModelSettings]:
     """The members where none are named."""
-    return [ModelSettings(kind=kind) for kind in ("lightgbm", "xgboost", "catboost")]
+    return [ModelSettings(kind=kind) for kind in USUAL]

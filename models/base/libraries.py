@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 
 from eraflow.errors import EraflowError
+from eraflow.kinds import find
 from eraflow.settings.run import RunSettings
 
 
@@ -15,20 +16,15 @@ class MissingLibraryError(EraflowError):
     exit_code = 2
 
 
-LIBRARIES = {"lightgbm": "lightgbm", "xgboost": "xgboost", "catboost": "catboost", "mlp": "torch"}
-EXTRAS = {"torch": "eraflow[networks]"}
-"""What to install for a library that Eraflow does not always bring; the others come with Eraflow itself."""
-
-
 def missing_library(kind: str) -> MissingLibraryError | None:
     """The error of a kind whose library is not installed; None when it is. Nothing is imported."""
-    library = LIBRARIES[kind]
-    if find_spec(library) is not None:
+    row = find(kind)
+    if not row.library or find_spec(row.library) is not None:
         return None
-    wanted = EXTRAS.get(library, library)
     return MissingLibraryError(
-        f"{kind} needs {library}, which is not installed",
-        f"install it (`make install`, or `pip install '{wanted}'`), or leave {kind} out of `models`",
+        f"{row.name} needs {row.library}, which is not installed",
+        f"install it (`make install`, or `pip install '{row.extra or row.library}'`), or leave {row.name} out of "
+        "`models`",
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -50,7 +50,7 @@ class Model(Protocol):
     """A learner. Made with keyword arguments only: `params` overrides its own settings.
 
     Attributes:
-        kind: a key of `models.kinds.MODELS`.
+        kind: as in eraflow/kinds.py.
         columns: ascending positions of the columns of x that it uses; None: all. `fit` and `predict` take the full x.
     """
 
@@ -89,6 +89,25 @@ class Model(Protocol):
     @classmethod
     def load(cls, folder: Path) -> Model:
         """Read what `save` wrote; its predictions are the same to the last bit."""
+
+
+@runtime_checkable
+class Explained(Protocol):
+    """A fitted model that tells how much each of the features that it uses matters to it. A learner need not."""
+
+    def gain(self) -> FloatArray:
+        """float64[f]: what the splits on each feature, or whatever it has instead, saved of the loss; not negative."""
+
+    def contributions(self, tile: Codes, threads: int) -> FloatArray:
+        """float64[n, f + 1]: what each feature adds to each prediction (SHAP values), and last what none of them adds.
+
+        Args:
+            tile: int8[n, f], the features that it uses.
+            threads: to compute with.
+        """
+
+    def contribution_steps(self) -> int:
+        """How much work the contributions of one row are: trees x leaves x depth squared."""
 
 
 def read_description(folder: Path) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from models.base.protocol import (
     ModelSettingsError,
     ProgressFn,
 )
+from models.base.ranges import Range
 from models.base.rows import Columns, TrainingRows, level_matrix, tile_rows, tiles
 from models.base.saved import read_model, trained_with, write_model
 from models.boosters.bincache import BinCache
@@ -32,6 +33,7 @@ from models.boosters.prepared import Prepared, parts_of
 
 TRIAL_FEATURES = 8
 NOTHING_TO_LEARN = ("targets are equal", "constant or ignored")  # CatBoost's words; the others fit a constant
+UNBOUNDED_DEPTH = 12
 DECIDED_ELSEWHERE = "it is decided by the run's seed, plan and windows"
 
 
@@ -109,6 +111,25 @@ class BoosterModel(ABC):
     def _from_file(self, path: Path) -> Any:
         """The inverse: the library's own model."""
 
+    @staticmethod
+    @abstractmethod
+    def search_ranges(rate: float, rows: int, features: int) -> tuple[Range, ...]:
+        """What is searched for it, in the library's own names; see models/search.
+
+        Args:
+            rate: learning rate of the unsearched model.
+            rows: that the largest fold learns from.
+            features: columns of the matrix.
+        """
+
+    @abstractmethod
+    def gain(self) -> FloatArray:
+        """See `models.base.protocol.Explained`."""
+
+    @abstractmethod
+    def contributions(self, tile: Codes, threads: int) -> FloatArray:
+        """See `models.base.protocol.Explained`; by the library's own TreeSHAP."""
+
     @classmethod
     @abstractmethod
     def library_version(cls) -> str:
@@ -130,6 +151,13 @@ class BoosterModel(ABC):
     def columns(self) -> tuple[int, ...] | None:
         """The columns of x that it uses; None: all."""
         return self._columns.positions
+
+    def contribution_steps(self) -> int:
+        """See `models.base.protocol.Explained`."""
+        depth = int(self.params.get("max_depth") or self.params.get("depth") or 6)
+        depth = depth if depth > 0 else UNBOUNDED_DEPTH
+        leaves = int(self.params.get("num_leaves") or self.params.get("max_leaves") or 2**depth)
+        return self.trees * leaves * depth**2
 
     def prepare(self, x: Codes, y: npt.NDArray[np.floating[Any]], *, plan: Plan) -> Prepared:
         """The binned rows of a fit, for many fits of models of this kind whose columns and `binning` settings agree.

@@ -15,8 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from eraflow.machine.plan import Plan
-from models.base.protocol import Codes
+from models.base.protocol import Codes, FloatArray
+from models.base.ranges import Range
 from models.base.rows import LEVELS, Columns, TrainingRows, tiles
+from models.boosters import treeranges
 from models.boosters.booster import BoosterModel
 from models.boosters.catboost_watch import (
     AfterTree,
@@ -113,6 +115,25 @@ class CatBoostModel(BoosterModel):
         "boosting_type": "Plain",
     }
 
+    @staticmethod
+    def search_ranges(rate: float, rows: int, features: int) -> tuple[Range, ...]:
+        """See `BoosterModel.search_ranges`."""
+        strength = Range(
+            "random_strength",
+            0.1,
+            10.0,
+            "noise on the scores of splits, fading as the model grows; a tenth to ten times the default",
+            regulariser=True,
+            default=1.0,
+        )
+        return (
+            treeranges.rate("learning_rate", rate),
+            treeranges.depth("depth"),
+            treeranges.columns("rsm", features),
+            treeranges.squares("l2_leaf_reg", rows, 3.0),
+            strength,
+        )
+
     def _settings(self, plan: Plan, seed: int) -> dict[str, Any]:
         return {
             **self.params,
@@ -160,6 +181,15 @@ class CatBoostModel(BoosterModel):
 
     def _predict_tile(self, tile: Codes, threads: int) -> npt.NDArray[np.floating[Any]]:
         return np.asarray(self._booster.predict(np.ascontiguousarray(tile), thread_count=threads))
+
+    def gain(self) -> FloatArray:
+        """PredictionValuesChange: how much a prediction changes when the feature does."""
+        return np.asarray(self._booster.get_feature_importance(type="PredictionValuesChange"), dtype=np.float64)
+
+    def contributions(self, tile: Codes, threads: int) -> FloatArray:
+        """SHAP values; see `models.base.protocol.Explained`."""
+        found = self._booster.get_feature_importance(catboost.Pool(tile), type="ShapValues", thread_count=threads)
+        return np.asarray(found, dtype=np.float64)
 
     def _to_bytes(self) -> bytes:
         metadata = self._booster.get_metadata()

@@ -14,8 +14,10 @@ import numpy.typing as npt
 from lightgbm.basic import _ConfigAliases
 
 from eraflow.machine.plan import Plan
-from models.base.protocol import Codes, ModelSettingsError
+from models.base.protocol import Codes, FloatArray, ModelSettingsError
+from models.base.ranges import Range
 from models.base.rows import TrainingRows
+from models.boosters import treeranges
 from models.boosters.booster import BoosterModel
 from models.boosters.fitwatch import Course
 from models.boosters.lightgbm_bins import LightGBMBins
@@ -84,6 +86,21 @@ class LightGBMModel(BoosterModel):
         "deterministic": True,
     }
 
+    @staticmethod
+    def search_ranges(rate: float, rows: int, features: int) -> tuple[Range, ...]:
+        """See `BoosterModel.search_ranges`."""
+        leaves = Range(
+            "num_leaves", 8, 255, "31 in the example, 1,024 in the deep settings; time grows with it", integer=True
+        )
+        return (
+            treeranges.rate("learning_rate", rate),
+            leaves,
+            treeranges.depth("max_depth"),
+            treeranges.columns("feature_fraction", features),
+            treeranges.leaf_rows("min_data_in_leaf", rows, 20),
+            treeranges.squares("lambda_l2", rows, 0.0),
+        )
+
     def _own_name(self, name: str) -> str:
         key = _canonical_names().get(super()._own_name(name))
         if key is None:
@@ -137,6 +154,14 @@ class LightGBMModel(BoosterModel):
 
     def _predict_tile(self, tile: Codes, threads: int) -> npt.NDArray[np.floating[Any]]:
         return np.asarray(self._booster.predict(tile, num_threads=threads))
+
+    def gain(self) -> FloatArray:
+        """Gain of the splits on each feature."""
+        return np.asarray(self._booster.feature_importance(importance_type="gain"), dtype=np.float64)
+
+    def contributions(self, tile: Codes, threads: int) -> FloatArray:
+        """SHAP values; see `models.base.protocol.Explained`."""
+        return np.asarray(self._booster.predict(tile, pred_contrib=True, num_threads=threads), dtype=np.float64)
 
     def _to_bytes(self) -> bytes:
         text: str = self._booster.model_to_string()

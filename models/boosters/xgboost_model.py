@@ -14,8 +14,10 @@ import numpy.typing as npt
 import xgboost as xgb
 
 from eraflow.machine.plan import Plan
-from models.base.protocol import Codes, ModelSettingsError
+from models.base.protocol import Codes, FloatArray, ModelSettingsError
+from models.base.ranges import Range
 from models.base.rows import TrainingRows, level_matrix
+from models.boosters import treeranges
 from models.boosters.booster import BoosterModel
 from models.boosters.fitwatch import Course
 from models.boosters.prepared import Prepared
@@ -59,6 +61,17 @@ class XGBoostModel(BoosterModel):
         "tree_method": "hist",
     }
 
+    @staticmethod
+    def search_ranges(rate: float, rows: int, features: int) -> tuple[Range, ...]:
+        """See `BoosterModel.search_ranges`."""
+        return (
+            treeranges.rate("learning_rate", rate),
+            treeranges.depth("max_depth"),
+            treeranges.columns("colsample_bytree", features),
+            treeranges.leaf_rows("min_child_weight", rows, 1),
+            treeranges.squares("lambda", rows, 1.0),
+        )
+
     def _settings(self, plan: Plan, seed: int) -> dict[str, Any]:
         return {
             **self.params,
@@ -93,6 +106,19 @@ class XGBoostModel(BoosterModel):
     def _predict_tile(self, tile: Codes, threads: int) -> npt.NDArray[np.floating[Any]]:
         self._booster.set_param({"nthread": threads, "device": "cpu"})
         return np.asarray(self._booster.inplace_predict(np.ascontiguousarray(tile)))
+
+    def gain(self) -> FloatArray:
+        """Gain of the splits on each feature."""
+        gain = np.zeros(self._columns.count(self.n_features))
+        for name, value in self._booster.get_score(importance_type="total_gain").items():
+            gain[int(name.removeprefix("f"))] = value
+        return gain
+
+    def contributions(self, tile: Codes, threads: int) -> FloatArray:
+        """SHAP values; see `models.base.protocol.Explained`."""
+        self._booster.set_param({"nthread": threads, "device": "cpu"})
+        matrix = xgb.DMatrix(tile, nthread=threads)
+        return np.asarray(self._booster.predict(matrix, pred_contribs=True), dtype=np.float64)
 
     def _to_bytes(self) -> bytes:
         return bytes(self._booster.save_raw("ubj"))

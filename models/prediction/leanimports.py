@@ -1,6 +1,6 @@
 """Loading a booster's library without what it imports for others: pandas, scikit-learn, Dask and the plotting ones.
 
-LightGBM and XGBoost look for them and do without; catboost needs pandas, and loads the others only when asked. In a
+LightGBM and XGBoost look for them and do without; CatBoost needs pandas, and loads the others only when asked. In a
 process that only predicts from NumPy arrays they are two thirds of what loading LightGBM costs.
 """
 
@@ -11,12 +11,17 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from eraflow.kinds import KINDS
+
 NOT_NEEDED = ("pandas", "sklearn", "dask", "matplotlib", "graphviz", "plotly", "IPython")
 
 
 def not_needed(kinds: Collection[str]) -> tuple[str, ...]:
-    """The packages that models of these kinds predict without."""
-    return tuple(name for name in NOT_NEEDED if name != "pandas" or "catboost" not in kinds)
+    """The packages that models of these kinds predict without; none where a kind is not one of Eraflow's own."""
+    if not set(kinds) <= KINDS.keys():
+        return ()
+    needed = {name for kind in kinds for name in KINDS[kind].predicts_with}
+    return tuple(name for name in NOT_NEEDED if name not in needed)
 
 
 @contextmanager

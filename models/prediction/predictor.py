@@ -13,6 +13,7 @@ from eraflow import __version__
 from eraflow.data.readable import require_file
 from eraflow.disk.digest import file_sha256, value_sha256
 from eraflow.errors import EraflowError, SettingsError
+from eraflow.kinds import LIBRARIES
 from eraflow.machine.plan import Plan
 from eraflow.scoring.insample import UNKNOWN, Origin, origin_of
 from eraflow.scoring.ranking import EraGroups
@@ -188,7 +189,7 @@ def kinds_in(folder: Path | str) -> frozenset[str]:
         return frozenset()
 
 
-def library_versions(names: Sequence[str] = ("lightgbm", "xgboost", "catboost", "numpy", "scipy")) -> dict[str, str]:
+def library_versions(names: Sequence[str] = (*LIBRARIES, "numpy", "scipy")) -> dict[str, str]:
     """Versions of Eraflow and of what may decide the last bit of a prediction; read without importing anything."""
     found = {"eraflow": __version__}
     for name in names:

@@ -31,8 +31,7 @@ from eraflow.machine.plan import Plan
 from eraflow.scoring.metrics import era_corr
 from eraflow.scoring.ranking import EraGroups
 from models.base.predictions import PredictionFileError
-from models.base.protocol import Codes, FloatArray, Model
-from models.boosters.libraryimportance import CONTRIBUTIONS, GAINS, library_model, shap_rows
+from models.base.protocol import Codes, Explained, FloatArray, Model
 
 MEASURES = ("gain", "shap", "permutation")
 SAMPLED_ERAS = 8
@@ -42,8 +41,10 @@ LEAST_ROWS = 10
 PERMUTED = 20
 """Features of a block whose permutation is measured."""
 PERMUTED_WITHOUT_RANK = 800
-"""A model that ranks no features (mlp) has all of them permuted, when they are not more than this."""
+"""A model that ranks no features has all of them permuted, when they are not more than this."""
 LEAST_SHAP_ROWS = 16
+MOST_STEPS = 1_000_000_000
+"""Of TreeSHAP in a fold (a step took 1 to 8 nanoseconds with the three libraries): larger models get fewer rows."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ def write_fold_importance(
         return None
     columns = getattr(model, "columns", None)
     used = np.arange(len(store.features)) if columns is None else np.asarray(columns, dtype=np.int64)
-    frames = [_measure(model, sample, used, shap_rows(model, len(samples)), plan, seed) for sample in samples]
+    frames = [_measure(model, sample, used, _shap_rows(model, len(samples)), plan, seed) for sample in samples]
     names = [store.features[place] for place in used]
     path = out / f"importance-{position}.parquet"
     with atomic_path(path) as temporary:
@@ -166,18 +167,23 @@ def _measure(
     model: Model, sample: Sample, used: npt.NDArray[np.int64], rows: int, plan: Plan, seed: int
 ) -> pl.DataFrame:
     gain, shap = np.full(len(used), np.nan), np.full(len(used), np.nan)
-    if model.kind in GAINS:
-        gain = _shares(GAINS[model.kind](library_model(model), len(used)))
+    if isinstance(model, Explained):
+        gain = _shares(model.gain())
         if rows >= LEAST_SHAP_ROWS:
             picked = np.unique(np.linspace(0, len(sample.codes) - 1, min(rows, len(sample.codes))).round().astype(int))
             tile = np.ascontiguousarray(sample.codes[picked][:, used])
-            contributions = CONTRIBUTIONS[model.kind](library_model(model), tile, plan.threads)
+            contributions = model.contributions(tile, plan.threads)
             shap = _shares(np.abs(contributions[:, : len(used)]).mean(axis=0))
     permuted = _permuted(gain, shap)
     lost = np.full(len(used), np.nan)
     lost[permuted] = _corr_lost(model, sample, used[permuted], plan, seed)
     block = pl.Series("block", [sample.block] * len(used))
     return pl.DataFrame({"block": block, "gain": gain, "shap": shap, "permutation": lost})
+
+
+def _shap_rows(model: Model, blocks: int) -> int:
+    """Rows of each block that the steps of SHAP allow."""
+    return int(MOST_STEPS // max(1, model.contribution_steps() * blocks)) if isinstance(model, Explained) else 0
 
 
 def _permuted(gain: FloatArray, shap: FloatArray) -> npt.NDArray[np.int64]:

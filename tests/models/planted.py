@@ -14,6 +14,7 @@ import polars as pl
 
 from eraflow.erastore.erareader import EraStore
 from eraflow.erastore.erawriter import write_era_store
+from eraflow.kinds import KINDS
 from eraflow.machine.plan import Plan
 
 TARGET = "target_ender_20"
@@ -24,7 +25,7 @@ FAST_MLP = {"hidden": [32, 16], "epochs": 12, "batch_size": 256, "learning_rate"
 
 def fast(kind: str) -> dict:
     """Parameters of a small model of this kind."""
-    return FAST_MLP if kind == "mlp" else FAST
+    return FAST_MLP if KINDS[kind].neural else FAST
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import lightgbm
 import numpy as np
 import pytest
 
+from eraflow.kinds import KINDS, UnknownKindError
 from eraflow.machine.failures import StageNaN, StageStalled
 from models.base.protocol import (
     ConstantPredictionsError,
@@ -17,12 +18,11 @@ from models.base.protocol import (
     check_predictions,
 )
 from models.base.rows import TrainingRows
-from models.kinds import MODELS, load_model, make_model
+from models.kinds import load_model, make_model
 from tests.models.planted import PLAN, fast, plant
 
-KINDS = sorted(MODELS)
-BOOSTERS = [kind for kind in KINDS if kind != "mlp"]
-every_kind = pytest.mark.parametrize("kind", KINDS)
+BOOSTERS = sorted(kind.name for kind in KINDS.values() if not kind.neural)
+every_kind = pytest.mark.parametrize("kind", sorted(KINDS))
 every_booster = pytest.mark.parametrize("kind", BOOSTERS)
 
 
@@ -109,13 +109,14 @@ def test_rows_in_memory_batch_rows_low_memory_and_threads_do_not_change_the_save
 @every_kind
 def test_a_share_of_the_work_is_done_and_recorded(kind, data, tmp_path):
     seen = []
-    whole = {"n_estimators": 30} if kind != "mlp" else {"epochs": 12}
+    neural = KINDS[kind].neural
+    whole = {"epochs": 12} if neural else {"n_estimators": 30}
     fitted(kind, data, replace(PLAN, work_factor=0.25), progress=lambda *at: seen.append(at), **whole).save(tmp_path)
     recorded = json.loads((tmp_path / "model.json").read_text())["trained_with"]
     assert recorded["work_factor"] == 0.25
-    assert (recorded.get("trees"), recorded.get("epochs")) == ((8, None) if kind != "mlp" else (None, 3))
+    assert (recorded.get("trees"), recorded.get("epochs")) == ((None, 3) if neural else (8, None))
     assert seen[-1][0] == seen[-1][1]
-    short = fitted(kind, data, **({"n_estimators": 8} if kind != "mlp" else {"epochs": 3})).predict(data[0])
+    short = fitted(kind, data, **({"epochs": 3} if neural else {"n_estimators": 8})).predict(data[0])
     np.testing.assert_array_equal(load_model(tmp_path).predict(data[0]), short)
     load_model(tmp_path).save(tmp_path / "again")
     assert json.loads((tmp_path / "again" / "model.json").read_text())["trained_with"] == recorded
@@ -186,7 +187,7 @@ def test_common_names_reach_the_library(kind, data, tmp_path):
 
 
 def test_an_unknown_kind_is_named():
-    with pytest.raises(ModelSettingsError, match="'ridge'"):
+    with pytest.raises(UnknownKindError, match="'ridge'"):
         make_model("ridge")
 
 

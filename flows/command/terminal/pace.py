@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from eraflow.disk.jsonobject import read_object
+from eraflow.kinds import SEARCHED
 from eraflow.runs.unfinished import SETTINGS
 from eraflow.runs.weekrecord import SEARCH, SELECT, TRAIN
 from eraflow.settings.run import RunSettings
@@ -26,7 +27,7 @@ def planned_steps(flow_name: str, settings: RunSettings) -> list[str]:
         return ["refresh", "predict-live", "predict-again", *([] if settings.submit.dry_run else ["submit"])]
     first = ["refresh", "contract", "features"]
     if flow_name == "research":
-        names = settings.search.models or [model.name for model in settings.models if model.kind != "mlp"]
+        names = settings.search.models or [model.name for model in settings.models if model.kind in SEARCHED]
         return [*first, *(f"{SEARCH}{name}" for name in names)]
     return [
         *first,

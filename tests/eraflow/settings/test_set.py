@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eraflow.errors import SettingsError
+from eraflow.kinds import KINDS
 from eraflow.settings.listing import all_settings
-from eraflow.settings.models import ModelKind
 from eraflow.settings.override import settings_from, settings_on
 from eraflow.settings.run import RunSettings
 
@@ -126,7 +126,7 @@ def test_wrong_ones_are_named_and_short(assignment, names):
 
 
 def test_every_kind_of_model_may_be_named():
-    kinds = list(ModelKind.__args__)
+    kinds = list(KINDS)
     assert [model.kind for model in one(f"models={','.join(kinds)}").models] == kinds
 
 

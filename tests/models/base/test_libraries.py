@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from eraflow.kinds import KINDS
 from eraflow.reports.weekreport import week_report
 from eraflow.runs.weekrecord import note_left_out, week_record
 from eraflow.settings.override import settings_from
@@ -14,7 +15,6 @@ from flows.command.starting.summary import summary
 from flows.command.terminal.printing import plain
 from models.base import libraries
 from models.base.libraries import MissingLibraryError, present_members
-from models.kinds import MODELS
 
 OPTIONAL_MLP = [{"kind": "lightgbm"}, {"kind": "mlp", "optional": True}]
 
@@ -29,7 +29,7 @@ def absent(monkeypatch):
 
 
 def test_every_kind_names_its_library():
-    assert set(libraries.LIBRARIES) == set(MODELS)
+    assert all(kind.library for kind in KINDS.values())
     assert present_members(RunSettings()) == (RunSettings(), {})
 
 

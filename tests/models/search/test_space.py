@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.kinds import make_model
-from models.search.space import RANGES, NotSearchedError, own_names, space_for, without
+from eraflow.kinds import SEARCHED
+from models.kinds import make_model, model_class
+from models.search.space import NotSearchedError, own_names, space_for, without
 
-KINDS = sorted(RANGES)
+KINDS = sorted(SEARCHED)
 
 
 def space(kind, given=None, rows=50_000, features=60):
@@ -26,7 +27,7 @@ def test_the_library_takes_every_corner_of_the_space(kind):
 @pytest.mark.parametrize("kind", KINDS)
 @given(rows=st.integers(500, 5_000_000), features=st.integers(2, 4_000))
 def test_ranges_are_in_order_and_hold_the_defaults_whatever_the_size(kind, rows, features):
-    for one in RANGES[kind](0.01, rows, features):
+    for one in model_class(kind).search_ranges(0.01, rows, features):
         assert 0 < one.low < one.high
         assert one.why
         assert one.low <= one.clipped(one.default or one.low) <= one.high
@@ -54,7 +55,7 @@ def test_a_space_without_anything_to_search_is_named():
 @pytest.mark.parametrize("kind", KINDS)
 @given(data=st.data(), shares=st.tuples(st.floats(0, 1), st.floats(0, 1)))
 def test_lower_bounds_rise_for_regularisers_alone_and_never_past_the_range(kind, data, shares):
-    for one in RANGES[kind](0.01, 50_000, 60):
+    for one in model_class(kind).search_ranges(0.01, 50_000, 60):
         value = one.clipped(data.draw(st.floats(one.low, one.high)))
         lesser, greater = (one.floored(value, share) for share in sorted(shares))
         assert value <= lesser <= greater <= one.high

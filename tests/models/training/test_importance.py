@@ -4,15 +4,17 @@ import numpy as np
 import polars as pl
 import pytest
 
+from eraflow.kinds import SEARCHED
 from eraflow.machine.plan import Plan
 from models.base.predictions import PredictionFileError
-from models.boosters import libraryimportance
+from models.boosters.lightgbm_model import LightGBMModel
 from models.kinds import make_model
+from models.training import importance
 from models.training.importance import read_importance, write_fold_importance
 from models.training.trainer import training_view
 from tests.models.planted import PLAN, TARGET, fast, plant
 
-KINDS = ("lightgbm", "xgboost", "catboost")
+KINDS = sorted(SEARCHED)
 
 
 @pytest.fixture(scope="module")
@@ -86,15 +88,15 @@ def test_the_same_seed_gives_the_same_bytes_and_threads_do_not_matter(store, fit
 
 def test_a_large_model_gets_fewer_rows_and_then_no_shap(store, fitted, tmp_path, monkeypatch):
     taken = []
-    ours = libraryimportance.CONTRIBUTIONS["lightgbm"]
-    monkeypatch.setitem(
-        libraryimportance.CONTRIBUTIONS, "lightgbm", lambda *given: taken.append(len(given[1])) or ours(*given)
+    ours = LightGBMModel.contributions
+    monkeypatch.setattr(
+        LightGBMModel, "contributions", lambda model, *given: taken.append(len(given[0])) or ours(model, *given)
     )
     steps = 30 * 31 * 25 * 3  # trees, leaves, depth squared, blocks
-    monkeypatch.setattr(libraryimportance, "MOST_STEPS", 20 * steps)
+    monkeypatch.setattr(importance, "MOST_STEPS", 20 * steps)
     write(store, fitted["lightgbm"], tmp_path)
     assert taken == [20, 20, 20]
-    monkeypatch.setattr(libraryimportance, "MOST_STEPS", 10 * steps)
+    monkeypatch.setattr(importance, "MOST_STEPS", 10 * steps)
     write(store, fitted["lightgbm"], tmp_path)
     assert taken == [20, 20, 20]
     assert list(read_importance(tmp_path)) == ["gain", "permutation"]

@@ -1,0 +1,56 @@
+"""The table of kinds: everything that names a kind follows from its row."""
+
+import subprocess
+import sys
+
+import pytest
+
+from eraflow.kinds import KINDS, SEARCHED, USUAL, UnknownKindError, find
+from eraflow.machine.estimate import COSTS
+from eraflow.settings.models import ModelSettings, default_models
+from models.base.libraries import missing_library
+from models.kinds import count_weights, model_class
+
+every_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+
+
+@every_kind
+def test_the_row_says_of_the_class_what_the_class_says_of_itself(kind):
+    learner = model_class(kind.name)
+    assert learner.kind == kind.name
+    assert learner.library == kind.library
+    assert hasattr(learner, "search_ranges") == kind.searched
+    assert getattr(learner, "needs_whole_eras", False) == kind.needs_whole_eras
+
+
+@every_kind
+def test_the_settings_and_the_estimate_know_every_row(kind):
+    assert ModelSettings(kind=kind.name).name == kind.name
+    assert COSTS[kind.name] == kind.cost
+    assert missing_library(kind.name) is None
+
+
+def test_the_form_offers_the_kinds_as_choices():
+    assert ModelSettings.model_json_schema()["properties"]["kind"]["enum"] == list(KINDS)
+
+
+def test_what_is_usual_and_what_is_searched_are_rows():
+    assert [model.kind for model in default_models()] == list(USUAL)
+    assert set(SEARCHED) < set(KINDS)
+
+
+def test_an_unknown_kind_is_named():
+    with pytest.raises(UnknownKindError, match="'ridge'"):
+        find("ridge")
+
+
+def test_weights_are_those_of_the_layers():
+    assert count_weights("mlp", {"hidden": [3, 2]}, 10) == 10 * 3 + 3 * 2 + 2
+    assert count_weights("mlp", {"hidden": "wide"}, 10) == count_weights("mlp", {}, 10)
+    assert count_weights("lightgbm", {}, 10) == 0
+
+
+def test_reading_the_table_and_counting_weights_load_no_library():
+    code = "import sys, models.kinds, eraflow.settings.run; models.kinds.count_weights('mlp', {}, 5);"
+    code += "raise SystemExit(bool({'torch', 'lightgbm', 'xgboost', 'catboost'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
