@@ -32,7 +32,7 @@ def main(argv: list[str]) -> int:
 
 def sandbox_week(home: str) -> tuple[dict, float]:
     """One week on generated data in a process of its own; its record and wall seconds."""
-    command = [sys.executable, "-m", "flows.command.cli", "run", "--profile", "sandbox", "--home", home, "--json"]
+    command = [sys.executable, "-m", "flows.command.entry", "run", "--profile", "sandbox", "--home", home, "--json"]
     started = time.monotonic()
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     wall = time.monotonic() - started

@@ -80,7 +80,7 @@ def child(way: str, folder: str, data: str, out: str, threads: str) -> None:
 def measure(way: str, folder: Path, data: Path, out: Path, threads: int) -> dict[str, float]:
     """Run one way in a fresh process."""
     from eraflow.machine.launch import environment
-    from flows.command.verbs.predict_verb import LITTLE
+    from flows.command.verbs.predict_apart import LITTLE
 
     env = environment(threads, LITTLE if way == "little" else {})
     if way == "notebook":

@@ -103,7 +103,7 @@ class Server:
     def eraflow(self, *arguments, timeout=120):
         """The command, with this server named; the finished process."""
         return subprocess.run(
-            [sys.executable, "-m", "flows.command.cli", *map(str, arguments)],
+            [sys.executable, "-m", "flows.command.entry", *map(str, arguments)],
             cwd=ROOT,
             env=self.env,
             stdin=subprocess.DEVNULL,

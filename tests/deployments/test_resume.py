@@ -45,7 +45,7 @@ def test_a_fresh_crash_is_left_alone_until_it_can_not_be_reported_again(killed):
 def test_two_at_once_reschedule_it_once_and_the_same_run_finishes(killed):
     running, home, run_id = killed
     time.sleep(12)  # runner and worker have both said what they had to say
-    command = [sys.executable, "-m", "flows.command.cli", "resume", "--home", str(home), "--json", "--after", "5"]
+    command = [sys.executable, "-m", "flows.command.entry", "resume", "--home", str(home), "--json", "--after", "5"]
     both = [subprocess.Popen(command, cwd=ROOT, env=running.env, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     records = [json.loads(one.communicate(timeout=120)[0].splitlines()[-1]) for one in both]
     found = [decision(record, run_id) for record in records]
@@ -80,7 +80,7 @@ def test_a_finished_run_is_not_touched(killed):
 def test_without_a_server_it_says_what_to_do(deployed, tmp_path):
     running, _ = deployed
     env = {**running.env, "PREFECT_API_URL": "http://127.0.0.1:9/api"}
-    command = [sys.executable, "-m", "flows.command.cli", "resume", "--home", str(tmp_path)]
+    command = [sys.executable, "-m", "flows.command.entry", "resume", "--home", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1
     assert "prefect_unreachable" in done.stderr

@@ -84,7 +84,17 @@ def environment(mark: str) -> dict[str, str]:
 def start(home: Path, mark: str, *more: str) -> subprocess.Popen[bytes]:
     """`eraflow run` on the small week, in a session of its own, as a terminal or a timer starts it."""
     settings = [part for name, value in WEEK.items() for part in ("--set", f"{name}={value}")]
-    command = [sys.executable, "-m", "flows.command.cli", "run", "--profile", "sandbox", "--home", str(home), "--json"]
+    command = [
+        sys.executable,
+        "-m",
+        "flows.command.entry",
+        "run",
+        "--profile",
+        "sandbox",
+        "--home",
+        str(home),
+        "--json",
+    ]
     with (home.parent / f"{mark}.log").open("ab") as log, (home.parent / f"{mark}.json").open("wb") as out:
         return subprocess.Popen(
             [*command, *settings, *more],

@@ -11,7 +11,7 @@ from eraflow.runs.conclusion import RunConcludedError
 from eraflow.runs.unfinished import is_unfinished
 from eraflow.settings.run import RunSettings
 from flows.command.cli import parser
-from flows.command.verbs.search_verb import with_options
+from flows.command.verbs.search import with_options
 from flows.research import research
 from models.search.best import tuned_params
 from tasks.run import Run

@@ -98,6 +98,12 @@ def tell(text: str) -> None:
     print(_broken(text, sys.stderr), file=sys.stderr, flush=True)
 
 
+def announce_start(*, as_json: bool) -> None:
+    """Tell a person who waits that the command works: what it imports next takes seconds."""
+    if sys.stderr.isatty() and not as_json:
+        print("Eraflow is starting", file=sys.stderr, flush=True)
+
+
 def say(text: str, indent: int = 2) -> None:
     """A line on stdout.
 

@@ -10,7 +10,7 @@ from eraflow.errors import EraflowError
 from eraflow.numerai.client import Tournament
 from eraflow.numerai.graphql import Endpoint
 from eraflow.numerai.keys import no_keys
-from flows.command.doctor.doctor import examine_computer
+from flows.command.doctor.examination import examine_computer
 from flows.command.doctor.examine import Check
 from flows.command.doctor.examine_prefect import examine_prefect
 from flows.command.doctor.examine_tournament import API_SECONDS, clock

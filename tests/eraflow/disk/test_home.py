@@ -14,7 +14,7 @@ from eraflow.errors import EraflowError
 from eraflow.settings.run import RunSettings
 
 ROOT = Path(__file__).parents[3]
-MODULES = {"doctor": "doctor", "ui": "ui, flows.command.verbs.server_verb"}
+MODULES = {"doctor": "command.doctor.examination", "ui": "command.verbs.ui"}
 
 
 @pytest.fixture

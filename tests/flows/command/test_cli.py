@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[3]
 
 
 def eraflow(*arguments, timeout=280):
-    command = [sys.executable, "-m", "flows.command.cli", *map(str, arguments)]
+    command = [sys.executable, "-m", "flows.command.entry", *map(str, arguments)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=timeout, check=False)
 
 

@@ -11,7 +11,7 @@ from eraflow.runs import stage
 from eraflow.runs.searchrecord import search_record, write_search_outcome
 from eraflow.runs.weekrecord import forget_last_outcome, note_stage, week_record
 from flows.command.terminal.printing import plain
-from flows.command.verbs.search_verb import summary
+from flows.command.verbs.search_summary import search_summary
 from tasks.pages.searchpage import in_words, search_page
 from tasks.searchtracking import _child
 from tests.weeks import tiny
@@ -114,6 +114,6 @@ def test_the_record_is_read_from_the_folder(tmp_path, report):
     assert json.loads((tmp_path / "record.json").read_text()) == record
     assert record["seconds"] is not None
     assert week_record(tmp_path)["outcome"] == "failed"  # nothing was submitted
-    told = " ".join(plain(summary(record, tiny(tmp_path), "")).split())
+    told = " ".join(plain(search_summary(record, tiny(tmp_path), "")).split())
     assert "not distinguishable" in told
     assert "lightgbm:tuned" in told

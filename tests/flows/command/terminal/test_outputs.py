@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from flows.command.doctor.examine import FOUND_AT, Check
 from flows.command.terminal.outputs import complain, say, tell
-from flows.command.verbs.submit_verb import Told
+from flows.command.verbs.submit import Told
 from tests.eraflow.scoring.test_compare import ERAS, backtested
 
 ROOT = Path(__file__).parents[4]

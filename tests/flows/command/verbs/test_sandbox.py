@@ -20,7 +20,7 @@ def test_a_fault_that_there_is_not_is_wrong_usage(given, capsys):
 
 
 def test_faults_are_armed_from_the_start(tmp_path):
-    command = [sys.executable, "-m", "flows.command.cli", "sandbox", "serve", "--port", "0", "--home", str(tmp_path)]
+    command = [sys.executable, "-m", "flows.command.entry", "sandbox", "serve", "--port", "0", "--home", str(tmp_path)]
     command += [part for size in SMALL for part in ("--set", f"sandbox.{size}")]
     command += ["--fault", "server_500=1", "--fault", "clock_offset=-3600"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:

@@ -1,4 +1,4 @@
-"""`eraflow doctor`: what on this computer would stop a week, and what to do about it."""
+"""All that is examined: the computer, what earlier runs left, the Prefect server, the way to the tournament."""
 
 from __future__ import annotations
 
@@ -6,34 +6,18 @@ import argparse
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 
-from eraflow.disk.home import home_folder, make_home
+from eraflow.disk.home import make_home
 from eraflow.errors import EraflowError
 from eraflow.machine.loopback import UnusableProxy
 from eraflow.settings.source import SourceSettings
-from flows.command.doctor.examine import FOUND_AT, Check
+from flows.command.doctor.examine import Check
 from flows.command.doctor.examine_history import examine_history, examine_proxies, examine_rights
 from flows.command.doctor.examine_leftovers import examine_leftovers
 from flows.command.doctor.examine_machine import examine_machine
 from flows.command.doctor.examine_tournament import examine_tournament
 from flows.command.prefectserver.environment import prepare
-from flows.command.terminal.outputs import print_record, say
-
-
-def doctor(arguments: argparse.Namespace) -> int:
-    """Print every check; exit code 1 when one failed."""
-    home = home_folder(arguments.home)
-    checks: list[Check] = []
-    for check in examine(home, arguments):
-        checks.append(check)
-        if not arguments.json:
-            say(check.line(), FOUND_AT)
-    failed = any(check.state == "failed" for check in checks)
-    if arguments.json:
-        print_record({"healthy": not failed, "checks": [asdict(check) for check in checks]})
-    return 1 if failed else 0
 
 
 def examine(home: Path, arguments: argparse.Namespace) -> Iterator[Check]:

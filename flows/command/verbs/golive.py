@@ -17,12 +17,12 @@ from eraflow.disk.home import home_folder, home_option
 from eraflow.disk.jsonobject import read_object
 from eraflow.errors import SettingsError
 from eraflow.settings.profiles import PROFILES
-from eraflow.settings.run import merge
 from flows.command.doctor.examine import FOUND_AT, Check
 from flows.command.prefectserver.environment import prepare
 from flows.command.terminal.interrupts import heed_ctrl_c
+from flows.command.terminal.options import add_json
 from flows.command.terminal.outputs import say, tell
-from flows.command.verbs.alert_verb import DEFAULT_NAME, address, require_server
+from flows.command.verbs.alert import DEFAULT_NAME, address, require_server
 from flows.command.verbs.golive_choices import Choices
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def add(verbs: Any) -> None:
     verb.add_argument("--pause", action="store_true", help="switch the schedules off, and do nothing else")
     verb.add_argument("--api", metavar="URL", help="ask a sandbox about keys and slot instead of Numerai")
     verb.add_argument("--home", metavar="DIR", help="home folder")
-    verb.add_argument("--json", action="store_true", help="print one JSON record as the last line on stdout")
+    add_json(verb)
     verb.set_defaults(verb=go_live)
 
 
@@ -89,6 +89,7 @@ def _pause(client: SyncPrefectClient, arguments: argparse.Namespace) -> int:
 
 
 def _go_live(client: SyncPrefectClient, home: Path, arguments: argparse.Namespace) -> int:
+    from eraflow.settings.run import merge
     from flows.command.verbs.golive_checks import examine_week
     from tasks.golive import SCHEDULED, deploy_missing, scheduled_deployments, switch_on, switched_on
     from tasks.recovery.deadruns import close_dead_runs

@@ -10,7 +10,7 @@ from eraflow.disk.ownership import mark_home
 from eraflow.settings.run import RunSettings
 from eraflow.tracking.mlflowlink import TrackingError
 from flows.command.cli import main
-from flows.command.verbs.clean_verb import days_of, gigabytes_of
+from flows.command.verbs.clean import days_of, gigabytes_of
 from tasks import clean
 from tasks.clean import clean_after_week
 

@@ -1,4 +1,4 @@
-"""Open the Prefect UI or MLflow on what lies in a home folder."""
+"""`eraflow ui`: the Prefect UI or MLflow on what lies in a home folder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import threading
 import time
 import webbrowser
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from eraflow.disk.home import home_folder
 from eraflow.errors import SettingsError
@@ -23,9 +23,19 @@ from flows.command.prefectserver.mlflowserver import MLFLOW_PORT, PREFECT_PORT, 
 from flows.command.prefectserver.runningserver import prefect_folder, running_server
 from flows.command.terminal.interrupts import heed_ctrl_c
 from flows.command.terminal.outputs import say
+from flows.command.verbs.server import server
 
 END_SECONDS = 5.0
 START_SECONDS = 60.0
+
+
+def add(verbs: Any) -> None:
+    """The arguments of the verb."""
+    verb = verbs.add_parser("ui", help="open the Prefect UI (or MLflow) on the runs of this home")
+    verb.add_argument("--home", metavar="DIR", help="home folder")
+    verb.add_argument("--mlflow", action="store_true", help="MLflow instead of Prefect")
+    verb.add_argument("--port", type=int, help="port on 127.0.0.1 (default 4200, MLflow 5000)")
+    verb.set_defaults(verb=ui)
 
 
 def ui(arguments: argparse.Namespace) -> int:
@@ -58,8 +68,6 @@ def _open_page(address: str, port: int) -> None:
 
 
 def _prefect(home: Path, port: int) -> int:
-    from flows.command.verbs.server_verb import server
-
     running = running_server(prefect_folder(home))
     if running is not None:
         say(f"Prefect   {running}   (eraflow server)")

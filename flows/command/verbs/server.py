@@ -57,7 +57,7 @@ def add(verbs: Any) -> None:
     verb.add_argument(
         "--print-env", action="store_true", help="print what a shell must export to use this server, and start nothing"
     )
-    verb.set_defaults(verb=lambda arguments: server(arguments))
+    verb.set_defaults(verb=server)
 
 
 def _port(text: str) -> int:

@@ -6,9 +6,9 @@ import pytest
 
 from eraflow.errors import SettingsError
 from flows.command.cli import main
-from flows.command.verbs import golive_checks, golive_verb
+from flows.command.verbs import golive, golive_checks
+from flows.command.verbs.golive import Choices, add, choose
 from flows.command.verbs.golive_checks import keys_and_slot, slot
-from flows.command.verbs.golive_verb import Choices, add, choose
 
 
 def options(*given):
@@ -103,7 +103,7 @@ def test_keys_that_only_this_shell_knows_are_a_warning_and_none_is_a_failure(mon
 
 
 def test_without_a_server_it_says_how_to_start_one_and_changes_nothing(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(golive_verb, "prepare", lambda home: "")
+    monkeypatch.setattr(golive, "prepare", lambda home: "")
     assert main(["go-live", "--yes", "--home", str(tmp_path)]) != 0
     assert f"eraflow server --home {tmp_path}" in capsys.readouterr().err
     assert main(["alert", "--webhook", "http://127.0.0.1:9", "--home", str(tmp_path)]) != 0
@@ -153,11 +153,11 @@ def test_keys_that_were_mistyped_can_be_typed_again(monkeypatch, there, typed, s
     from tasks import keys as module
 
     kept, answers = [], iter(typed)
-    monkeypatch.setattr(golive_verb.os, "environ", {})
+    monkeypatch.setattr(golive.os, "environ", {})
     monkeypatch.setattr(module, "_from_block", lambda name: there)
     monkeypatch.setattr("builtins.input", lambda question: next(answers))
     monkeypatch.setattr("getpass.getpass", lambda question: next(answers))
     monkeypatch.setattr(Secret, "save", lambda self, name, overwrite: kept.append((name, self.get())))
-    assert golive_verb._keys("my-keys", asked=True) == "my-keys"
+    assert golive._keys("my-keys", asked=True) == "my-keys"
     assert kept == ([("my-keys", saved)] if saved else [])
     assert next(answers, None) is None

@@ -9,6 +9,7 @@ from typing import Any
 from eraflow.disk.home import home_folder, home_option
 from flows.command.prefectserver.environment import prepare
 from flows.command.prefectserver.runserver import PrefectUnreachableError
+from flows.command.terminal.options import add_json
 from flows.command.terminal.outputs import say
 
 DEFAULT_NAME = "alert"
@@ -28,7 +29,7 @@ def add(verbs: Any) -> None:
     what.add_argument("--block", metavar="BLOCK", help="test this block (type/name)")
     verb.add_argument("--name", default=DEFAULT_NAME, help=f"name of the new block (default {DEFAULT_NAME})")
     verb.add_argument("--home", metavar="DIR", help="home folder")
-    verb.add_argument("--json", action="store_true", help="print one JSON record as the last line on stdout")
+    add_json(verb)
     verb.set_defaults(verb=alert)
 
 

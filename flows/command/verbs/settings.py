@@ -11,6 +11,7 @@ from typing import Any
 
 from eraflow.errors import SettingsError
 from eraflow.settings.profiles import PROFILES
+from flows.command.terminal.options import add_json
 
 NARROWEST, WIDEST = 40, 100
 INDENT = "    "
@@ -30,7 +31,7 @@ def add(verbs: Any) -> None:
     )
     verb.add_argument("name", metavar="NAME", nargs="?", help="one setting, or a group such as gate or models.NAME")
     verb.add_argument("--profile", choices=sorted(PROFILES), help="show the defaults of this profile alone")
-    verb.add_argument("--json", action="store_true", help="print one JSON record as the last line on stdout")
+    add_json(verb)
     verb.set_defaults(verb=_settings)
 
 

@@ -1,56 +1,32 @@
-"""`eraflow score`: a file of predictions against a folder in tournament layout."""
+"""The tables of `eraflow score`."""
 
 from __future__ import annotations
 
-import argparse
 import shlex
 from pathlib import Path
 
 from rich.console import Group, RenderableType
 
-from eraflow.data.readable import is_there
-from eraflow.errors import SettingsError
-from eraflow.runs.scratch import scratch_folder
-from eraflow.scoring.scoreapart import score_apart
 from eraflow.scoring.scorefile import FileScores, InSample
 from eraflow.scoring.scoring import ModelScores
-from eraflow.settings.data import DataSettings
 from flows.command.starting.summary import figure, interval
-from flows.command.terminal.confidence import confidence_of
-from flows.command.terminal.outputs import print_record
-from flows.command.terminal.printing import command, show, table, words
+from flows.command.terminal.printing import command, table, words
 
 ERAS_SHOWN = 6
 
 
-def score(arguments: argparse.Namespace) -> int:
-    """Print a line for each metric, or one JSON record."""
-    data = DataSettings(
-        target=arguments.target, alias_horizon=arguments.alias_horizon, benchmark=arguments.benchmark, features="all"
-    )
-    confidence = confidence_of(arguments)
-    predictions, folder = Path(arguments.predictions), Path(arguments.data)
-    if not is_there(predictions):
-        raise SettingsError(f"there is no file {predictions}", "name the file of predictions")
-    if not folder.is_dir():
-        raise SettingsError(f"--data: there is no folder {folder}", "name a folder in tournament layout")
-    with scratch_folder("eraflow-score-", Path(arguments.scratch) if arguments.scratch else None) as scratch:
-        found = score_apart(predictions, folder, data, scratch, confidence=confidence)
-    if arguments.json:
-        print_record({"predictions": arguments.predictions, **found.as_dict()})
-    else:
-        options = f"--data {shlex.quote(arguments.data)} --target {arguments.target}"
-        show([*_sections(found, options), words("\n".join([_coverage(found), *unscored(found)]))])
-    return 0
-
-
-def _sections(found: FileScores, options: str) -> list[RenderableType]:
-    """The tables, and what each is worth as evidence; the record says the same (`in_sample`, `origin_known`).
+def score_tables(found: FileScores, options: str) -> list[RenderableType]:
+    """The tables, what each is worth as evidence, and what was not scored.
 
     Args:
         found: the scores.
         options: of the command that was typed, for one to copy.
     """
+    return [*_sections(found, options), words("\n".join([_coverage(found), *_unscored(found)]))]
+
+
+def _sections(found: FileScores, options: str) -> list[RenderableType]:
+    """A table, or two where eras are in-sample; the record says the same (`in_sample`, `origin_known`)."""
     apart = found.in_sample
     parts = _table(found.scores)
     if apart is not None:
@@ -83,7 +59,7 @@ def _in_sample(apart: InSample, oof_file: str | None, options: str, *, alone: bo
     ]
 
 
-def unscored(found: FileScores) -> list[str]:
+def _unscored(found: FileScores) -> list[str]:
     """What has no figure, and why; the record says the same (`unscored_eras`, `absent`)."""
     lines = []
     apart = found.in_sample.scores.unscored_eras if found.in_sample else ()

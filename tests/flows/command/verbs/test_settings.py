@@ -8,7 +8,7 @@ from eraflow.settings.listing import all_settings
 from eraflow.settings.profiles import PROFILES
 from eraflow.settings.run import RunSettings
 from flows.command.cli import main
-from flows.command.verbs.settings_verb import text_of
+from flows.command.verbs.settings import text_of
 
 
 def told(capsys, *words):

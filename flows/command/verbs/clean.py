@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from eraflow.errors import SettingsError
+from flows.command.terminal.options import add_json
 
 if TYPE_CHECKING:
     from eraflow.runs.reclaim import CleaningPlan
@@ -34,7 +35,7 @@ def add(verbs: Any) -> None:
     verb.add_argument("--dry-run", action="store_true", help="only say what would go")
     verb.add_argument("--yes", action="store_true", help="remove it without asking")
     verb.add_argument("--home", metavar="DIR", help="home folder to clean (default: the one of this user)")
-    verb.add_argument("--json", action="store_true", help="print one JSON record as the last line on stdout")
+    add_json(verb)
     verb.set_defaults(verb=_clean)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from eraflow.errors import EraflowError, SettingsError
+from flows.command.terminal.options import add_json
 from flows.command.terminal.outputs import tell
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def add(verbs: Any) -> None:
         "submit.replace=true, which replaces what is filed for this round",
     )
     verb.add_argument("--dry-run", action="store_true", help="only verify and judge; nothing is sent nor written")
-    verb.add_argument("--json", action="store_true", help="print one JSON record as the last line on stdout")
+    add_json(verb)
     verb.set_defaults(verb=submit)
 
 

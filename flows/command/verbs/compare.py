@@ -4,18 +4,44 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from rich.console import RenderableType
-
-from eraflow.scoring.compare import ComparisonTable, compare_runs
-from flows.command.starting.summary import figure
-from flows.command.terminal.confidence import confidence_of
+from flows.command.terminal.options import add_confidence, add_json, confidence_of
 from flows.command.terminal.outputs import print_record
-from flows.command.terminal.printing import show, table, words
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from eraflow.scoring.compare import ComparisonTable
+
+
+def add(verbs: Any) -> None:
+    """The arguments of the verb."""
+    verb = verbs.add_parser(
+        "compare",
+        help="compare the models of one or several runs, era by era",
+        description="The mean of each model on the eras that all have in common, and its paired difference to one of "
+        "them, with calibrated bounds. A difference inside the noise is called not distinguishable.",
+    )
+    verb.add_argument("runs", metavar="RUN_DIR", nargs="+", help="folders of runs with a finished backtest")
+    verb.add_argument("--against", metavar="MODEL", help="the reference (default: the blend of the first run)")
+    verb.add_argument(
+        "--models",
+        metavar="A,B",
+        type=lambda text: [name.strip() for name in text.split(",")],
+        help="these alone (default: all); without one that covers few eras, more eras are in common",
+    )
+    verb.add_argument("--metric", default="corr", choices=("corr", "mmc", "bmc", "fnc"), help="default corr")
+    add_confidence(verb)
+    add_json(verb)
+    verb.set_defaults(verb=compare)
 
 
 def compare(arguments: argparse.Namespace) -> int:
-    """Print a table, or one JSON record."""
+    """Print a table, or one JSON record; returns the exit code."""
+    from eraflow.scoring.compare import compare_runs
+    from flows.command.terminal.printing import show
+
     compared = compare_runs(
         [Path(run) for run in arguments.runs],
         arguments.against,
@@ -32,6 +58,9 @@ def compare(arguments: argparse.Namespace) -> int:
 
 def _parts(compared: ComparisonTable) -> list[RenderableType]:
     """The means, the paired differences, and what was left out."""
+    from flows.command.starting.summary import figure
+    from flows.command.terminal.printing import table, words
+
     metric = compared.metric.upper()
     head = (
         f"Mean {metric} on {len(compared.eras)} common eras ({compared.eras[0]} to {compared.eras[-1]}), "

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from flows.command.cli import main, parser
-from flows.command.terminal.confidence import confidence_of
+from flows.command.terminal.options import confidence_of
 
 VERBS = (["score", "p.csv", "--data", "d", "--target", "target_x_20"], ["compare", "run"])
 

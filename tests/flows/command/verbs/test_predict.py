@@ -11,7 +11,7 @@ from eraflow.disk.digest import file_sha256
 from eraflow.machine.plan import Plan
 from eraflow.scoring.insample import write_learned
 from flows.command.cli import main
-from flows.command.verbs import predict_verb
+from flows.command.verbs import predict_apart
 from models.boosters.lightgbm_model import LightGBMModel
 from models.prediction.predict import predict_file
 from tests.prediction_files import FEATURES, rows, write
@@ -34,8 +34,8 @@ def model(tmp_path_factory):
 @pytest.mark.parametrize("little", [[], ["--little-memory"]], ids=["usual", "little memory"])
 def test_the_record_tells_what_was_done(model, tmp_path, capfd, monkeypatch, little):
     seen = {}
-    real = predict_verb.run_isolated
-    monkeypatch.setattr(predict_verb, "run_isolated", lambda *a, **k: seen.update(k) or real(*a, **k))
+    real = predict_apart.run_isolated
+    monkeypatch.setattr(predict_apart, "run_isolated", lambda *a, **k: seen.update(k) or real(*a, **k))
     frame, out = rows(), tmp_path / "new" / "out.csv"
     data = write(frame, tmp_path, "csv.gz")
     assert main(["predict", str(data), "--out", str(out), "--json", *model, *little]) == 0
@@ -53,7 +53,7 @@ def test_the_record_tells_what_was_done(model, tmp_path, capfd, monkeypatch, lit
         "oof_file": None,
         "in_sample": {"learned": 0, "overlapping": 0, "first_era": None, "last_era": None},
     }
-    assert seen["env"] == (predict_verb.LITTLE if little else {})
+    assert seen["env"] == (predict_apart.LITTLE if little else {})
     predict_file(ensemble=model[1], features=model[3], data=str(data), out=str(tmp_path / "here.csv"))
     assert file_sha256(tmp_path / "here.csv") == file_sha256(out)
 
@@ -95,7 +95,7 @@ def test_named_errors_come_through(model, tmp_path, capfd):
 def test_progress_is_one_line_on_a_terminal_and_few_elsewhere(capsys, monkeypatch):
     from eraflow.machine.progress import Progress
 
-    shown = predict_verb._Shown()
+    shown = predict_apart.ProgressLine()
     shown.show(Progress(5, 10, "rows predicted, era 0004", 60.0, 61.0))
     assert capsys.readouterr().err == ""
     shown._next = 0.0

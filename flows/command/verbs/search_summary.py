@@ -1,36 +1,17 @@
-"""`eraflow search`: the flow `research` from the terminal."""
+"""The last words of `eraflow search`: what was found, what may be said of it, and how to use it."""
 
 from __future__ import annotations
 
-import argparse
-import json
 from typing import Any
 
 from rich.console import Group, RenderableType
 
-from eraflow.runs.searchrecord import search_record
 from eraflow.settings.run import RunSettings
-from flows.command.starting.start import Telling, start
 from flows.command.starting.summary import figure, interval
 from flows.command.terminal.printing import places, table, words
 
 
-def search(arguments: argparse.Namespace) -> int:
-    """Run `research` in this process; returns the exit code."""
-    return start("research", with_options(arguments), SEARCHED)
-
-
-def with_options(arguments: argparse.Namespace) -> argparse.Namespace:
-    """The options of this verb as settings."""
-    assignments = list(arguments.set)
-    if arguments.trials is not None:
-        assignments.append(f"search.trials={arguments.trials}")
-    if arguments.model:
-        assignments.append(f"search.models={json.dumps(arguments.model)}")
-    return argparse.Namespace(**{**vars(arguments), "set": assignments, "dry_run": False})
-
-
-def summary(record: dict[str, Any], settings: RunSettings, server: str) -> list[RenderableType]:
+def search_summary(record: dict[str, Any], settings: RunSettings, server: str) -> list[RenderableType]:
     """What was found, what may be said of it, and how to use it."""
     parts: list[RenderableType] = [_model(name, found) for name, found in record.get("search", {}).items()]
     if record.get("error"):
@@ -68,6 +49,3 @@ def _model(name: str, found: dict[str, Any]) -> RenderableType:
 
 def _short(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-SEARCHED = Telling(search_record, summary, "finished trials are kept, the same command goes on")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +13,7 @@ from eraflow.disk.home import home_folder
 from eraflow.runs.rundir import RunLockedError, locked
 from flows.command.prefectserver.environment import prepare
 from flows.command.prefectserver.runserver import PrefectUnreachableError
+from flows.command.terminal.options import add_json
 from flows.command.terminal.outputs import print_record, say
 
 if TYPE_CHECKING:
@@ -19,6 +21,35 @@ if TYPE_CHECKING:
 
 LOCK_FOLDER = "resume"
 POLL_SECONDS = 2.0
+
+
+def add(verbs: Any) -> None:
+    """The arguments of the verb."""
+    verb = verbs.add_parser(
+        "resume",
+        help="put crashed runs of the deployments back on the schedule",
+        description="Reschedule the crashed runs of the deployments with the tag eraflow: each once, never beside "
+        "another run of its deployment, never one that was for an older round. Safe to call at any time; the timer in "
+        "deployments/ does it every five minutes. A run from the terminal goes on with `eraflow run --resume`.",
+    )
+    verb.add_argument("--install", action="store_true", help="also put the automation against zombies on the server")
+    verb.add_argument(
+        "--after", metavar="SECONDS", type=_number, default=60, help="leave younger crashes alone (default 60)"
+    )
+    verb.add_argument("--max-runs", metavar="N", type=int, default=3, help="leave runs started N times (default 3)")
+    verb.add_argument("--max-age-days", metavar="DAYS", type=_number, default=6, help="leave older runs (default 6)")
+    verb.add_argument("--wait", metavar="SECONDS", type=_number, default=0, help="wait for a server that still starts")
+    verb.add_argument("--home", metavar="DIR", help="home folder; it holds the lock")
+    add_json(verb)
+    verb.set_defaults(verb=resume)
+
+
+def _number(text: str) -> float:
+    """A number of an option: finite and not below zero."""
+    value = float(text)
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a finite number from 0")
+    return value
 
 
 def resume(arguments: argparse.Namespace) -> int:
