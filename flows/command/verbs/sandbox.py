@@ -14,26 +14,26 @@ def add(verbs: Any) -> None:
     """The arguments of the verb."""
     verb = verbs.add_parser("sandbox", help="a local server that speaks Numerai's protocol")
     inner = verb.add_subparsers(title="verbs", required=True, metavar="VERB")
-    serve = inner.add_parser("serve", help="serve generated or given data until Ctrl-C")
-    serve.add_argument("--data", metavar="DIR", help="a folder in tournament layout (default: data is generated)")
-    serve.add_argument("--port", type=int, default=8765, help="port on 127.0.0.1 (default 8765; 0 chooses a free one)")
-    serve.add_argument("--version", default="v5.3", help="data version under which the files are listed")
-    serve.add_argument("--home", metavar="DIR", help="where generated data and state are kept")
-    serve.add_argument(
+    parser = inner.add_parser("serve", help="serve generated or given data until Ctrl-C")
+    parser.add_argument("--data", metavar="DIR", help="a folder in tournament layout (default: data is generated)")
+    parser.add_argument("--port", type=int, default=8765, help="port on 127.0.0.1 (default 8765; 0 chooses a free one)")
+    parser.add_argument("--version", default="v5.3", help="data version under which the files are listed")
+    parser.add_argument("--home", metavar="DIR", help="where generated data and state are kept")
+    parser.add_argument(
         "--set",
         metavar="KEY=VALUE",
         action="append",
         default=[],
         help="size of generated data, for example sandbox.train_eras=100",
     )
-    serve.add_argument(
+    parser.add_argument(
         "--fault",
         metavar="NAME=COUNT",
         action="append",
         default=[],
         help="what the server does wrong, and how often, for example server_500=3; an unknown name lists them all",
     )
-    serve.set_defaults(verb=serve)
+    parser.set_defaults(verb=serve)
 
 
 def serve(arguments: argparse.Namespace) -> int:
