@@ -12,7 +12,7 @@ MOMENTS ?= 25
 INSTALL = $(or $(PYTHON),python3) deployments/install.py --venv "$(VENV)" --wheels "$(WHEELS)"
 
 .DEFAULT_GOAL := help
-.PHONY: help install ready tools wheelhouse pins run test lint format types bench bench-full chaos ui clean
+.PHONY: help install ready tools wheelhouse pins run test lint format docs bench bench-full chaos ui clean
 
 help:            ## show this list
 	@grep -E '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
@@ -48,6 +48,9 @@ lint: tools      ## ruff and mypy
 format: tools    ## let ruff put the code in order
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: tools      ## write the generated parts of docs/ anew: the settings and the error codes
+	$(BIN)/python -m tests.documents
 
 pins: tools      ## ask pip's index whether every pinned version has a wheel for Python 3.11 to 3.14
 	$(BIN)/python -m tests.pins

@@ -3,28 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from eraflow.errors import EraflowError
-from eraflow.gate import rules
-from eraflow.gate.rules import Case
+from eraflow.gate.rules import RULES, Case
 from eraflow.gate.verdict import RuleResult, Verdict
 from eraflow.scoring.ranking import ScoreInputError
 from eraflow.scoring.scoring import ModelScores
 from eraflow.settings.gate import GateSettings
-
-RULES: tuple[Callable[[Case], list[RuleResult]], ...] = (
-    rules.models,
-    rules.predictions,
-    rules.corr,
-    rules.bmc,
-    rules.mmc,
-    rules.recent,
-    rules.drawdown,
-    rules.exposure,
-    rules.champion,
-)
 
 CLOCK_TOLERANCE = timedelta(days=1)
 """Clocks of a worker and of whoever judged may differ, and one that ran ahead may be set back in mid-week."""
@@ -140,15 +127,13 @@ def _check_age(verdict: Verdict, now: datetime, settings: GateSettings) -> None:
 
 def _note(found: Sequence[RuleResult], settings: GateSettings) -> str:
     """How likely the tests together are to block wrongly, and what was not judged."""
-    chance = {"recent": 1 - settings.recent_confidence, "champion": 1 - (settings.champion_confidence or 1)}
-    tests = [rule for rule in found if rule.judged and rule.kind in ("alarm", "comparison")]
-    errors = [chance.get(rule.name, 1 - settings.confidence) for rule in tests]
-    together = 1 - math.prod(1 - error for error in errors)
+    tests = [(rule.name, rule.error_rate) for rule in found if rule.judged and rule.error_rate is not None]
+    together = 1 - math.prod(1 - error for _, error in tests)
     note = (
         f"{sum(rule.judged for rule in found)} rules were judged; several at once raise the chance of a wrong block. "
     )
     if tests:
-        named = ", ".join(f"{rule.name} {error:.0%}" for rule, error in zip(tests, errors, strict=True))
+        named = ", ".join(f"{name} {error:.0%}" for name, error in tests)
         note += (
             f"Each alarm or comparison stops an ensemble that is just harmless at its rate ({named}): about "
             f"{together:.0%} together if independent, up to twice that in a slow regime, less for a better ensemble. "

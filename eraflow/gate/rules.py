@@ -8,6 +8,7 @@ of .9 for a certificate: there a floor is asked for, and that harm is not proved
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,6 +58,7 @@ class _Ask:
     kind: Kind
     threshold: float | None
     over: EraScores
+    error_rate: float | None = None
 
     def result(self, passed: bool, text: str, figure: float | None = None, bound: float | None = None) -> RuleResult:
         eras = self.over.eras
@@ -71,6 +73,7 @@ class _Ask:
             last_era=eras[-1] if eras else "",
             kind=self.kind,
             text=f"{self.name} ({self.kind}): {text}; {_span(self.over)}",
+            error_rate=self.error_rate,
         )
 
     def not_judged(self, why: str) -> RuleResult:
@@ -129,7 +132,7 @@ def recent(case: Case) -> list[RuleResult]:
         return []
     over = case.era_scores("corr")
     last = EraScores(over.eras[-window:], over.values[-window:])
-    ask = _Ask("recent", "alarm", 0.0, last)
+    ask = _Ask("recent", "alarm", 0.0, last, 1 - confidence)
     past = over.values[: -(window + case.overlap)]
     if min(len(past), len(last.values)) < min_eras(case.overlap):
         return [
@@ -180,7 +183,7 @@ def champion(case: Case) -> list[RuleResult]:
     if confidence is None:
         return []
     common, theirs, why = _common_eras(case)
-    ask = _Ask("champion", "comparison", 0.0, common)
+    ask = _Ask("champion", "comparison", 0.0, common, 1 - confidence)
     if why is not None:
         return [ask.not_judged(why)]
     found = paired_comparison(common.values, theirs.values, case.overlap, confidence)
@@ -208,10 +211,10 @@ def _certificate(case: Case, metric: str, threshold: float) -> RuleResult:
 
 def _not_negative(case: Case, metric: str) -> RuleResult:
     over = case.era_scores(metric)
-    ask = _Ask(f"{metric}_not_negative", "alarm", 0.0, over)
+    confidence = case.settings.confidence
+    ask = _Ask(f"{metric}_not_negative", "alarm", 0.0, over, 1 - confidence)
     if (why := _too_few(case, metric)) is not None:
         return ask.not_judged(why)
-    confidence = case.settings.confidence
     found = ewc_interval(over.values, case.overlap, confidence)
     text = f"mean {metric.upper()} {found.mean:+.4f}, upper {confidence:.0%} bound {found.high:+.4f}, blocks below 0"
     return ask.result(found.high >= -NEGLIGIBLE, text, found.mean, found.high)
@@ -249,3 +252,17 @@ def _span(over: EraScores) -> str:
 
 def _finite(value: float | None) -> float | None:
     return float(value) if value is not None and math.isfinite(value) else None
+
+
+RULES: tuple[Callable[[Case], list[RuleResult]], ...] = (
+    models,
+    predictions,
+    corr,
+    bmc,
+    mmc,
+    recent,
+    drawdown,
+    exposure,
+    champion,
+)
+"""Every rule, in the order in which a verdict lists them."""

@@ -42,6 +42,8 @@ class RuleResult:
             largest figure) or comparison (with the champion).
         text: all of this for people.
         judged: False when there was nothing to judge; the text says why.
+        error_rate: chance with which an alarm or comparison blocks an ensemble that is just harmless; None for a rule
+            that is no such test (certificate, floor, cap).
     """
 
     name: str
@@ -55,6 +57,7 @@ class RuleResult:
     kind: Kind
     text: str
     judged: bool = True
+    error_rate: float | None = None
 
     @property
     def state(self) -> State:

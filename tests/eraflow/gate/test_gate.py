@@ -105,6 +105,16 @@ def test_the_note_tells_the_chance_of_a_wrong_block():
     assert "Not judged: champion" in decide(sound()).note
 
 
+def test_each_alarm_and_comparison_carries_its_own_error_rate():
+    rules = decide(sound(), champion=sound(), bmc_bound=None, recent_confidence=0.98, confidence=0.9).rules
+    assert {found.name: round(found.error_rate, 3) for found in rules if found.error_rate is not None} == {
+        "bmc_not_negative": 0.1,
+        "mmc_not_negative": 0.1,
+        "recent": 0.02,
+        "champion": 0.05,
+    }
+
+
 def test_the_verdict_survives_json_exactly():
     for scores in (sound(), measured(wave(0.0, n=7))):
         verdict = decide(scores)
