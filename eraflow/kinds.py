@@ -159,11 +159,12 @@ ROWS = (
         searched=True,
         predicts_with=("pandas",),
     ),
-    # A network reads the matrix in place; see models/networks/mlp.py for the bytes of a weight and of a row.
+    # A network reads the matrix in place; see models/networks/mlp.py for the bytes of a weight and of a row. 67 MiB are
+    # torch's optimiser (models/networks/optimizer.py).
     Kind(
         "mlp",
         "models.networks.mlp:MlpModel",
-        Cost(203, row=80, judged=190, vram_base_mb=700, batch_value=16, disk_judged=60),
+        Cost(270, row=80, judged=190, vram_base_mb=700, batch_value=16, disk_judged=60),
         library="torch",
         extra="eraflow[networks]",
         neural=True,

@@ -122,8 +122,8 @@ def _after(rung: _Rung, kind: FailureKind) -> _Rung | None:
 
 def _with_less_memory(rung: _Rung) -> Plan | None:
     plan = rung.plan
-    # On the CPU each thread has MIN_BATCH_ROWS of a batch at work, no more (batchpieces.py): to halve what is above
-    # that would cost attempts and free nothing.
+    # On the CPU each thread has MIN_BATCH_ROWS of a batch at work, no more (models/networks/cpu.py): to halve what is
+    # above that would cost attempts and free nothing.
     at_work = plan.batch_rows if plan.device == "cuda" else min(plan.batch_rows, plan.threads * MIN_BATCH_ROWS)
     smaller = replace(
         plan,

@@ -24,9 +24,9 @@ from models.base.protocol import (
 )
 from models.base.rows import Columns, TrainingRows, tiles
 from models.base.saved import read_model, trained_with, write_model
-from models.networks.layers import Layers, forward_numpy, to_bytes
-from models.networks.neural import train_network
-from models.networks.recipe import Arrays, Recipe
+from models.networks.batches import RowBatches
+from models.networks.perceptronarrays import Arrays, forward, to_bytes
+from models.networks.recipe import Recipe
 from models.networks.torchlibrary import torch_library, usable_device
 
 BLOCK_ROWS = 256
@@ -37,12 +37,12 @@ class MlpModel:
     """Layers of linear, layer normalisation, ReLU and dropout; one number comes out.
 
     The target is standardised over the rows learnt from. Numerai's targets have the same distribution in every era, so
-    this is the per-era standardisation too. Squared error, AdamW; see `models.networks.neural` for the training.
+    this is the per-era standardisation too. Squared error, AdamW; see `models.networks.loop` for the training.
 
-    Memory above that of torch (about 150 MiB): 20 bytes for each weight (itself, its gradient, two moments of the
-    optimiser, one gradient on the way) plus, for each thread, 4 bytes for each weight and about 20 for each of 256
-    rows times the sum of the hidden sizes; 20 bytes for each row for its number and target. The matrix is read in
-    place.
+    Memory above that of torch and its optimiser (about 210 MiB): 20 bytes for each weight (itself, its gradient, two
+    moments of the optimiser, one gradient on the way) plus, for each thread, 4 bytes for each weight and about 20 for
+    each of 256 rows times the sum of the hidden sizes; 20 bytes for each row for its number and target. The matrix is
+    read in place.
     `plan.threads`, `batch_rows`, `rows_in_memory` and `low_memory` do not change the model's bytes on the CPU.
     """
 
@@ -108,11 +108,15 @@ class MlpModel:
         recipe = Recipe(
             **{name: self.params[name] for name in ("epochs", "batch_size", "learning_rate", "weight_decay")}
         )
-        network = Layers(rows.n_features, self.params["hidden"], self.params["dropout"])
-        self._weights = train_network(
-            network,
+        self._library_version = str(torch_library().__version__)
+        from models.networks.loop import train  # they need torch
+        from models.networks.perceptron import perceptron_network
+
+        trained = train(
+            perceptron_network(rows.n_features, self.params["hidden"], self.params["dropout"]),
             rows,
             ((rows.labels - np.float32(self._centre)) / np.float32(self._scale)).astype(np.float32),
+            RowBatches(rows.n_rows, recipe.batch_size, seed),
             recipe=recipe,
             plan=plan,
             seed=seed,
@@ -120,11 +124,12 @@ class MlpModel:
             checkpoints=self.checkpoints,
             progress=progress,
         )
+        self._weights = {name: tensor.numpy() for name, tensor in trained.module.state_dict().items()}
         self.n_features = rows.width
-        self._library_version = str(torch_library().__version__)
-        fields = ("rate_factor", "clip_norm", "precision", "work_factor")
-        device, epochs = usable_device(plan), recipe.planned_epochs(plan)
-        self.trained_with = trained_with(plan, *fields, device=device, epochs=epochs)
+        figures: dict[str, Any] = {"device": usable_device(plan), "epochs": recipe.planned_epochs(plan)}
+        if trained.rows_at_once is not None:
+            figures["rows_at_once"] = trained.rows_at_once
+        self.trained_with = trained_with(plan, "rate_factor", "clip_norm", "precision", "work_factor", **figures)
 
     def predict(self, x: Codes, *, plan: Plan | None = None) -> FloatArray:
         """float64[n]: predictions in units of the target.
@@ -146,7 +151,7 @@ class MlpModel:
         def block(rows: slice) -> None:
             codes = np.zeros((BLOCK_ROWS, self._columns.count(self.n_features)), dtype=np.float32)
             codes[: rows.stop - rows.start] = self._columns.of(x[rows])
-            result[rows] = forward_numpy(self._weights, codes)[: rows.stop - rows.start]
+            result[rows] = forward(self._weights, codes)[: rows.stop - rows.start]
 
         with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor((plan or Plan()).threads) as pool:
             for _ in pool.map(block, tiles(len(x), BLOCK_ROWS)):

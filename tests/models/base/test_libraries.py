@@ -77,10 +77,11 @@ class NoTorch:
             raise ModuleNotFoundError(name)
 sys.meta_path.insert(0, NoTorch())
 import eraflow, flows, models, tasks
-networks = {f"models.networks.{name}" for name in ("mlp", "neural", "layers", "adamw", "checkpoint")}
+without = ("batches", "inputs", "mlp", "perceptronarrays", "recipe", "sizes", "torchlibrary")
 for package in (eraflow, models, tasks, flows):
     for found in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
-        if found.name not in networks and not found.name.endswith("__main__"):
+        room, _, name = found.name.rpartition(".")
+        if (room != "models.networks" or name in without) and name != "__main__":
             importlib.import_module(found.name)
 """
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False).stderr == ""

@@ -1,8 +1,9 @@
-"""Training of neural models: checkpoints, resume to the same bytes, batches in pieces, and trainings that go wrong."""
+"""The mlp: resumed to the same bytes, walked down the ladder when it goes wrong, predicted without torch."""
 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import subprocess
 import sys
@@ -11,20 +12,24 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-import models.networks.neural as neural
 from eraflow.disk.digest import file_sha256
 from eraflow.machine.failures import StageError, StageNaN, StageStalled
+from eraflow.machine.instability import TrainingMonitor
 from eraflow.machine.plan import Plan, next_plan
 from models.base.libraries import MissingLibraryError
 from models.base.protocol import ModelSettingsError
 from models.base.rows import TrainingRows
 from models.kinds import load_model, make_model
-from models.networks.layers import Layers, to_bytes
+from models.networks.perceptronarrays import to_bytes
 from models.training.train import train_model
 from tests.models.conftest import member, training
 from tests.models.planted import FAST_MLP, PLAN, plant
 
 torch = pytest.importorskip("torch")
+BatchGradient = pytest.importorskip("models.networks.gradient").BatchGradient
+DIGEST_BYTES = pytest.importorskip("models.networks.checkpoint").DIGEST_BYTES
+loop = pytest.importorskip("models.networks.loop")
+perceptron = pytest.importorskip("models.networks.perceptron").perceptron
 
 
 @pytest.fixture(scope="module")
@@ -51,31 +56,39 @@ class Killed(BaseException):
     pass
 
 
-def dies_after(monkeypatch, epochs):
-    """A training that ends, as by a kill, in the middle of the epoch after `epochs` whole ones."""
-    update = neural._Training._update
+UPDATES = 8  # of an epoch: 2,000 rows, 256 at a time
 
-    def dying(self, batch, step, sums):
-        if step == epochs * self.updates + self.updates // 2:
+
+def dies_at(monkeypatch, step):
+    """A training that ends, as by a kill, in the middle of an update."""
+    original = BatchGradient.of
+
+    def dying(self, batch, at):
+        if at == step:
             raise Killed
-        update(self, batch, step, sums)
+        return original(self, batch, at)
 
-    monkeypatch.setattr(neural._Training, "_update", dying)
+    monkeypatch.setattr(BatchGradient, "of", dying)
+
+
+def updates_seen(monkeypatch):
+    """The numbers of the updates that are computed from now on."""
+    seen, original = [], BatchGradient.of
+    monkeypatch.setattr(BatchGradient, "of", lambda self, batch, at: (seen.append(at), original(self, batch, at))[1])
+    return seen
 
 
 @pytest.mark.parametrize("epochs", [0, 1, 7, 11])
 def test_a_resumed_training_gives_the_bytes_of_an_uninterrupted_one(data, tmp_path, monkeypatch, epochs):
     expected = digest(fit(data))
     with monkeypatch.context() as patch:
-        dies_after(patch, epochs)
+        dies_at(patch, epochs * UPDATES + 4)
         with pytest.raises(Killed):
             fit(data, checkpoints=tmp_path)
-    seen = []
-    original = neural._Training._epoch
-    monkeypatch.setattr(neural._Training, "_epoch", lambda self, n, meter: (seen.append(n), original(self, n, meter)))
+    seen = updates_seen(monkeypatch)
     # By then the plan may be leaner: the bytes are the same.
     assert digest(fit(data, replace(PLAN, threads=2, batch_rows=512), tmp_path)) == expected
-    assert seen == list(range(epochs, 12))
+    assert seen == list(range(epochs * UPDATES, 12 * UPDATES))
 
 
 @pytest.mark.parametrize(
@@ -90,63 +103,42 @@ def test_a_resumed_training_gives_the_bytes_of_an_uninterrupted_one(data, tmp_pa
 )
 def test_which_plans_go_on_and_which_begin_anew(data, tmp_path, monkeypatch, change, begins_anew):
     with monkeypatch.context() as patch:
-        dies_after(patch, 4)
+        dies_at(patch, 4 * UPDATES)
         with pytest.raises(Killed):
             fit(data, checkpoints=tmp_path)
-    seen = []
-    original = neural._Training._epoch
-    monkeypatch.setattr(neural._Training, "_epoch", lambda self, n, meter: (seen.append(n), original(self, n, meter)))
+    seen = updates_seen(monkeypatch)
     fit(data, replace(PLAN, **change), tmp_path)
-    assert seen[0] == (0 if begins_anew else 4)
+    assert seen[0] == (0 if begins_anew else 4 * UPDATES)
 
 
 def test_overtime_with_all_the_work_of_a_smaller_plan_done_ends_at_once(data, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        dies_after(patch, 8)
+        dies_at(patch, 8 * UPDATES)
         with pytest.raises(Killed):
             fit(data, checkpoints=tmp_path)
+    seen = updates_seen(monkeypatch)
     model = fit(data, replace(PLAN, work_factor=0.25), tmp_path)
+    assert seen == []
     assert model.trained_with["epochs"] == 3
     assert np.isfinite(model.predict(data[0])).all()
 
 
-@pytest.mark.parametrize("damage", [b"", b"not a checkpoint", None])
-def test_a_damaged_checkpoint_costs_time_and_nothing_else(data, tmp_path, damage):
-    expected = digest(fit(data, checkpoints=tmp_path))
-    file = next(tmp_path.iterdir())
-    file.write_bytes(damage if damage is not None else file.read_bytes()[:-100])
-    assert digest(fit(data, checkpoints=tmp_path)) == expected
-
-
-def test_a_batch_in_pieces_is_the_update_of_the_whole_batch(data, monkeypatch):
-    """Gradient accumulation: other pieces, the same model up to rounding (dropout is drawn for each piece)."""
-    weights = {}
-    for rows in (64, 256, 4096):
-        monkeypatch.setattr("models.networks.batchpieces.CPU_PIECE_ROWS", rows)
-        weights[rows] = fit(data, epochs=2, batch_size=1000, dropout=0.0)._weights
-    for name, expected in weights[256].items():
-        for rows in (64, 4096):
-            np.testing.assert_allclose(weights[rows][name], expected, atol=2e-5)
-
-
-def test_our_adamw_is_torchs(data):
-    from models.networks.adamw import AdamW
-
-    torch.manual_seed(0)
-    start = [torch.randn(4, 3), torch.randn(3)]
-    theirs = [weight.clone().requires_grad_() for weight in start]
-    groups = [{"params": theirs[:1], "weight_decay": 0.1}, {"params": theirs[1:], "weight_decay": 0.0}]
-    reference = torch.optim.AdamW(groups, lr=0.05)
-    mine = {name: weight.clone().requires_grad_() for name, weight in zip("ab", start, strict=True)}
-    optimizer = AdamW(mine, 0.1)
-    for _ in range(20):
-        gradients = [torch.randn(4, 3), torch.randn(3)]
-        for weight, gradient in zip(theirs, gradients, strict=True):
-            weight.grad = gradient
-        reference.step()
-        optimizer.step(dict(zip("ab", gradients, strict=True)), 0.05)
-    for weight, expected in zip(mine.values(), theirs, strict=True):
-        torch.testing.assert_close(weight, expected)
+def test_the_schedule_of_a_smaller_plan_is_its_own(data, tmp_path, monkeypatch):
+    """A training that goes on with less work ends at a rate of zero, as one that had begun with it."""
+    with monkeypatch.context() as patch:
+        dies_at(patch, 4 * UPDATES)
+        with pytest.raises(Killed):
+            fit(data, checkpoints=tmp_path)
+    rates, original = [], TrainingMonitor.update
+    monkeypatch.setattr(
+        TrainingMonitor, "update", lambda *args, **kw: (rates.append(kw["rate"]), original(*args, **kw))
+    )
+    fit(data, replace(PLAN, work_factor=0.5), tmp_path)
+    resumed = rates.copy()
+    rates.clear()
+    fit(data, replace(PLAN, work_factor=0.5))
+    assert resumed == rates[4 * UPDATES :]
+    assert rates[-1] < 1e-4 < max(rates)
 
 
 def test_predictions_do_not_depend_on_neighbours_tiles_or_threads(data):
@@ -161,8 +153,10 @@ def test_prediction_is_the_trained_function_and_needs_no_torch(data, tmp_path, m
     model = fit(data, dropout=0.0)
     model.save(tmp_path)
     x = (torch.from_numpy(data[0]).float() - 2) * np.sqrt(0.5)
-    weights = {name: torch.from_numpy(array) for name, array in model._weights.items()}
-    expected = Layers(12, [32, 16], 0.0).forward(weights, x, None).numpy() * model._scale + model._centre
+    module = perceptron(12, [32, 16], 0.0)
+    module.load_state_dict({name: torch.from_numpy(array) for name, array in model._weights.items()})
+    with torch.no_grad():
+        expected = module(x).numpy() * model._scale + model._centre
     monkeypatch.setitem(sys.modules, "torch", None)  # importing it fails
     np.testing.assert_allclose(load_model(tmp_path).predict(data[0]), expected, atol=1e-5)
 
@@ -209,14 +203,14 @@ def test_a_lower_precision_learns_nearly_the_same(data, precision):
 
 
 def test_clipping_bounds_the_gradient(data, monkeypatch):
-    lengths = []
-    step = neural.AdamW.step
+    lengths, step = [], torch.optim.AdamW.step
 
-    def seen(self, gradients, rate):
-        lengths.append(neural._norm(gradients))
-        step(self, gradients, rate)
+    def seen(self, closure=None):
+        gradients = [each.grad for group in self.param_groups for each in group["params"]]
+        lengths.append(float(torch.nn.utils.get_total_norm(gradients)))
+        return step(self, closure)
 
-    monkeypatch.setattr(neural.AdamW, "step", seen)
+    monkeypatch.setattr(torch.optim.AdamW, "step", seen)
     fit(data, replace(PLAN, clip_norm=0.05))
     assert max(lengths) == pytest.approx(0.05, rel=1e-3)
     lengths.clear()
@@ -256,30 +250,34 @@ def test_no_rate_helps_a_training_that_cannot_be_helped(data):
 
 
 def test_nan_in_a_gradient_is_named_before_it_reaches_the_weights(data, monkeypatch, tmp_path):
-    pieces = neural.Pieces.of
+    computed = BatchGradient._computed
 
-    def spoilt(self, batch, step):
-        for piece in pieces(self, batch, step):
-            if step == 30:
-                piece.gradients[0][0, 0] = float("nan")
-            yield piece
+    def spoilt(self, own, piece):
+        result = computed(self, own, piece)
+        if self.at == 30:
+            result.gradients[0][0, 0] = float("nan")
+        return result
 
-    monkeypatch.setattr(neural.Pieces, "of", spoilt)
+    of = BatchGradient.of
+    monkeypatch.setattr(BatchGradient, "of", lambda self, batch, at: (setattr(self, "at", at), of(self, batch, at))[1])
+    monkeypatch.setattr(BatchGradient, "_computed", spoilt)
     with pytest.raises(StageNaN, match="the gradient norm of mlp is nan at update 30"):
         fit(data, checkpoints=tmp_path)
-    kept = torch.load(next(tmp_path.iterdir()), weights_only=True)["weights"]
-    assert all(torch.isfinite(weight).all() for weight in kept.values())
+    for slot in ("last.pt", "best.pt"):
+        kept = torch.load(io.BytesIO((tmp_path / slot).read_bytes()[DIGEST_BYTES:]), weights_only=True)["module"]
+        assert all(torch.isfinite(weight).all() for weight in kept.values())
 
 
 @pytest.mark.parametrize("epochs", [2, 12])
 def test_a_network_that_predicts_a_constant_is_named(data, monkeypatch, epochs):
     """All of its units are dead from the beginning."""
-    initial = Layers.initial
 
-    def dead(self, seed):
-        return {**initial(self, seed), "c1": np.full(16, -50, np.float32)}
+    def dead(*args):
+        module = perceptron(*args)
+        torch.nn.init.constant_(module[5].bias, -50)
+        return module
 
-    monkeypatch.setattr(Layers, "initial", dead)
+    monkeypatch.setattr("models.networks.perceptron.perceptron", dead)
     with pytest.raises(StageStalled, match="predicts a constant"):
         fit(data, epochs=epochs)
 
@@ -294,13 +292,11 @@ def test_the_stage_goes_on_in_the_middle_of_a_fold(week, tmp_path, monkeypatch):
             with pytest.raises(Killed):
                 train_model(**training(week.store, out, member("mlp")))
         assert len(list((out / "checkpoints").iterdir())) == 1
-    seen = []
-    original = neural._Training._epoch
-    monkeypatch.setattr(neural._Training, "_epoch", lambda self, n, meter: (seen.append(n), original(self, n, meter)))
+    seen = updates_seen(monkeypatch)
     metrics = train_model(**training(week.store, out, member("mlp")))
     assert metrics["folds_reused"] == 2
     assert metrics["fold_plans"] == ["as asked", "as asked"]
-    assert seen == list(range(5, 12))
+    assert seen == list(range(5 * len(seen) // 7, 12 * len(seen) // 7))
     for name in ("oof.parquet", "model/model.json", "model/weights.npy"):
         assert file_sha256(out / name) == file_sha256(plain / name)
     assert not (out / "checkpoints").exists()
@@ -310,20 +306,20 @@ def dies_in_fit(monkeypatch, number):
     """Killed after five epochs of the fit at this position, wherever it began."""
     from models.training.trainer import Trainer
 
-    fit_one, epoch = Trainer.fit, neural._Training._epoch
+    fit_one, end_epoch = Trainer.fit, loop._Training._end_epoch
     at = []
 
     def fits(self, eras, position, progress):
         at.append(position)
         return fit_one(self, eras, position, progress)
 
-    def dying(self, n, meter):
-        if at[-1] == number and n == 5:
+    def dying(self, n):
+        end_epoch(self, n)
+        if at[-1] == number and n == 4:
             raise Killed
-        epoch(self, n, meter)
 
     monkeypatch.setattr(Trainer, "fit", fits)
-    monkeypatch.setattr(neural._Training, "_epoch", dying)
+    monkeypatch.setattr(loop._Training, "_end_epoch", dying)
 
 
 def test_checkpoints_of_other_work_are_not_taken(week, tmp_path, monkeypatch):
@@ -331,11 +327,9 @@ def test_checkpoints_of_other_work_are_not_taken(week, tmp_path, monkeypatch):
         dies_in_fit(patch, 0)
         with pytest.raises(Killed):
             train_model(**training(week.store, tmp_path, member("mlp")))
-    seen = []
-    original = neural._Training._epoch
-    monkeypatch.setattr(neural._Training, "_epoch", lambda self, n, meter: (seen.append(n), original(self, n, meter)))
+    seen = updates_seen(monkeypatch)
     train_model(**training(week.store, tmp_path, member("mlp"), seed=8))
-    assert seen == list(range(12)) * 3
+    assert seen.count(0) == 3
 
 
 def test_folds_made_under_different_plans_are_told(week, tmp_path, monkeypatch):

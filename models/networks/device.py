@@ -1,0 +1,103 @@
+"""What the training loop asks of the place where it computes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from models.networks.batches import Numbers
+
+
+@dataclass
+class InFlight:
+    """What is computed at once.
+
+    Attributes:
+        rows: of a piece.
+        pieces: at the same time, each in a thread.
+        least_rows: pieces are not made smaller than this.
+    """
+
+    rows: int
+    pieces: int
+    least_rows: int
+
+    def halve(self) -> bool:
+        """Half as many pieces, or smaller ones where one is computed at a time; False when there is nothing left."""
+        if self.pieces > 1:
+            self.pieces //= 2
+        elif self.rows > self.least_rows:
+            self.rows = max(self.rows // 2, self.least_rows)
+        else:
+            return False
+        return True
+
+
+class Device(Protocol):
+    """Where a training computes.
+
+    Attributes:
+        processes: how many train together.
+        process: the number of this one.
+        leads: whether it is the one that writes checkpoints.
+    """
+
+    processes: int
+    process: int
+    leads: bool
+
+    def in_flight(self, largest_piece: Callable[[int], int]) -> InFlight:
+        """What is computed at once at first; `largest_piece`: from the rows of a piece to the most that one has."""
+
+    def place(self, module: torch.nn.Module) -> torch.nn.Module:
+        """Move the module there."""
+
+    def prepare(self, optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
+        """The optimiser as it is to be stepped."""
+
+    def tensor(self, array: npt.NDArray[Any]) -> torch.Tensor:
+        """The array as a tensor there."""
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """The forward pass happens in it, in the plan's precision."""
+
+    def generator(self, seed: int) -> torch.Generator:
+        """A generator there."""
+
+    def share(self, batch: Numbers) -> Numbers:
+        """The part of a batch that this process computes."""
+
+    def scaled(self, loss: torch.Tensor) -> torch.Tensor:
+        """The loss, enlarged where small gradients would vanish in the precision."""
+
+    def unscale(self, optimizer: torch.optim.Optimizer) -> None:
+        """Take that back from the gradients of the optimiser's parameters."""
+
+    def overflowed(self, norm: float) -> bool:
+        """Whether such a gradient comes from too high a scale: the optimiser leaves the update out and lowers it."""
+
+    def summed(self, tensors: list[torch.Tensor]) -> list[torch.Tensor]:
+        """The sums over all processes."""
+
+    def release_memory(self) -> None:
+        """Give back what an attempt that ran out of memory has left."""
+
+    def random_state(self) -> torch.Tensor:
+        """The state of torch's global generators; no module may change it."""
+
+    def state(self) -> dict[str, Any]:
+        """What of the device belongs into a checkpoint."""
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """The inverse of `state`."""
+
+
+def piece_seed(*numbers: int) -> int:
+    """The seed of all that is random in a piece, from what tells it from all others: the same in every attempt."""
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0])

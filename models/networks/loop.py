@@ -1,0 +1,252 @@
+"""The training loop of all networks: any module of torch, its own optimisers and schedules, batches of rows or of eras.
+
+Nothing random has a state. The order of an epoch, and what is dropped out in a piece of a batch, are drawn from the
+seed, the epoch or the update, and the position; so a training that goes on from a checkpoint gives the same bytes as
+one that was never interrupted, and the number of the update is all that a checkpoint needs to know of the generators
+and of its place in the data.
+
+On the CPU a batch is cut into pieces of 256 rows, or of one era, whatever the plan says. Each piece is computed by one
+thread on a copy of the module of its own, as many at a time as the plan has threads (and `batch_rows` has pieces), and
+the gradients are added in the order of the pieces. The model is the same, to the last bit, for any `threads`,
+`batch_rows` and `rows_in_memory`, and a batch never needs more memory than its pieces in flight. On a GPU a piece has
+`batch_rows` rows; see models/networks/accelerated.py.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from eraflow.disk.digest import value_sha256
+from eraflow.machine.instability import TrainingMonitor
+from eraflow.machine.plan import Plan
+from models.base.meter import Meter
+from models.base.protocol import ProgressFn
+from models.networks.batches import Batches, Numbers
+from models.networks.checkpoint import Checkpoints
+from models.networks.device import Device
+from models.networks.devicechoice import device_of
+from models.networks.gradient import BatchGradient, Rows, Sums
+from models.networks.modulecopy import trained
+from models.networks.network import Network, UnseededRandomnessError
+from models.networks.optimizer import adamw, warmup_cosine
+from models.networks.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A module after its training.
+
+    Attributes:
+        module: on the CPU, ready to predict.
+        rows_at_once: how many rows went through it at once at the end, where that has changed its bits and was less
+            than the plan allows: on a GPU whose memory did not suffice. None as a rule.
+    """
+
+    module: torch.nn.Module
+    rows_at_once: int | None
+
+
+def train(
+    network: Network,
+    rows: Rows,
+    targets: npt.NDArray[np.float32],
+    batches: Batches,
+    *,
+    recipe: Recipe,
+    plan: Plan,
+    seed: int,
+    who: str,
+    checkpoints: Path | None = None,
+    progress: ProgressFn | None = None,
+) -> Trained:
+    """Fit a network.
+
+    Args:
+        network: the module and its loss.
+        rows: what it learns from.
+        targets: float32[n] or [n, k] of these rows, as the loss wants them.
+        batches: in which order, of rows or of eras.
+        recipe: how.
+        plan: `rate_factor`, `work_factor`, `clip_norm` and `precision` change the result.
+        seed: everything random starts here.
+        who: name for the texts.
+        checkpoints: folder of this fit's checkpoints. A training goes on from there under the same `rate_factor` and
+            `clip_norm`; after NaN or divergence the plan has other ones and it begins anew, since the newest weights
+            may be spoilt already.
+        progress: told how many updates are done.
+
+    Raises:
+        StageNaN, StageDiverged, StageStalled: the training went wrong.
+        UnseededRandomnessError: the module draws from torch's global generator.
+        MissingLibraryError: there is a GPU, and Accelerate is not installed.
+        StorageError: a checkpoint cannot be written.
+    """
+    with _one_thread_an_operation():
+        device = device_of(plan)
+        module = device.place(_made(network, seed))
+        shapes = [list(parameter.shape) for parameter in trained(module)]
+        key = {"rate_factor": plan.rate_factor, "clip_norm": plan.clip_norm, "seed": seed, "shapes": shapes}
+        gradient = BatchGradient(network, module, rows, targets, batches, device, seed)
+        training = _Training(
+            module,
+            gradient,
+            batches,
+            device,
+            TrainingMonitor(who, constant_loss=network.loss.constant),
+            Checkpoints(checkpoints, value_sha256(key)),
+            recipe,
+            plan,
+        )
+        with gradient.workers():
+            training.run(progress)
+        return Trained(module.cpu().eval(), training.rows_at_once)
+
+
+def _made(network: Network, seed: int) -> torch.nn.Module:
+    """A new module, the same for the same seed, whatever was drawn before; the global generator is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return network.make().train()
+
+
+@contextmanager
+def _one_thread_an_operation() -> Iterator[None]:
+    """Let torch compute each operation in the thread that asks for it, so that sums do not depend on the threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+class _Training:
+    """One training and where it stands: from the newest checkpoint, or from the beginning."""
+
+    def __init__(
+        self,
+        module: torch.nn.Module,
+        gradient: BatchGradient,
+        batches: Batches,
+        device: Device,
+        monitor: TrainingMonitor,
+        checkpoints: Checkpoints,
+        recipe: Recipe,
+        plan: Plan,
+    ) -> None:
+        self._module, self._gradient, self._batches, self._device = module, gradient, batches, device
+        self._monitor, self._checkpoints, self._plan = monitor, checkpoints, plan
+        self._parameters = trained(module)
+        self._total = batches.per_epoch * recipe.planned_epochs(plan)
+        self._step = 0  # updates that are done
+        self._epoch = Sums()  # of the epoch that is under way
+        self._best = math.inf  # mean loss of the best epoch
+        self._smallest: int | None = None  # see Trained.rows_at_once
+        optimizer = adamw(module, recipe, plan.rate_factor)
+        found = checkpoints.load()
+        if found is not None:
+            self._take_over(found, optimizer)
+        self._schedule = warmup_cosine(optimizer, recipe, self._total, self._step)
+        if found is not None and found["schedule"]["total"] == self._total:  # else the plan wants fewer updates now
+            self._schedule.load_state_dict(found["schedule"]["state"])
+        self._optimizer = device.prepare(optimizer)
+
+    def run(self, progress: ProgressFn | None) -> None:
+        """Train to the end."""
+        meter = Meter(progress, self._total, "updates")
+        random_state = self._device.random_state()
+        while self._step < self._total:
+            number, done = divmod(self._step, self._batches.per_epoch)
+            for batch in self._batches.of_epoch(number)[done:]:
+                meter(self._step)
+                self._update(batch)
+                self._check_random_state(random_state)
+            self._end_epoch(number)
+        self._monitor.finish()
+        meter(self._total)
+
+    @property
+    def rows_at_once(self) -> int | None:
+        """See `Trained`."""
+        return self._smallest
+
+    def _update(self, batch: Numbers) -> None:
+        """One step of the optimiser, with the gradient of the batch."""
+        if self._checkpoints.due:
+            self._save()
+        sums = self._gradient.of(batch, self._step)
+        if self._gradient.smallest_piece is not None:
+            self._smallest = min(self._smallest or self._gradient.smallest_piece, self._gradient.smallest_piece)
+        self._device.unscale(self._optimizer)
+        gradients = [each.grad for each in self._parameters if each.grad is not None]
+        norm = torch.nn.utils.get_total_norm(gradients)
+        self._judge(sums, float(norm))
+        if self._plan.clip_norm is not None:
+            torch.nn.utils.clip_grads_with_norm_(self._parameters, self._plan.clip_norm, norm)
+        self._optimizer.step()
+        self._schedule.step()
+        self._epoch.add(sums)
+        self._step += 1
+
+    def _judge(self, sums: Sums, norm: float) -> None:
+        """Before the weights change: end a training that goes wrong. The device itself leaves out an overflow."""
+        if not self._device.overflowed(norm):
+            rate = self._schedule.get_last_lr()[0]
+            self._monitor.update(self._step, sums.mean_loss, grad_norm=norm, rate=rate)
+
+    def _end_epoch(self, number: int) -> None:
+        loss, spread = self._epoch.mean_loss, self._epoch.spread
+        self._monitor.epoch(number, loss, spread=spread)
+        best, self._epoch = loss < self._best, Sums()
+        self._best = min(self._best, loss)
+        self._save(best=best)
+
+    def _save(self, *, best: bool = False) -> None:
+        if not self._device.leads:
+            return
+        self._checkpoints.save(
+            {
+                "step": self._step,
+                "module": {name: tensor.detach() for name, tensor in _tensors(self._module)},
+                "optimizer": self._optimizer.state_dict(),
+                "schedule": {"total": self._total, "state": self._schedule.state_dict()},
+                "device": self._device.state(),
+                "monitor": self._monitor.state(),
+                "epoch": self._epoch.as_dict(),
+                "best": self._best,
+                "rows_at_once": self._smallest,
+            },
+            best=best,
+        )
+
+    def _take_over(self, found: Mapping[str, Any], optimizer: torch.optim.Optimizer) -> None:
+        with torch.no_grad():
+            for name, tensor in _tensors(self._module):
+                tensor.copy_(found["module"][name])
+        optimizer.load_state_dict(found["optimizer"])
+        self._device.restore(found["device"])
+        self._monitor.restore(found["monitor"])
+        self._step, self._epoch, self._best = int(found["step"]), Sums(**found["epoch"]), float(found["best"])
+        self._smallest = found["rows_at_once"]
+
+    def _check_random_state(self, before: torch.Tensor) -> None:
+        if not torch.equal(before, self._device.random_state()):
+            raise UnseededRandomnessError(
+                f"the module {type(self._module).__name__} draws from torch's global generator while it is trained",
+                "use torch.nn.Dropout, or draw from an attribute `generator` of the module, which the loop sets",
+            )
+
+
+def _tensors(module: torch.nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
+    """All parameters and buffers; unlike its state_dict, also the buffers that are not to be saved with a model."""
+    yield from module.named_parameters()
+    yield from module.named_buffers()
