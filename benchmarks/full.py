@@ -40,7 +40,7 @@ from eraflow.disk.atomic import atomic_path, remove_leftovers, write_json
 from eraflow.erastore.erareader import EraStore
 from eraflow.machine.estimate import Estimate, Need, fitting
 from eraflow.machine.failures import StageError
-from eraflow.machine.isolate import Outcome, run_isolated
+from eraflow.machine.isolate import IsolatedResult, run_isolated
 from eraflow.machine.plan import Plan
 
 FULL_ROWS = 2_700_000
@@ -141,7 +141,7 @@ def measured(bench: Bench, name: str, target: str, kwargs: Mapping[str, Any]) ->
     shutil.rmtree(folder, ignore_errors=True)
     before = _children_cpu()
     try:
-        done: Outcome = run_isolated(
+        done: IsolatedResult = run_isolated(
             target, {**kwargs, "out": str(folder)}, memory_mb=bench.budget_mb, timeout_s=None, log=_quiet, folder=folder
         )
         found = {"peak_mb": done.peak_mb, "rss_mb": done.peak_rss_mb, "seconds": done.seconds}

@@ -12,7 +12,7 @@ from eraflow.runs.reclaim import (
     AT_WORK,
     UNFINISHED,
     CleaningPlan,
-    Piece,
+    Removable,
     carry_out,
     folder_pieces,
     kept_runs,
@@ -118,8 +118,8 @@ def _registered(tracker: Tracker) -> Iterator[str]:
             return
 
 
-def _bin_pieces(home: Path) -> list[Piece]:
+def _bin_pieces(home: Path) -> list[Removable]:
     return [
-        Piece("binned data", entry.bins, (entry.bins,), entry.used_at(), entry.remove_if_free)
+        Removable("binned data", entry.bins, (entry.bins,), entry.used_at(), entry.remove_if_free)
         for entry in entries(home / BINS)
     ]

@@ -23,7 +23,7 @@ from models.search.best import search_key
 from models.search.folds import SearchEras, search_eras
 from tasks.alert import tell
 from tasks.features import Features
-from tasks.pages.searchpage import in_words, show_search
+from tasks.pages.searchpage import search_in_words, show_search
 from tasks.round import wait_for_round
 from tasks.run import Run
 from tasks.searchtracking import track_search
@@ -135,7 +135,7 @@ def search(
     )
     record = run_stage(run, work)
     report = json.loads((record.path / REPORT).read_text(encoding="utf-8"))
-    get_run_logger().info("search for %s: %s", model.name, in_words(report))
+    get_run_logger().info("search for %s: %s", model.name, search_in_words(report))
     show_search(report)
     track_search(run, record, report)
     return record

@@ -62,13 +62,13 @@ def _select(run: Run, features: Features) -> StageRecord:
         # The memory it needs is bounded, whatever the size of the data: a few tiles and the candidates' covariances.
     )
     record = run_stage(run, work)
-    get_run_logger().info("features selected of %d: %s", record.metrics["features"], in_words(record.metrics))
+    get_run_logger().info("features selected of %d: %s", record.metrics["features"], selection_in_words(record.metrics))
     show_selection(record)
     show_associations(run.settings, contract.target, record)
     return record
 
 
-def in_words(metrics: Mapping[str, Any]) -> str:
+def selection_in_words(metrics: Mapping[str, Any]) -> str:
     """How many features each window has, and how many of them no test speaks for."""
     filled = {label: counts.get(FILLED, 0) for label, counts in metrics["outcomes"].items()}
     return ", ".join(

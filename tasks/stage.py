@@ -92,7 +92,7 @@ def record_or_loss(state: Any) -> StageRecord | Exception:
 
 def progress_line(name: str, progress: Progress) -> str:
     """A line of the log. What the percentage is of is said: of the stage, while the label may count a fit's trees."""
-    left = f", {in_words(progress.seconds_left)} left" if progress.seconds_left is not None else ""
+    left = f", {duration_in_words(progress.seconds_left)} left" if progress.seconds_left is not None else ""
     return f"{name} {progress.fraction:.0%} of the stage{left}: {progress.label}"
 
 
@@ -133,7 +133,7 @@ class ProgressShown:
             self._show(100.0)
 
 
-def in_words(seconds: float) -> str:
+def duration_in_words(seconds: float) -> str:
     """Seconds as people say them: `2 min 5 s`."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)

@@ -30,7 +30,7 @@ def tell_of_success(flow: Any, flow_run: Any, state: Any) -> None:
     if alert.on_success and alert.block is None:
         logger.warning("alert: alert.on_success is set and alert.block is not, so nobody is told")
     elif alert.on_success and alert.block is not None:
-        body = "\n".join([*in_words(record, outcome.sandbox), *places(flow_run, folder)])
+        body = "\n".join([*week_in_words(record, outcome.sandbox), *places(flow_run, folder)])
         deliver(flow_run, logger, alert.block, f"Eraflow {outcome.name}", body)
 
 
@@ -39,7 +39,7 @@ def _alert_of(flow_run: Any) -> AlertSettings:
     return given.alert if isinstance(given, RunSettings) else RunSettings.model_validate(given).alert
 
 
-def in_words(record: Mapping[str, Any], sandbox: bool) -> list[str]:
+def week_in_words(record: Mapping[str, Any], sandbox: bool) -> list[str]:
     """What was achieved and what was sent, a line each."""
     lines = ["a sandbox: nothing of this went to Numerai"] if sandbox else []
     blend = (record.get("scores") or {}).get("blend") or {}

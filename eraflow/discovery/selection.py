@@ -26,7 +26,7 @@ BEYOND = "beyond the most allowed"
 
 
 @dataclass(frozen=True)
-class Selection:
+class FeatureSelection:
     """The choice for one window; every array has one entry for each feature of the store.
 
     Attributes:
@@ -73,7 +73,7 @@ def choose(
     *,
     overlap_weeks: int,
     threads: int = 1,
-) -> Selection:
+) -> FeatureSelection:
     """Choose features by the eras of `associations` alone.
 
     Args:
@@ -154,13 +154,13 @@ class _Choice:
         self.filled = others[np.argsort(late, kind="stable")][: max(0, least - len(self.order))]
         self.outcome[self.filled] = FILLED
 
-    def result(self) -> Selection:
+    def result(self) -> FeatureSelection:
         """The finished choice."""
         order = np.zeros(len(self.q), dtype=np.int64)
         order[self.order] = np.arange(1, len(self.order) + 1)
         chosen = np.isin(np.arange(len(self.q)), [*self.order, *self.filled])
         examined = (self.partial_statistic, self.partial_p, self.environment_p)
-        return Selection(chosen, self.outcome.tolist(), order, self.tests, self.q, *examined)
+        return FeatureSelection(chosen, self.outcome.tolist(), order, self.tests, self.q, *examined)
 
     def _strongest(self, positions: IntArray) -> IntArray:
         """The strongest first; equals in the order of the store."""

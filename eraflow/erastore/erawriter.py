@@ -19,14 +19,14 @@ from eraflow.data.footer import check_feature_types, read_footer
 from eraflow.disk.atomic import StorageError, atomic_path, storage_errors, write_json
 from eraflow.erastore.erareader import FORMAT, IDS, LAYOUT, MATRIX, MISSING, EraStore, UnknownEraError, column_file
 from eraflow.erastore.joinedcolumns import CompanionPaths, companion_columns
-from eraflow.erastore.tiles import Block, Piece, plan_pieces, read_piece, tile_rows
+from eraflow.erastore.tiles import Block, RowRange, plan_pieces, read_piece, tile_rows
 
 Progress = Callable[[int, int], None]
 ASSEMBLY_BYTES = 16 * 2**20
 
 
 @dataclass(frozen=True)
-class Selection:
+class ChosenRows:
     """What is taken from one file: its chosen eras and their row ranges."""
 
     index: EraIndex
@@ -92,7 +92,7 @@ def _select(
     columns: Sequence[str],
     data_types: Collection[str] | None,
     eras: Collection[str] | None,
-) -> list[Selection]:
+) -> list[ChosenRows]:
     """Check everything that footers and the id and era columns can tell, before any feature is decoded."""
     footers = [read_footer(path) for path in files]
     for footer in footers:
@@ -115,13 +115,13 @@ def _check_known(eras: Collection[str] | None, indexes: Sequence[EraIndex]) -> N
         )
 
 
-def _selection(index: EraIndex, data_types: Collection[str] | None, eras: set[str] | None) -> Selection:
+def _selection(index: EraIndex, data_types: Collection[str] | None, eras: set[str] | None) -> ChosenRows:
     keep = tuple(
         era
         for era, data_type in zip(index.eras, index.data_types, strict=True)
         if (eras is None or era in eras) and (data_types is None or data_type in data_types)
     )
-    return Selection(index, keep, tuple(index.ranges(set(keep))))
+    return ChosenRows(index, keep, tuple(index.ranges(set(keep))))
 
 
 def _check_space(out: Path, rows: int, features: int, columns: int) -> None:
@@ -136,7 +136,7 @@ def _check_space(out: Path, rows: int, features: int, columns: int) -> None:
 class _MissingCounts:
     """Finds features that are 2 in every row of an era, from blocks that may cut an era."""
 
-    def __init__(self, chosen: Sequence[Selection], features: Sequence[str]) -> None:
+    def __init__(self, chosen: Sequence[ChosenRows], features: Sequence[str]) -> None:
         self.features = features
         self.place = {era: i for i, era in enumerate(era for part in chosen for era in part.eras)}
         self.known = np.zeros((len(self.place), len(features)), dtype=bool)
@@ -161,7 +161,7 @@ class _MissingCounts:
 
 
 def _write_matrix(
-    chosen: Sequence[Selection], features: Sequence[str], out: Path, rows_in_memory: int, progress: Progress | None
+    chosen: Sequence[ChosenRows], features: Sequence[str], out: Path, rows_in_memory: int, progress: Progress | None
 ) -> _MissingCounts:
     counts = _MissingCounts(chosen, features)
     total, done = sum(part.rows for part in chosen), 0
@@ -185,7 +185,7 @@ def _write_piece(
     index: EraIndex,
     frame: pl.LazyFrame,
     features: Sequence[str],
-    piece: Piece,
+    piece: RowRange,
     rows: int,
     counts: _MissingCounts,
 ) -> None:
@@ -227,7 +227,7 @@ def _weave(columns: BinaryIO, handle: BinaryIO, rows: int, widths: Sequence[int]
 
 
 def _write_columns(
-    chosen: Sequence[Selection], columns: Sequence[str], companions: Mapping[str, CompanionPaths], out: Path
+    chosen: Sequence[ChosenRows], columns: Sequence[str], companions: Mapping[str, CompanionPaths], out: Path
 ) -> list[str]:
     """Write ids, then the float columns of the files, then the companions; returns the names in that order."""
     for position, name in enumerate(columns):
@@ -241,7 +241,7 @@ def _write_columns(
     return names
 
 
-def _taken(part: Selection, name: str, dtype: Any) -> pl.Series:
+def _taken(part: ChosenRows, name: str, dtype: Any) -> pl.Series:
     """The chosen rows of one column."""
     whole = part.index.footer.read({name: dtype}).to_series()
     slices = [whole.slice(start, stop - start) for start, stop in part.ranges]
@@ -268,7 +268,7 @@ def _write_header(handle: BinaryIO, shape: tuple[int, ...], dtype: np.dtype[Any]
 
 
 def _layout(
-    chosen: Sequence[Selection], features: Sequence[str], columns: Sequence[str], missing: _MissingCounts
+    chosen: Sequence[ChosenRows], features: Sequence[str], columns: Sequence[str], missing: _MissingCounts
 ) -> dict[str, Any]:
     lengths = [stop - start for part in chosen for start, stop in _era_bounds(part)]
     types = [part.index.data_types[part.index.eras.index(era)] for part in chosen for era in part.eras]
@@ -285,7 +285,7 @@ def _layout(
     }
 
 
-def _era_bounds(part: Selection) -> list[tuple[int, int]]:
+def _era_bounds(part: ChosenRows) -> list[tuple[int, int]]:
     kept, offsets = set(part.eras), part.index.offsets.tolist()
     return [
         (start, stop)

@@ -33,7 +33,7 @@ TILES_PER_GROUP = 4
 
 
 @dataclass(frozen=True)
-class Piece:
+class RowRange:
     """A run of rows [start, stop) of a file, and whether it is to be read by columns."""
 
     start: int
@@ -57,10 +57,10 @@ def tile_rows(footer: Footer, features: Sequence[str], rows_in_memory: int) -> i
     return max(1, min(rows_in_memory, TILE_BYTES // max(1, len(features) * width)))
 
 
-def plan_pieces(footer: Footer, ranges: Sequence[tuple[int, int]], rows: int) -> list[Piece]:
+def plan_pieces(footer: Footer, ranges: Sequence[tuple[int, int]], rows: int) -> list[RowRange]:
     """Cut the row ranges into pieces along the row groups, `rows` being the size of a tile."""
     edges = np.concatenate([[0], np.cumsum(footer.group_rows, dtype=np.int64)])
-    pieces: list[Piece] = []
+    pieces: list[RowRange] = []
     for start, stop in ranges:
         while start < stop:
             group = int(np.searchsorted(edges, start, side="right")) - 1
@@ -68,13 +68,13 @@ def plan_pieces(footer: Footer, ranges: Sequence[tuple[int, int]], rows: int) ->
             by_columns = end - start > TILES_PER_GROUP * rows
             if not by_columns:
                 end = _tile_end(edges, start, stop, rows)
-            pieces.append(Piece(start, end, by_columns))
+            pieces.append(RowRange(start, end, by_columns))
             start = end
     return pieces
 
 
 def read_piece(
-    index: EraIndex, frame: pl.LazyFrame, features: Sequence[str], piece: Piece, rows: int
+    index: EraIndex, frame: pl.LazyFrame, features: Sequence[str], piece: RowRange, rows: int
 ) -> Iterator[Block]:
     """Decode a piece: one block of all features, or block after block of columns.
 
@@ -91,7 +91,7 @@ def read_piece(
         yield _decode(index, frame, features[column : column + width], piece, column)
 
 
-def _decode(index: EraIndex, frame: pl.LazyFrame, features: Sequence[str], piece: Piece, column: int) -> Block:
+def _decode(index: EraIndex, frame: pl.LazyFrame, features: Sequence[str], piece: RowRange, column: int) -> Block:
     with decoding(index.path):
         codes, absent = as_codes(frame.select(features).slice(piece.start, piece.stop - piece.start).collect())
     if codes.shape != (piece.stop - piece.start, len(features)):
@@ -110,7 +110,7 @@ def _bad_value(
     return bad_value(index.path, features[column], value, row, index.era_of_row(row))
 
 
-def _short(index: EraIndex, piece: Piece, found: int) -> TruncatedFileError:
+def _short(index: EraIndex, piece: RowRange, found: int) -> TruncatedFileError:
     return TruncatedFileError(
         f"{index.path}: rows {piece.start} to {piece.stop} hold {found} rows only", "write or download it again"
     )

@@ -29,7 +29,7 @@ LOOK_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
-class Outcome:
+class IsolatedResult:
     """What an isolated stage gave.
 
     Attributes:
@@ -61,7 +61,7 @@ def run_isolated(
     disk_floor_mb: float | None = None,
     vram_mb: float | None = None,
     smaller_plan: bool = False,
-) -> Outcome:
+) -> IsolatedResult:
     """Call `target(**kwargs)` in a child process and wait for it.
 
     Nothing the child started outlives this call, also when it is left by an exception (a cancelled run, Ctrl-C) or when
@@ -111,7 +111,7 @@ class _Stage:
         self.id = uuid.uuid4().hex
         self.kills_before = oom_kills()
 
-    def run(self, threads: int | None, env: Mapping[str, str]) -> Outcome:
+    def run(self, threads: int | None, env: Mapping[str, str]) -> IsolatedResult:
         """Start the child, wait for its end, and tell what it was."""
         try:
             self.process = start(self.place, environment(threads, {**env, STAGE_VARIABLE: self.id}))
@@ -181,7 +181,7 @@ class _Stage:
         finally:
             exit_wait.close()
 
-    def _judge(self, seconds: float) -> Outcome:
+    def _judge(self, seconds: float) -> IsolatedResult:
         watchdog, record = self.watchdog, left_behind(self.place) or self.listener.failure
         remains = Remains(
             target=self.target,
@@ -200,4 +200,4 @@ class _Stage:
         refuse_passed_limit(remains, self.limits, self.place)
         value = value_or_raise(remains)
         resident = max(watchdog.peak.rss_mb, float((record or {}).get("peak_rss_mb", 0.0)))
-        return Outcome(value, remains.peak_mb, seconds, watchdog.samples.points, resident)
+        return IsolatedResult(value, remains.peak_mb, seconds, watchdog.samples.points, resident)

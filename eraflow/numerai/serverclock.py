@@ -82,10 +82,12 @@ class ServerClock:
             return
         if self._told is None or abs(offset - self._told) > timedelta(seconds=TOLD_SECONDS):
             self._told = offset
-            self._warn(f"{in_words(offset)}: rounds are judged by the server's clock; set the clock of this machine")
+            self._warn(
+                f"{offset_in_words(offset)}: rounds are judged by the server's clock; set the clock of this machine"
+            )
 
 
-def in_words(offset: timedelta) -> str:
+def offset_in_words(offset: timedelta) -> str:
     """An offset for people, such as `this machine's clock is 60 min ahead of the tournament's`."""
     where = "behind" if offset > timedelta(0) else "ahead of"
     return f"this machine's clock is {abs(offset.total_seconds()) / 60:.0f} min {where} the tournament's"

@@ -48,7 +48,7 @@ class SubmissionCheckError(EraflowError):
 
 
 @dataclass(frozen=True)
-class Check:
+class SubmissionCheck:
     """One check by name, whether it passed, and what was seen."""
 
     name: str
@@ -70,7 +70,7 @@ class SubmissionRecord:
     path: str
     sha256: str
     rows: int
-    checks: tuple[Check, ...]
+    checks: tuple[SubmissionCheck, ...]
 
     @property
     def passed(self) -> bool:
@@ -98,7 +98,7 @@ class SubmissionRecord:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> SubmissionRecord:
         """The record that `as_dict` described."""
-        checks = tuple(Check(**check) for check in values["checks"])
+        checks = tuple(SubmissionCheck(**check) for check in values["checks"])
         return cls(str(values["path"]), str(values["sha256"]), int(values["rows"]), checks)
 
     @staticmethod
@@ -124,9 +124,9 @@ def check_submission(path: Path, live_ids: Sequence[str], repeat_sha256: str | N
         raise EmptyLiveError("the live file has no rows", "fetch it anew when the round is open; nothing was sent")
     sheet = _Sheet(_read(Path(path)), [str(name) for name in live_ids])
     digest = hashlib.sha256(sheet.content).hexdigest()
-    ten = [Check(name, *getattr(sheet, name)()) for name in CHECK_NAMES[:9]]
-    ten.append(Check("reproducible", *_reproducible(digest, repeat_sha256)))
-    official = Check("numerai_tools", *_official(sheet.content, sheet.live))
+    ten = [SubmissionCheck(name, *getattr(sheet, name)()) for name in CHECK_NAMES[:9]]
+    ten.append(SubmissionCheck("reproducible", *_reproducible(digest, repeat_sha256)))
+    official = SubmissionCheck("numerai_tools", *_official(sheet.content, sheet.live))
     return SubmissionRecord(str(path), digest, len(sheet.rows), (*ten, official))
 
 

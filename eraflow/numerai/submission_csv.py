@@ -54,7 +54,7 @@ class NotFinitePredictionsError(SubmissionInputError):
     code = "submission_not_finite"
 
 
-class ConstantPredictionsError(SubmissionInputError):
+class ConstantSubmissionError(SubmissionInputError):
     """All predictions are equal: the model has learned nothing, or was given one row many times."""
 
     code = "submission_constant"
@@ -75,7 +75,7 @@ def write_submission(ids: Sequence[str], predictions: npt.ArrayLike, path: Path)
         path: the CSV to write.
 
     Raises:
-        DuplicateIdsError, BadIdError, NotFinitePredictionsError, ConstantPredictionsError, SubmissionInputError.
+        DuplicateIdsError, BadIdError, NotFinitePredictionsError, ConstantSubmissionError, SubmissionInputError.
         StorageError: it could not be written.
     """
     values = _values(predictions, len(ids))
@@ -139,6 +139,6 @@ def _check_values(ids: Sequence[str], values: npt.NDArray[np.float64]) -> None:
             "look for missing features and for a model that diverged, then predict again",
         )
     if values.size > 1 and np.all(values == values[0]):
-        raise ConstantPredictionsError(
+        raise ConstantSubmissionError(
             f"all {values.size} predictions equal {values[0]:g}", "train again: this model tells nothing apart"
         )

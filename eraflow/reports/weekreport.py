@@ -9,7 +9,7 @@ from typing import Any
 from eraflow.disk.jsonobject import read_object
 from eraflow.reports.charts import cumulative_corr_chart
 from eraflow.reports.markdown import markdown_table, png_markdown
-from eraflow.runs.outcome import Outcome, outcome_of
+from eraflow.runs.outcome import RunOutcome, outcome_of
 from eraflow.runs.unfinished import SETTINGS
 
 BLEND = "blend"
@@ -43,7 +43,7 @@ def week_report(run_dir: Path, links: Mapping[str, str]) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def headline(outcome: Outcome) -> str:
+def headline(outcome: RunOutcome) -> str:
     """The first line: what came of which round."""
     number = "" if outcome.round_number is None else f", round {outcome.round_number}"
     return f"# {outcome.flow.capitalize()}{number}: {outcome.words}"
@@ -60,7 +60,7 @@ def _error(error: Mapping[str, Any] | None) -> str:
     return "" if not error else f"**{error['code']}**: {error['problem']}\n\n**What to do:** {error['remedy']}"
 
 
-def _facts(outcome: Outcome, record: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
+def _facts(outcome: RunOutcome, record: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
     data, submit = settings.get("data") or {}, settings.get("submit") or {}
     seconds = record.get("seconds")
     rows: list[list[Any]] = [

@@ -19,7 +19,7 @@ from eraflow.machine.budget import FOLDER as BUDGET
 from eraflow.machine.budget import Budget, Lease
 from eraflow.machine.estimate import Need
 from eraflow.machine.failures import REMEDIES, StageError
-from eraflow.machine.isolate import Outcome, run_isolated
+from eraflow.machine.isolate import IsolatedResult, run_isolated
 from eraflow.machine.ledger import HAPPENED, Ledger
 from eraflow.machine.plan import FailureKind, Plan, next_plan
 from eraflow.machine.progress import Progress
@@ -28,7 +28,7 @@ from eraflow.machine.shortage import wait_out
 from eraflow.runs import stage
 from eraflow.runs.codeversion import code_version
 from eraflow.runs.expectation import expectation, require_disk
-from eraflow.runs.onlookers import News, Seen, tell
+from eraflow.runs.onlookers import News, ReportedCeiling, tell
 from eraflow.runs.provenance import provenance
 from eraflow.settings.machine import MachineSettings
 
@@ -192,13 +192,13 @@ def _run(
     machine: MachineSettings,
     log: Callable[[str], None],
     on_progress: Callable[[Progress], None] | None,
-) -> Outcome:
+) -> IsolatedResult:
     attempt = ledger.start(plan)
     try:
         outcome = run_isolated(
             work.target,
             {**work.arguments, "out": str(folder), "plan": plan.as_dict()},
-            memory_mb=Seen(work.name, lease.ceiling_mb),
+            memory_mb=ReportedCeiling(work.name, lease.ceiling_mb),
             timeout_s=machine.stage_minutes * 60,
             log=log,
             on_progress=_told(work.name, on_progress),

@@ -71,7 +71,7 @@ def looking_on(onlooker: Callable[[News], None]) -> Iterator[None]:
         stop(onlooker)
 
 
-class Seen:
+class ReportedCeiling:
     """A stage's memory ceiling that tells what the stage uses whenever it is asked.
 
     Args:

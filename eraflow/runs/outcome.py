@@ -27,7 +27,7 @@ FLOWS = {"research": "search"}  # as it is typed
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RunOutcome:
     """A run in words.
 
     Attributes:
@@ -54,7 +54,7 @@ def note_round(run_dir: Path, number: int) -> None:
     write_json(run_dir / ROUND, {"number": number})
 
 
-def outcome_of(run_dir: Path, words: str | None = None) -> Outcome:
+def outcome_of(run_dir: Path, words: str | None = None) -> RunOutcome:
     """What the folder of a run tells.
 
     Args:
@@ -64,12 +64,12 @@ def outcome_of(run_dir: Path, words: str | None = None) -> Outcome:
     noted, settings = (read_object(run_dir / name) or {} for name in (RUN_FILE, SETTINGS))
     flow = str(noted.get("flow", "run"))
     number = (read_object(run_dir / ROUND) or {}).get("number")
-    told = words or in_words(read_object(run_dir / "record.json") or {})
+    told = words or run_in_words(read_object(run_dir / "record.json") or {})
     kind = (settings.get("source") or {}).get("kind")
-    return Outcome(FLOWS.get(flow, flow), number, told, sandbox=kind == "sandbox")
+    return RunOutcome(FLOWS.get(flow, flow), number, told, sandbox=kind == "sandbox")
 
 
-def in_words(record: Mapping[str, Any]) -> str:
+def run_in_words(record: Mapping[str, Any]) -> str:
     """The outcome of a record as people say it: `already filed` where these very predictions were there before."""
     outcome = str(record.get("outcome", "unfinished"))
     if (record.get("error") or {}).get("code") == "interrupted" and outcome == "failed":

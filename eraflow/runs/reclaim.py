@@ -39,7 +39,7 @@ SMALL = frozenset({"layout.json"})
 
 
 @dataclass(frozen=True)
-class Piece:
+class Removable:
     """Something that may go as a whole.
 
     Attributes:
@@ -63,7 +63,7 @@ class Piece:
 class Planned:
     """A piece that is to go, and what that frees: a file with other names frees nothing before the last of them."""
 
-    piece: Piece
+    piece: Removable
     bytes: int
 
 
@@ -109,16 +109,16 @@ def kept_runs(home: Path, referenced: Collection[str], now: float) -> dict[Path,
     return kept
 
 
-def run_pieces(home: Path, kept: Mapping[Path, str]) -> list[Piece]:
+def run_pieces(home: Path, kept: Mapping[Path, str]) -> list[Removable]:
     """Finished runs, whole."""
     return [
-        Piece("run", run, tuple(_files(run)), used_at(run), _remover(run, run), bulk=False)
+        Removable("run", run, tuple(_files(run)), used_at(run), _remover(run, run), bulk=False)
         for run in _runs(home)
         if run not in kept
     ]
 
 
-def store_pieces(home: Path, kept: Mapping[Path, str]) -> list[Piece]:
+def store_pieces(home: Path, kept: Mapping[Path, str]) -> list[Removable]:
     """Era stores that no run at work, unfinished or newest uses: the kept copy, and its names in finished runs."""
     users: dict[str, list[Path]] = {}
     for run in _runs(home):
@@ -136,7 +136,7 @@ def store_pieces(home: Path, kept: Mapping[Path, str]) -> list[Piece]:
     ]
 
 
-def _store_piece(shared: SharedStages, name: str, runs: Iterable[Path]) -> Piece:
+def _store_piece(shared: SharedStages, name: str, runs: Iterable[Path]) -> Removable:
     entry, runs = shared.entry(name), list(runs)
     files = [*_files(entry), *(path for run in runs for path in _bulk_of_store(run))]
 
@@ -150,10 +150,10 @@ def _store_piece(shared: SharedStages, name: str, runs: Iterable[Path]) -> Piece
         return True
 
     last = max([used_at(entry), *(used_at(run) for run in runs)])
-    return Piece("era store", entry if entry.exists() else runs[0] / "features", tuple(files), last, remove)
+    return Removable("era store", entry if entry.exists() else runs[0] / "features", tuple(files), last, remove)
 
 
-def folder_pieces(home: Path) -> list[Piece]:
+def folder_pieces(home: Path) -> list[Removable]:
     """Downloads by source and version, what sandboxes have generated, and copies of former champions.
 
     They go only while no run is at work in this home.
@@ -161,22 +161,22 @@ def folder_pieces(home: Path) -> list[Piece]:
     found = [("download", home.glob("data/*/*/")), ("sandbox", home.glob("sandbox/*/"))]
     found.append(("copy of a champion", home.glob("champion/*/")))
     return [
-        Piece(kind, path, tuple(_files(path)), max(map(_mtime, [path, *_files(path)])), _when_idle(home, path))
+        Removable(kind, path, tuple(_files(path)), max(map(_mtime, [path, *_files(path)])), _when_idle(home, path))
         for kind, places in found
         for path in places
         if path.name != SERVED and not path.name.startswith(REMOVED)
     ]
 
 
-def leftovers(home: Path) -> list[Piece]:
+def leftovers(home: Path) -> list[Removable]:
     """What a cleaning that was killed has renamed and not removed: it goes at once."""
     parents = [home / "runs", home / "sandbox", home / "champion", *home.glob("data/*/")]
     found = [path for parent in parents for path in parent.glob(f"{REMOVED}*") if path.is_dir()]
-    return [Piece("leftover", path, tuple(_files(path)), 0.0, partial(_gone, path)) for path in found]
+    return [Removable("leftover", path, tuple(_files(path)), 0.0, partial(_gone, path)) for path in found]
 
 
 def plan(
-    pieces: Iterable[Piece],
+    pieces: Iterable[Removable],
     home: Path,
     kept: Mapping[Path, str],
     *,
@@ -235,7 +235,7 @@ def used_at(folder: Path) -> float:
     return 0.0
 
 
-def _freed(piece: Piece, names: Counter[tuple[int, int]]) -> int:
+def _freed(piece: Removable, names: Counter[tuple[int, int]]) -> int:
     """Bytes that are freed when this piece goes after those that were counted before."""
     freed = 0
     for path in piece.files:

@@ -19,10 +19,10 @@ from eraflow.scoring.ranking import EraGroups
 from models.base.protocol import FloatArray
 
 
-class PredictionFileError(EraflowError):
+class OutOfFoldFileError(EraflowError):
     """A prediction file is missing, cannot be read, or does not hold the rows it should."""
 
-    code = "prediction_file"
+    code = "out_of_fold_file"
 
 
 @dataclass(frozen=True)
@@ -59,13 +59,13 @@ def read_predictions(path: Path) -> Predictions:
     """Read a prediction file.
 
     Raises:
-        PredictionFileError: it cannot be read or lacks a column.
+        OutOfFoldFileError: it cannot be read or lacks a column.
         ScoreInputError: the rows of an era are scattered.
     """
     try:
         frame = read_parquet(path, columns=["id", "era", "prediction"])
     except (OSError, pl.exceptions.PolarsError) as error:
-        raise PredictionFileError(f"{path} cannot be read: {error}", "make it again") from error
+        raise OutOfFoldFileError(f"{path} cannot be read: {error}", "make it again") from error
     groups = EraGroups.from_labels(frame["era"].to_numpy())
     eras = tuple(frame["era"].gather(groups.offsets[:-1]).to_list())
     return Predictions(frame["id"].to_numpy(), eras, groups, frame["prediction"].cast(pl.Float64).to_numpy())

@@ -28,7 +28,7 @@ from models.base.ranges import Range
 from models.base.rows import Columns, TrainingRows, level_matrix, tile_rows, tiles
 from models.base.saved import read_model, trained_with, write_model
 from models.boosters.bincache import BinCache
-from models.boosters.fitwatch import Course, Looks, TiledModel, TileFn, TreeWatch
+from models.boosters.fitwatch import FitWatch, Looks, TiledModel, TileFn, TreeWatch
 from models.boosters.prepared import Prepared, parts_of
 
 TRIAL_FEATURES = 8
@@ -92,7 +92,7 @@ class BoosterModel(ABC):
         """The rows in the library's bins."""
 
     @abstractmethod
-    def _train(self, prepared: Prepared, rows: TrainingRows, settings: dict[str, Any], course: Course) -> Any:
+    def _train(self, prepared: Prepared, rows: TrainingRows, settings: dict[str, Any], course: FitWatch) -> Any:
         """Fit the trees that the settings ask for, with the labels of `rows`; returns the library's own model."""
 
     @abstractmethod
@@ -213,7 +213,7 @@ class BoosterModel(ABC):
         self.trained_with = trained_with(plan, "rate_factor", "work_factor", trees=course.looks.trees or trees)
 
     def _learn(
-        self, rows: TrainingRows, settings: dict[str, Any], plan: Plan, prepared: Prepared | None, course: Course
+        self, rows: TrainingRows, settings: dict[str, Any], plan: Plan, prepared: Prepared | None, course: FitWatch
     ) -> Any:
         parts = self._parts(rows, settings)
         if prepared is not None:
@@ -230,11 +230,11 @@ class BoosterModel(ABC):
             "settings": {name: settings[name] for name in sorted(self.binning & settings.keys())},
         }
 
-    def _course(self, meter: Meter, looks: Looks, width: int, plan: Plan) -> Course:
+    def _course(self, meter: Meter, looks: Looks, width: int, plan: Plan) -> FitWatch:
         def partial(predict_tile: TileFn) -> TiledModel:
             return TiledModel(self._columns, width, plan.rows_in_memory, predict_tile)
 
-        return Course(meter, looks, partial, plan.threads)
+        return FitWatch(meter, looks, partial, plan.threads)
 
     def predict(self, x: Codes, *, plan: Plan | None = None) -> FloatArray:
         """float64[n]: raw predictions, computed in tiles.

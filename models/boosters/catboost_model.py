@@ -29,7 +29,7 @@ from models.boosters.catboost_watch import (
     without_numba,
 )
 from models.boosters.columnfile import column_file
-from models.boosters.fitwatch import Course
+from models.boosters.fitwatch import FitWatch
 from models.boosters.prepared import Prepared
 
 COLUMN_TILE_ROWS = 16_384
@@ -162,7 +162,7 @@ class CatBoostModel(BoosterModel):
             columns[part] = rows[part]
         return columns
 
-    def _train(self, prepared: Prepared, rows: TrainingRows, settings: dict[str, Any], course: Course) -> Any:
+    def _train(self, prepared: Prepared, rows: TrainingRows, settings: dict[str, Any], course: FitWatch) -> Any:
         if settings["task_type"] == "GPU":  # no callbacks there, and so nobody looks
             learner = catboost.CatBoost(settings)
             learner.fit(prepared.bins)

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.base.protocol import Codes, FloatArray, ModelSettingsError
-from models.boosters.fitwatch import Course, Looks
+from models.boosters.fitwatch import FitWatch, Looks
 
 
 def holdout_of(looks: Looks) -> Codes | None:
@@ -91,7 +91,7 @@ class HoldoutModel:
 class AfterTree:
     """The callback: counts, and lets the watch look."""
 
-    def __init__(self, course: Course, model: HoldoutModel | None) -> None:
+    def __init__(self, course: FitWatch, model: HoldoutModel | None) -> None:
         self._course, self._model = course, model
 
     def after_iteration(self, info: Any) -> bool:

@@ -98,7 +98,7 @@ class TiledModel:
 
 
 @dataclass(frozen=True)
-class Course:
+class FitWatch:
     """Who is told of the trees while a fit goes on.
 
     Attributes:

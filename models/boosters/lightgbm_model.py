@@ -19,7 +19,7 @@ from models.base.ranges import Range
 from models.base.rows import TrainingRows
 from models.boosters import treeranges
 from models.boosters.booster import BoosterModel
-from models.boosters.fitwatch import Course
+from models.boosters.fitwatch import FitWatch
 from models.boosters.lightgbm_bins import LightGBMBins
 from models.boosters.prepared import Prepared
 
@@ -127,7 +127,7 @@ class LightGBMModel(BoosterModel):
         file = LightGBMBins(rows, settings, self.scratch)
         return Prepared(parts, file.make(None) if self.bins is None else self.bins.get(parts, file))
 
-    def _train(self, prepared: Prepared, rows: TrainingRows, settings: dict[str, Any], course: Course) -> Any:
+    def _train(self, prepared: Prepared, rows: TrainingRows, settings: dict[str, Any], course: FitWatch) -> Any:
         settings = dict(settings)
         trees = settings.pop("num_iterations")
         dataset = prepared.bins

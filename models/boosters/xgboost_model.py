@@ -19,7 +19,7 @@ from models.base.ranges import Range
 from models.base.rows import TrainingRows, level_matrix
 from models.boosters import treeranges
 from models.boosters.booster import BoosterModel
-from models.boosters.fitwatch import Course
+from models.boosters.fitwatch import FitWatch
 from models.boosters.prepared import Prepared
 
 
@@ -93,7 +93,7 @@ class XGBoostModel(BoosterModel):
             folder.cleanup()
             raise
 
-    def _train(self, prepared: Prepared, rows: TrainingRows, settings: dict[str, Any], course: Course) -> Any:
+    def _train(self, prepared: Prepared, rows: TrainingRows, settings: dict[str, Any], course: FitWatch) -> Any:
         settings = dict(settings)
         trees = settings.pop("n_estimators")
         prepared.bins.set_label(rows.labels)
@@ -166,7 +166,7 @@ def _matrix(rows: TrainingRows, settings: Mapping[str, Any], cache_folder: str |
 
 
 class _AfterTree(xgb.callback.TrainingCallback):  # type: ignore[misc]
-    def __init__(self, course: Course) -> None:
+    def __init__(self, course: FitWatch) -> None:
         super().__init__()
         self._course = course
 

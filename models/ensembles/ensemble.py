@@ -42,7 +42,7 @@ class DamagedEnsembleError(EraflowError):
     code = "damaged_ensemble"
 
 
-class MissingFeatureError(EraflowError):
+class EnsembleFeatureError(EraflowError):
     """The data lacks features that the ensemble was trained on. Use data of the ensemble's own version."""
 
     code = "schema_missing_feature"
@@ -98,12 +98,12 @@ class Ensemble:
         return str(self.description["signature"])
 
     def check_features(self, columns: Collection[str]) -> None:
-        """Raise MissingFeatureError unless all features are among `columns`."""
+        """Raise EnsembleFeatureError unless all features are among `columns`."""
         there = set(columns)
         absent = [name for name in self.features if name not in there]
         if absent:
             more = f" and {len(absent) - 5} more" if len(absent) > 5 else ""
-            raise MissingFeatureError(
+            raise EnsembleFeatureError(
                 f"the data lacks {len(absent)} of {len(self.features)} features: {', '.join(absent[:5])}{more}",
                 f"use data of version {self.description['data_version']}, or train on the new version",
             )

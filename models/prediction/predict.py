@@ -66,7 +66,7 @@ def predict_file(
         what is told of the eras that are in-sample; see `models.prediction.stream.predict_stream`.
 
     Raises:
-        MissingFeatureError, BadFeatureValueError, FeatureTypeError: the features are not those it was trained on.
+        EnsembleFeatureError, BadFeatureValueError, FeatureTypeError: the features are not those it was trained on.
         MissingFileError, TruncatedFileError, MissingColumnError, NullIdError, NullEraError, BadEraError,
         UnorderedErasError: the file is damaged.
         DamagedEnsembleError, DamagedModelError: the ensemble folder is.

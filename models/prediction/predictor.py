@@ -18,7 +18,7 @@ from eraflow.machine.plan import Plan
 from eraflow.scoring.insample import UNKNOWN, Origin, origin_of
 from eraflow.scoring.ranking import EraGroups
 from models.base.protocol import MODEL_FILE, Codes, DamagedModelError, FloatArray, Model, read_description
-from models.ensembles.ensemble import ENSEMBLE_FILE, Ensemble, MissingFeatureError, read_ensemble
+from models.ensembles.ensemble import ENSEMBLE_FILE, Ensemble, EnsembleFeatureError, read_ensemble
 from models.kinds import load_model
 
 STORE_LAYOUT = Path("features/store/layout.json")
@@ -50,7 +50,7 @@ class Predictor(Protocol):
         """What its members learned from, which its predictions carry with them."""
 
     def check_features(self, columns: Collection[str]) -> None:
-        """Raise MissingFeatureError unless all features are among `columns`."""
+        """Raise EnsembleFeatureError unless all features are among `columns`."""
 
     def predict_members(self, x: Codes, *, plan: Plan | None = None) -> FloatArray:
         """float64[n, k]: the raw prediction of each member for some rows of an era."""
@@ -164,7 +164,7 @@ class SingleModel:
         there = set(columns)
         absent = [name for name in self.features if name not in there]
         if absent:
-            raise MissingFeatureError(
+            raise EnsembleFeatureError(
                 f"the data lacks {len(absent)} of {len(self.features)} features: {', '.join(absent[:5])}",
                 "use data of the version that the model was trained on",
             )

@@ -27,7 +27,7 @@ FORMAT = 2
 
 
 @dataclass
-class Course:
+class PredictionProgress:
     """How far a prediction is; what is noted beside the growing file.
 
     Attributes:
@@ -93,7 +93,7 @@ def predict_stream(
     source = open_rows(data)
     predictor.check_features(source.columns)
     with growing(out, _key(predictor, source, output, origin), output.head()) as file:
-        course = Course(**file.state)
+        course = PredictionProgress(**file.state)
         resumed_from = course.rows if file.resumed else None
         most_rows = max(1, min(plan.rows_in_memory, TILE_BYTES // max(1, len(predictor.features))))
         tiles = source.tiles(predictor.features, most_rows=most_rows, skip=course.rows, scratch=out.parent)

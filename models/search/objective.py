@@ -37,7 +37,7 @@ SMALL_GAP = 1e-3
 
 
 @dataclass(frozen=True)
-class Seen:
+class CompletedTrial:
     """A completed trial: mean CORR on held-out eras and on training eras."""
 
     held_out: float
@@ -64,7 +64,7 @@ class Pressure:
     floor: float
 
 
-def pressure_level(history: Sequence[Seen]) -> float:
+def pressure_level(history: Sequence[CompletedTrial]) -> float:
     """The pressure after these completed trials, 0 to 1; see the module's text."""
     gaps = [trial.gap for trial in history]
     level = 0.0
@@ -79,7 +79,7 @@ def pressure_level(history: Sequence[Seen]) -> float:
     return level
 
 
-def pressure(history: Sequence[Seen], gap_penalty: float, *, seed: int, position: int) -> Pressure:
+def pressure(history: Sequence[CompletedTrial], gap_penalty: float, *, seed: int, position: int) -> Pressure:
     """What the trial at `position` is asked for, after the completed trials of `history`.
 
     Args:

@@ -16,7 +16,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from models.search.deadtrials import FOUND, OWNER, Worker, bury_dead, do_again
-from models.search.objective import Pressure, Seen, pressure
+from models.search.objective import CompletedTrial, Pressure, pressure
 from models.search.sampling import COUNTED, HalvingPruner, NoPruner, PlacedSampler, position_of, quiet_optuna
 from models.search.space import Space
 from models.search.storage import FOLDER, open_storage, storage_problems
@@ -233,7 +233,7 @@ def _objective(trial: Trial, study: Study, search: Search, bench: Bench, worker:
     return value
 
 
-def history(study: Study) -> list[Seen]:
+def history(study: Study) -> list[CompletedTrial]:
     """Completed trials in the order of their numbers, as adaptive regularisation reads them."""
     return [done.scores.seen(done.pressure.penalty) for done in finished(study) if done.scores is not None]
 

@@ -23,7 +23,7 @@ from models.base.protocol import Codes, ConstantPredictionsError, FloatArray
 from models.boosters.fitwatch import PartialModel
 from models.boosters.prepared import Prepared
 from models.kinds import make_model
-from models.search.objective import Seen, penalised
+from models.search.objective import CompletedTrial, penalised
 from models.search.scored import ScoredEras, Sides, probe_eras
 from models.search.space import Space
 from models.training.trainer import training_view
@@ -80,10 +80,10 @@ class TrialScores:
         """The objective."""
         return self._value(self.chosen(penalty), penalty)
 
-    def seen(self, penalty: float) -> Seen:
+    def seen(self, penalty: float) -> CompletedTrial:
         """For the history that adaptive regularisation reads."""
         look = self.chosen(penalty)
-        return Seen(self.held_out[look], self.training[look])
+        return CompletedTrial(self.held_out[look], self.training[look])
 
     def _value(self, look: int, penalty: float) -> float:
         return penalised(self.score[look], self.training[look] - self.held_out[look], penalty)

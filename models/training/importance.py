@@ -30,7 +30,7 @@ from eraflow.erastore.erareader import EraStore
 from eraflow.machine.plan import Plan
 from eraflow.scoring.metrics import era_corr
 from eraflow.scoring.ranking import EraGroups
-from models.base.predictions import PredictionFileError
+from models.base.predictions import OutOfFoldFileError
 from models.base.protocol import Codes, Explained, FloatArray, Model
 
 MEASURES = ("gain", "shap", "permutation")
@@ -116,7 +116,7 @@ def read_importance(folder: Path) -> dict[str, Drift]:
     A block that lies in two folds has the mean of both.
 
     Raises:
-        PredictionFileError: a file cannot be read.
+        OutOfFoldFileError: a file cannot be read.
     """
     files = sorted(folder.glob("importance-*.parquet"))
     try:
@@ -125,7 +125,7 @@ def read_importance(folder: Path) -> dict[str, Drift]:
             return {}
         table = pl.concat(frames).fill_nan(None).group_by("block", "feature", maintain_order=True).mean()
     except (OSError, pl.exceptions.PolarsError) as error:
-        raise PredictionFileError(f"importances in {folder} cannot be read: {error}", "train again") from error
+        raise OutOfFoldFileError(f"importances in {folder} cannot be read: {error}", "train again") from error
     features, blocks = table["feature"].unique(maintain_order=True), sorted(table["block"].unique())
     wide = {
         measure: pl.DataFrame({"feature": features}).join(

@@ -17,7 +17,7 @@ from eraflow.reports.heatmap import drift_map
 from eraflow.reports.markdown import markdown_table, png_markdown
 from eraflow.runs.stage import StageRecord
 from eraflow.settings.run import RunSettings
-from models.base.predictions import PredictionFileError
+from models.base.predictions import OutOfFoldFileError
 from models.training.importance import read_importance
 from tasks.pages.artifacts import artifact_key, shown
 
@@ -74,7 +74,7 @@ def show_importance(settings: RunSettings, model: str, record: StageRecord) -> N
     """
     try:
         found = read_importance(record.path)
-    except PredictionFileError as error:
+    except OutOfFoldFileError as error:
         logging.getLogger(__name__).error("%s", error)
         return
     if not found:

@@ -30,7 +30,7 @@ def search_page(report: Mapping[str, Any]) -> str:
     course = course_chart(report["course"], title=f"Search for {name}", ylabel=ylabel)
     importance = importance_chart(report["importance"], title="Importance of parameters (PED-ANOVA)")
     parts = [
-        f"# {name}: {in_words(report)}",
+        f"# {name}: {search_in_words(report)}",
         "## Confirmation, on eras that no trial saw",
         _confirmation(report),
         "## Course",
@@ -51,7 +51,7 @@ def search_page(report: Mapping[str, Any]) -> str:
     return "\n\n".join(parts)
 
 
-def in_words(report: Mapping[str, Any]) -> str:
+def search_in_words(report: Mapping[str, Any]) -> str:
     """The result in a line."""
     eras = report["eras"]
     told = f"{report['trials']} trials, confirmed on {eras['count']} eras {eras['first']} to {eras['last']}: "

@@ -12,7 +12,7 @@ from eraflow.disk.home import make_home
 from eraflow.errors import EraflowError
 from eraflow.machine.loopback import UnusableProxy
 from eraflow.settings.source import SourceSettings
-from flows.command.doctor.examine import Check
+from flows.command.doctor.examine import Finding
 from flows.command.doctor.examine_history import examine_history, examine_proxies, examine_rights
 from flows.command.doctor.examine_leftovers import examine_leftovers
 from flows.command.doctor.examine_machine import examine_machine
@@ -20,7 +20,7 @@ from flows.command.doctor.examine_tournament import examine_tournament
 from flows.command.prefectserver.environment import prepare
 
 
-def examine(home: Path, arguments: argparse.Namespace) -> Iterator[Check]:
+def examine(home: Path, arguments: argparse.Namespace) -> Iterator[Finding]:
     """All checks: the computer, what earlier runs left, the Prefect server, the way to the tournament."""
     computer = list(examine_computer(home, getattr(arguments, "put_aside", [])))
     yield from computer
@@ -37,7 +37,7 @@ def examine(home: Path, arguments: argparse.Namespace) -> Iterator[Check]:
     )
 
 
-def examine_computer(home: Path, put_aside: Sequence[UnusableProxy]) -> Iterator[Check]:
+def examine_computer(home: Path, put_aside: Sequence[UnusableProxy]) -> Iterator[Finding]:
     """The computer, the installation, what earlier runs left, and which histories there are."""
     with suppress(EraflowError):  # the check of the home says why
         make_home(home)

@@ -10,7 +10,7 @@ FOUND_AT = 26
 
 
 @dataclass(frozen=True)
-class Check:
+class Finding:
     """One line of the examination: what was looked at, how it stands, what was found, and what to do about it."""
 
     name: str
@@ -24,11 +24,11 @@ class Check:
         return f"{first}\n{'':<{FOUND_AT - 1}} -> {self.remedy}" if self.remedy else first
 
 
-def judged(name: str, good: bool, found: str, remedy: str) -> Check:
+def judged(name: str, good: bool, found: str, remedy: str) -> Finding:
     """`ok`, or a warning with its remedy: what a week survives."""
-    return Check(name, "ok", found) if good else Check(name, "warning", found, remedy)
+    return Finding(name, "ok", found) if good else Finding(name, "warning", found, remedy)
 
 
-def required(name: str, good: bool, found: str, remedy: str) -> Check:
+def required(name: str, good: bool, found: str, remedy: str) -> Finding:
     """`ok`, or a failure with its remedy: what stops a week."""
-    return Check(name, "ok", found) if good else Check(name, "failed", found, remedy)
+    return Finding(name, "ok", found) if good else Finding(name, "failed", found, remedy)

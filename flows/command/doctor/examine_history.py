@@ -13,7 +13,7 @@ from pathlib import Path
 import eraflow
 from eraflow.disk.home import IN_A_CHECKOUT, HomeError, checkout_around, home_folder, open_to_others, user_folder
 from eraflow.machine.loopback import UnusableProxy, proxies_in_use
-from flows.command.doctor.examine import Check, judged
+from flows.command.doctor.examine import Finding, judged
 from flows.command.prefectserver.runningserver import prefect_folder, running_server
 
 DATABASE = "prefect.db"
@@ -39,7 +39,7 @@ class History:
     runs: int
 
 
-def examine_history(home: Path, before: Mapping[str, str]) -> Iterator[Check]:
+def examine_history(home: Path, before: Mapping[str, str]) -> Iterator[Finding]:
     """Which history the commands of this home use, and every other one that knows Eraflow's runs.
 
     Args:
@@ -49,18 +49,18 @@ def examine_history(home: Path, before: Mapping[str, str]) -> Iterator[Check]:
     yield in_use(home, before)
     for other in other_histories(prefect_folder(home)):
         found = f"{other.folder} holds {other.deployments} deployments and {other.runs} runs of Eraflow"
-        yield Check("second history", "warning", found, ONE_HISTORY)
+        yield Finding("second history", "warning", found, ONE_HISTORY)
 
 
-def in_use(home: Path, before: Mapping[str, str]) -> Check:
+def in_use(home: Path, before: Mapping[str, str]) -> Finding:
     """The server or the folder that the commands of this home speak to."""
     folder, named = prefect_folder(home), before.get("PREFECT_API_URL")
     running = running_server(folder)
     if named and running and not named.startswith(running):
         found = f"PREFECT_API_URL names {named[:200]}, while `eraflow server` of this home is at {running}"
-        return Check("history", "warning", found, "unset PREFECT_API_URL, or end that server: runs would be in both")
+        return Finding("history", "warning", found, "unset PREFECT_API_URL, or end that server: runs would be in both")
     if named:
-        return Check("history", "ok", f"on the server that PREFECT_API_URL names, {named[:200]}")
+        return Finding("history", "ok", f"on the server that PREFECT_API_URL names, {named[:200]}")
     place = f"{folder}, {'served at ' + running if running else 'no server runs on it'}"
     elsewhere = folder != home / "prefect"
     remedy = f"PREFECT_HOME names it; unset that to use the one in {home}"
@@ -107,18 +107,18 @@ def _read(folder: Path) -> History | None:
     return History(folder, int(deployments), int(runs))
 
 
-def examine_proxies(put_aside: Sequence[UnusableProxy]) -> Iterator[Check]:
+def examine_proxies(put_aside: Sequence[UnusableProxy]) -> Iterator[Finding]:
     """Which proxies requests to other computers take; the loopback takes none."""
     for one in put_aside:
-        yield Check("proxy", "warning", str(one), f"correct or unset {one.variable}")
+        yield Finding("proxy", "warning", str(one), f"correct or unset {one.variable}")
     used = proxies_in_use(os.environ)
     if used:
-        yield Check("proxy", "ok", f"{', '.join(used)} for other computers; never for this one")
+        yield Finding("proxy", "ok", f"{', '.join(used)} for other computers; never for this one")
     elif not put_aside:
-        yield Check("proxy", "ok", "none is named")
+        yield Finding("proxy", "ok", "none is named")
 
 
-def examine_rights(home: Path) -> Check:
+def examine_rights(home: Path) -> Finding:
     """Whether others may look into the home folder."""
     found = f"{home} is open to other users" if open_to_others(home) else "for its owner alone"
     return judged("home's rights", not open_to_others(home), found, f"chmod -R go-rwx {shlex.quote(str(home))}")

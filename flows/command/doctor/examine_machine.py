@@ -20,7 +20,7 @@ from eraflow.machine.resources import Resources, memory_budget_mb, probe
 from eraflow.runs.conclusion import check_outside_of_concluded
 from eraflow.settings.profiles import PROFILES
 from eraflow.settings.run import RunSettings
-from flows.command.doctor.examine import Check, judged, required
+from flows.command.doctor.examine import Finding, judged, required
 
 MEDIUM_SET_DISK_MB = 20_000  # v5.3: 9 GB of downloads, 5 GB of era store, room to work
 ROOT = Path(__file__).resolve().parents[3]
@@ -35,21 +35,21 @@ CONSEQUENCES = {
 }
 
 
-def examine_machine(home: Path) -> Iterator[Check]:
+def examine_machine(home: Path) -> Iterator[Finding]:
     """All checks of the computer, cheapest first."""
     yield python_version()
     yield from pins()
     yield tested_versions(ROOT / "constraints.txt")
     yield home_folder(home)
     found = probe(home)
-    yield Check("cores", "ok", str(found.cores))
+    yield Finding("cores", "ok", str(found.cores))
     for profile in PROFILES:
         yield memory(found, profile)
     yield disk(found)
     yield gpu(found)
 
 
-def python_version() -> Check:
+def python_version() -> Finding:
     """The interpreter. A newer one than was tried is a warning: what is installed may well work with it."""
     running = sys.version_info[:2]
     least, newest = (".".join(map(str, one)) for one in (LEAST_PYTHON, NEWEST_PYTHON))
@@ -58,7 +58,7 @@ def python_version() -> Check:
     return judge("python", LEAST_PYTHON <= running <= NEWEST_PYTHON, found, remedy)
 
 
-def pins() -> Iterator[Check]:
+def pins() -> Iterator[Finding]:
     """A line for each pin that a wrong version breaks silently, and one for all others that Eraflow requires."""
     needed = requirements(ROOT / "pyproject.toml")
     wrong = {one.name: _unfit(one) for one in needed}
@@ -92,10 +92,10 @@ def _unfit(one: Requirement) -> str:
     return "" if one.specifier.contains(found, prereleases=True) else found
 
 
-def tested_versions(constraints: Path) -> Check:
+def tested_versions(constraints: Path) -> Finding:
     """Whether the versions are those that Eraflow is tested with; others may work."""
     if not constraints.exists():
-        return Check("tested versions", "ok", "no constraints.txt here; see the requirements above")
+        return Finding("tested versions", "ok", "no constraints.txt here; see the requirements above")
     lines = [line for line in constraints.read_text(encoding="utf-8").splitlines() if "==" in line and line[0] != "#"]
     differing = []
     for name, wanted in (line.split("==", 1) for line in lines):
@@ -109,7 +109,7 @@ def tested_versions(constraints: Path) -> Check:
     return judged("tested versions", not differing, shown or "all as in constraints.txt", "make install")
 
 
-def home_folder(home: Path) -> Check:
+def home_folder(home: Path) -> Finding:
     """Whether the home folder is ours and can be written. What lies in a folder of somebody else is not touched."""
     try:
         check_home(home)
@@ -119,11 +119,11 @@ def home_folder(home: Path) -> Check:
             with TemporaryFile(dir=home):
                 pass
     except EraflowError as error:
-        return Check("home", "failed", error.problem, error.remedy)
-    return Check("home", "ok", str(home))
+        return Finding("home", "failed", error.problem, error.remedy)
+    return Finding("home", "ok", str(home))
 
 
-def memory(found: Resources, profile: str) -> Check:
+def memory(found: Resources, profile: str) -> Finding:
     """Whether the memory that a profile may use is free now."""
     wanted = RunSettings.model_validate({"profile": profile}).machine
     limit = "" if found.container_limit_mb is None else f", container limit {found.container_limit_mb:,.0f} MiB"
@@ -131,7 +131,7 @@ def memory(found: Resources, profile: str) -> Check:
     try:
         budget = memory_budget_mb(found, wanted)
     except EraflowError as error:
-        return Check(f"ram {profile}", "failed", error.problem, error.remedy)
+        return Finding(f"ram {profile}", "failed", error.problem, error.remedy)
     enough = wanted.memory_mb is None or budget >= wanted.memory_mb
     remedy = (
         f"the profile may use {wanted.memory_mb or 0:,} MiB and works more slowly with less: close programs, or choose "
@@ -140,13 +140,13 @@ def memory(found: Resources, profile: str) -> Check:
     return judged(f"ram {profile}", enough, f"{free}, {budget:,.0f} for a stage", remedy)
 
 
-def disk(found: Resources) -> Check:
+def disk(found: Resources) -> Finding:
     """Whether a real week has room."""
     remedy = f"Numerai's medium set needs some {MEDIUM_SET_DISK_MB:,} MiB; sandbox: 500"
     return judged("disk", found.disk_free_mb >= MEDIUM_SET_DISK_MB, f"{found.disk_free_mb:,.0f} MiB free", remedy)
 
 
-def gpu(found: Resources) -> Check:
+def gpu(found: Resources) -> Finding:
     """The GPUs that the driver shows, and whether torch, where it is installed, can use them."""
     names = ", ".join(f"{one.name} ({one.vram_total_mb:,.0f} MiB, {one.vram_free_mb:,.0f} free)" for one in found.gpus)
     if not names:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from flows.command.doctor.examine import Check, judged, required
+from flows.command.doctor.examine import Finding, judged, required
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
@@ -19,7 +19,7 @@ SCHEDULED = ("weekly", "daily")
 DEPLOY = "prefect deploy --all, in the root of the checkout; then eraflow go-live"
 
 
-def examine_prefect(alert: str | None) -> tuple[list[Check], bool]:
+def examine_prefect(alert: str | None) -> tuple[list[Finding], bool]:
     """All checks of the server, and whether it answers.
 
     Args:
@@ -34,11 +34,11 @@ def examine_prefect(alert: str | None) -> tuple[list[Check], bool]:
         httpx.get(f"{url}/health", timeout=TIMEOUT_SECONDS).raise_for_status()
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         remedy = "start it (eraflow server, or its unit in deployments/), or unset PREFECT_API_URL"
-        return [Check("prefect", "failed", f"{url} does not answer ({type(error).__name__})", remedy)], False
+        return [Finding("prefect", "failed", f"{url} does not answer ({type(error).__name__})", remedy)], False
     return list(_told_as_far_as_it_goes(str(url), alert)), True
 
 
-def _told_as_far_as_it_goes(url: str, alert: str | None) -> Iterator[Check]:
+def _told_as_far_as_it_goes(url: str, alert: str | None) -> Iterator[Finding]:
     """The checks of a server, ended by a failed one where it refuses a question."""
     from prefect.exceptions import PrefectException
 
@@ -47,17 +47,17 @@ def _told_as_far_as_it_goes(url: str, alert: str | None) -> Iterator[Check]:
     except (httpx.HTTPError, PrefectException) as error:
         told = str(error).splitlines() or [""]
         remedy = "look into the server's log; does its version fit, does it want a login (PREFECT_API_AUTH_STRING)?"
-        yield Check("prefect", "failed", f"{url} refuses a question ({type(error).__name__}: {told[0]})", remedy)
+        yield Finding("prefect", "failed", f"{url} refuses a question ({type(error).__name__}: {told[0]})", remedy)
 
 
-def _without_server(alert: str | None) -> Iterator[Check]:
-    yield Check("prefect", "ok", "none is named: a run from the terminal brings its own; schedules need one")
+def _without_server(alert: str | None) -> Iterator[Finding]:
+    yield Finding("prefect", "ok", "none is named: a run from the terminal brings its own; schedules need one")
     if alert is not None:
         remedy = "set PREFECT_API_URL: blocks live on a server"
-        yield Check("alert", "failed", f"{alert} was not sent: no server is named", remedy)
+        yield Finding("alert", "failed", f"{alert} was not sent: no server is named", remedy)
 
 
-def _with_server(url: str, alert: str | None) -> Iterator[Check]:
+def _with_server(url: str, alert: str | None) -> Iterator[Finding]:
     from prefect.client.orchestration import get_client
 
     from tasks.recovery.reconcile import our_deployments
@@ -70,20 +70,20 @@ def _with_server(url: str, alert: str | None) -> Iterator[Check]:
             if deployment.schedules:
                 yield schedule(client, deployment)
         for name in sorted(set(SCHEDULED) - {one.name for one in deployed}):
-            yield Check(f"schedule {name}", "warning", "not deployed", "eraflow go-live")
+            yield Finding(f"schedule {name}", "warning", "not deployed", "eraflow go-live")
         yield zombies(client, deployed)
     named = [alert] if alert else [_block_of(deployment) for deployment in deployed]
     yield from alerts({block for block in named if block})
 
 
-def server_version(url: str, client: SyncPrefectClient) -> Check:
+def server_version(url: str, client: SyncPrefectClient) -> Finding:
     """Server and client must be of one version: an older server may not know what the client asks."""
     theirs, mine = client.api_version(), client.client_version()
     found = f"{url} answers, version {theirs}; here {mine}"
     return judged("prefect", theirs == mine, found, "restart the server from this installation")
 
 
-def worker(client: SyncPrefectClient) -> Check:
+def worker(client: SyncPrefectClient) -> Finding:
     """Whether somebody takes the runs."""
     from prefect.exceptions import ObjectNotFound
 
@@ -92,9 +92,9 @@ def worker(client: SyncPrefectClient) -> Check:
         pool = client.read_work_pool(POOL)
     except ObjectNotFound:
         remedy = f"prefect work-pool create {POOL} --type process; then {begin}"
-        return Check("worker", "warning", f"there is no work pool {POOL}", remedy)
+        return Finding("worker", "warning", f"there is no work pool {POOL}", remedy)
     if pool.is_paused:
-        return Check("worker", "failed", f"the work pool {POOL} is paused", f"prefect work-pool resume {POOL}")
+        return Finding("worker", "failed", f"the work pool {POOL} is paused", f"prefect work-pool resume {POOL}")
     workers = client.read_workers_for_work_pool(POOL)
     online = [one for one in workers if one.status.value == "ONLINE"]
     beats = [one.last_heartbeat_time for one in workers if one.last_heartbeat_time]
@@ -104,7 +104,7 @@ def worker(client: SyncPrefectClient) -> Check:
     return required("worker", bool(online), found, begin)
 
 
-def schedule(client: SyncPrefectClient, deployment: Any) -> Check:
+def schedule(client: SyncPrefectClient, deployment: Any) -> Finding:
     """Whether the schedule really made runs: with a wrong sqlalchemy it stays silent and everything else works."""
     from prefect.client.schemas.filters import (
         DeploymentFilter,
@@ -116,7 +116,7 @@ def schedule(client: SyncPrefectClient, deployment: Any) -> Check:
 
     name = f"schedule {deployment.name}"
     if deployment.paused or not any(one.active for one in deployment.schedules):
-        return Check(name, "warning", "it is switched off", "eraflow go-live")
+        return Finding(name, "warning", "it is switched off", "eraflow go-live")
     after = FlowRunFilterExpectedStartTime(after_=datetime.now(UTC))
     runs = client.read_flow_runs(
         deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[deployment.id])),
@@ -126,11 +126,11 @@ def schedule(client: SyncPrefectClient, deployment: Any) -> Check:
     coming = [run.expected_start_time for run in runs if run.auto_scheduled and run.expected_start_time]
     if not coming:
         remedy = "look for errors in the server's log; check sqlalchemy above; a new schedule needs a minute"
-        return Check(name, "failed", "active, but no run is scheduled", remedy)
-    return Check(name, "ok", f"next run {coming[0]:%A %Y-%m-%d %H:%M} UTC, {len(coming)} scheduled")
+        return Finding(name, "failed", "active, but no run is scheduled", remedy)
+    return Finding(name, "ok", f"next run {coming[0]:%A %Y-%m-%d %H:%M} UTC, {len(coming)} scheduled")
 
 
-def zombies(client: SyncPrefectClient, deployed: Sequence[Any]) -> Check:
+def zombies(client: SyncPrefectClient, deployed: Sequence[Any]) -> Finding:
     """The automation that finds runs whose computer died, and runs that beat too seldom for it."""
     from tasks.recovery.heartbeats import FREQUENCY, HEARTBEAT_SECONDS, is_installed
 
@@ -141,26 +141,26 @@ def zombies(client: SyncPrefectClient, deployed: Sequence[Any]) -> Check:
     ]
     if not is_installed(client):
         found = "not on the server: a run whose computer died stays Running for ever"
-        return Check("zombie watch", "warning", found, "eraflow resume --install")
+        return Finding("zombie watch", "warning", found, "eraflow resume --install")
     found = f"on the server, but {', '.join(slow)} would be taken for dead" if slow else "on the server"
     remedy = f'set {FREQUENCY}: "{HEARTBEAT_SECONDS}" in their job_variables as prefect.yaml does, then {DEPLOY}'
     return required("zombie watch", not slow, found, remedy)
 
 
-def alerts(blocks: set[str]) -> Iterator[Check]:
+def alerts(blocks: set[str]) -> Iterator[Finding]:
     """A test message through each block: the only proof that somebody is told."""
     from tasks.alert import AlertError, send
 
     if not blocks:
         remedy = "eraflow go-live --webhook URL; or `eraflow alert --webhook URL` and --set alert.block=..."
-        yield Check("alert", "warning", "no block is named: nobody is told of a failed week", remedy)
+        yield Finding("alert", "warning", "no block is named: nobody is told of a failed week", remedy)
     for block in sorted(blocks):
         try:
             send(block, "Eraflow: a test", "A test message of `eraflow doctor` or `eraflow go-live`. Nothing is wrong.")
         except AlertError as error:
-            yield Check("alert", "failed", error.problem, error.remedy)
+            yield Finding("alert", "failed", error.problem, error.remedy)
         else:
-            yield Check("alert", "ok", f"a test message was sent through {block}; see that it arrived")
+            yield Finding("alert", "ok", f"a test message was sent through {block}; see that it arrived")
 
 
 def _block_of(deployment: Any) -> str | None:

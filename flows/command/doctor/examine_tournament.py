@@ -13,7 +13,7 @@ import httpx
 from eraflow.errors import EraflowError
 from eraflow.numerai.client import Tournament
 from eraflow.numerai.graphql import Endpoint
-from flows.command.doctor.examine import Check, judged
+from flows.command.doctor.examine import Finding, judged
 
 CLOCK_SECONDS = 60.0  # rounds open at noon and are polled; a minute costs nothing, an hour costs the round
 TIMEOUT_SECONDS = 3.0
@@ -21,7 +21,7 @@ API_SECONDS = 10.0
 NEEDED = "needed to submit to Numerai; the sandbox needs none"
 
 
-def examine_tournament(url: str | None, keys_block: str, *, server: bool, online: bool) -> Iterator[Check]:
+def examine_tournament(url: str | None, keys_block: str, *, server: bool, online: bool) -> Iterator[Finding]:
     """Keys, then clock.
 
     Args:
@@ -37,21 +37,21 @@ def examine_tournament(url: str | None, keys_block: str, *, server: bool, online
     yield clock(url)
 
 
-def keys(block: str, *, server: bool) -> tuple[Check, tuple[str, str] | None]:
+def keys(block: str, *, server: bool) -> tuple[Finding, tuple[str, str] | None]:
     """Where the keys are, and the keys. What is printed never holds them."""
     names = "NUMERAI_PUBLIC_ID", "NUMERAI_SECRET_KEY"
     pair = os.environ.get(names[0], ""), os.environ.get(names[1], "")
     if all(pair):
-        return Check("numerai keys", "ok", "both variables are set"), pair
+        return Finding("numerai keys", "ok", "both variables are set"), pair
     half = [name for name, value in zip(names, pair, strict=True) if value]
     if half:
-        return Check("numerai keys", "warning", f"only {half[0]} is set", f"set the other one too; {NEEDED}"), None
+        return Finding("numerai keys", "warning", f"only {half[0]} is set", f"set the other one too; {NEEDED}"), None
     stored = _stored(block) if server else None
     if stored is not None:
-        return Check("numerai keys", "ok", f"in the Secret block {block}"), stored
+        return Finding("numerai keys", "ok", f"in the Secret block {block}"), stored
     looked = f"and there is no usable Secret block {block}" if server else "and no Prefect server to ask for a block"
     remedy = f"set both, or save the Secret block {block} with PUBLIC_ID and SECRET_KEY; {NEEDED}"
-    return Check("numerai keys", "warning", f"{' and '.join(names)} are not set, {looked}", remedy), None
+    return Finding("numerai keys", "warning", f"{' and '.join(names)} are not set, {looked}", remedy), None
 
 
 def _stored(block: str) -> tuple[str, str] | None:
@@ -64,20 +64,20 @@ def _stored(block: str) -> tuple[str, str] | None:
         return None
 
 
-def keys_online(url: str | None, public_id: str, secret_key: str) -> Check:
+def keys_online(url: str | None, public_id: str, secret_key: str) -> Finding:
     """What the API says to the keys."""
     try:
         endpoint = Endpoint(url, public_id, secret_key)
         models = Tournament(endpoint, call_seconds=API_SECONDS, attempts=1).models()
     except EraflowError as error:
-        return Check("keys online", "failed", error.problem.replace(secret_key, "***"), error.remedy)
+        return Finding("keys online", "failed", error.problem.replace(secret_key, "***"), error.remedy)
     names = ", ".join(sorted(models)[:5])
     return judged(
         "keys online", bool(models), f"accepted; models: {names or 'none'}", "create a model slot at numer.ai"
     )
 
 
-def clock(url: str | None) -> Check:
+def clock(url: str | None) -> Finding:
     """This computer's clock against the `Date` that the API's server sends with any answer."""
     address = Endpoint(url).name
     began = time.time()
@@ -86,9 +86,9 @@ def clock(url: str | None) -> Check:
         told = parsedate_to_datetime(answer.headers["date"])
     except (httpx.HTTPError, httpx.InvalidURL, KeyError, ValueError) as error:
         remedy = "check the network and the proxy; look at the clock yourself (timedatectl)"
-        return Check("clock", "warning", f"{address} told no time ({type(error).__name__})", remedy)
+        return Finding("clock", "warning", f"{address} told no time ({type(error).__name__})", remedy)
     middle = datetime.fromtimestamp((began + time.time()) / 2, UTC)
     ahead = (middle - told.astimezone(UTC)).total_seconds()
     found = f"{abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} {address}"
     remedy = "set the clock (timedatectl set-ntp true): schedules and round windows depend on it"
-    return Check("clock", "ok", found) if abs(ahead) <= CLOCK_SECONDS else Check("clock", "failed", found, remedy)
+    return Finding("clock", "ok", found) if abs(ahead) <= CLOCK_SECONDS else Finding("clock", "failed", found, remedy)

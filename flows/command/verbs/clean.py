@@ -59,7 +59,7 @@ def _clean(arguments: argparse.Namespace) -> int:
         max_gb=usual.max_gb if size is None else size,
     )
     if not arguments.json:
-        print(in_words(home, found))
+        print(cleaning_in_words(home, found))
     agreed = bool(found.going) and not arguments.dry_run and (arguments.yes or _asked(arguments))
     return _carry_out(arguments, home, found) if agreed else _end(arguments, _record(home, found, "planned"))
 
@@ -93,7 +93,7 @@ def _quantity(text: str | None, units: dict[str, float], option: str, example: s
     return value * by_letters[found[2].lower()]
 
 
-def in_words(home: Path, found: CleaningPlan) -> str:
+def cleaning_in_words(home: Path, found: CleaningPlan) -> str:
     """What would go, the largest first, and what stays."""
     lines = [f"{home} holds {_size(found.home_bytes)}."]
     if not found.going:

@@ -30,10 +30,10 @@ def add(verbs: Any) -> None:
 def doctor(arguments: argparse.Namespace) -> int:
     """Print every check; exit code 1 when one failed."""
     from flows.command.doctor.examination import examine
-    from flows.command.doctor.examine import FOUND_AT, Check
+    from flows.command.doctor.examine import FOUND_AT, Finding
 
     home = home_folder(arguments.home)
-    checks: list[Check] = []
+    checks: list[Finding] = []
     for check in examine(home, arguments):
         checks.append(check)
         if not arguments.json:

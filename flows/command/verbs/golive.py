@@ -17,7 +17,7 @@ from eraflow.disk.home import home_folder, home_option
 from eraflow.disk.jsonobject import read_object
 from eraflow.errors import SettingsError
 from eraflow.settings.profiles import PROFILES
-from flows.command.doctor.examine import FOUND_AT, Check
+from flows.command.doctor.examine import FOUND_AT, Finding
 from flows.command.prefectserver.environment import prepare
 from flows.command.terminal.interrupts import heed_ctrl_c
 from flows.command.terminal.options import add_json
@@ -131,7 +131,7 @@ def _go_live(client: SyncPrefectClient, home: Path, arguments: argparse.Namespac
     return 0 if all(check.state == "ok" for check in on) else 1
 
 
-def _scheduled(client: SyncPrefectClient) -> list[Check]:
+def _scheduled(client: SyncPrefectClient) -> list[Finding]:
     """Whether the server really schedules runs, which it does some seconds later."""
     from flows.command.doctor.examine_prefect import schedule
     from tasks.golive import scheduled_deployments

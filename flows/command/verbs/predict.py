@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from eraflow.errors import SettingsError
-from eraflow.machine.isolate import Outcome
+from eraflow.machine.isolate import IsolatedResult
 from eraflow.machine.progress import readable_seconds
 from eraflow.runs.conclusion import check_outside_of_concluded
 from eraflow.runs.scratch import scratch_folder
@@ -96,7 +96,7 @@ def _check_replaceable(out: Path) -> None:
         raise SettingsError(f"--out: {out} is there and holds no predictions", "choose another name, or move it away")
 
 
-def _record(outcome: Outcome, out: Path, source: str, seconds: float) -> dict[str, Any]:
+def _record(outcome: IsolatedResult, out: Path, source: str, seconds: float) -> dict[str, Any]:
     from eraflow.disk.digest import file_sha256
 
     return {

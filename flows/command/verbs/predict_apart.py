@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from eraflow.machine.apart import deaths_about
-from eraflow.machine.isolate import Outcome, run_isolated
+from eraflow.machine.isolate import IsolatedResult, run_isolated
 from eraflow.machine.progress import Progress, readable_seconds
 from eraflow.machine.resources import first_plan, memory_budget_mb, probe
 from eraflow.settings.machine import MachineSettings
@@ -30,7 +30,7 @@ LITTLE = {
 
 def predict_apart(
     arguments: argparse.Namespace, folder: Path, data: Path, out: Path, scratch: Path, oof_file: str | None
-) -> Outcome:
+) -> IsolatedResult:
     """Predict in a process of its own; what it returned, and the memory it took."""
     resources = probe(Path.cwd())
     plan = first_plan(resources, MachineSettings())

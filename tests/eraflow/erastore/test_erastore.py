@@ -429,9 +429,9 @@ def test_tiles_obey_the_footer():
 
     pieces = tiles.plan_pieces(FakeFooter(), [(0, 8), (10, 55)], 9)  # type: ignore[arg-type]
     assert pieces == [
-        tiles.Piece(0, 8, False),
-        tiles.Piece(10, 50, True),
-        tiles.Piece(50, 55, False),
+        tiles.RowRange(0, 8, False),
+        tiles.RowRange(10, 50, True),
+        tiles.RowRange(50, 55, False),
     ]
     pieces = tiles.plan_pieces(FakeFooter(), [(0, 55)], 12)  # type: ignore[arg-type]
     assert [(piece.start, piece.stop) for piece in pieces] == [

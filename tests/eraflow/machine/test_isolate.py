@@ -24,14 +24,14 @@ from eraflow.machine.failures import (
     StageOutOfMemory,
     StageTimeout,
 )
-from eraflow.machine.isolate import Outcome, run_isolated
+from eraflow.machine.isolate import IsolatedResult, run_isolated
 from tests.eraflow.machine.stages import ShopIsShutError
 
 HERE = "tests.eraflow.machine.stages"
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="needs procfs")
 
 
-def isolated(function: str, folder: Path, log=None, memory_mb=2000, timeout_s=60, **more) -> Outcome:
+def isolated(function: str, folder: Path, log=None, memory_mb=2000, timeout_s=60, **more) -> IsolatedResult:
     kwargs = more.pop("kwargs", {})
     lines = log if log is not None else []
     return run_isolated(

@@ -18,7 +18,7 @@ from eraflow.disk.atomic import StorageError
 from eraflow.numerai.submission import CHECK_NAMES, SubmissionCheckError, SubmissionRecord, check_submission
 from eraflow.numerai.submission_csv import (
     BadIdError,
-    ConstantPredictionsError,
+    ConstantSubmissionError,
     DuplicateIdsError,
     EmptyLiveError,
     NotFinitePredictionsError,
@@ -67,7 +67,7 @@ def test_the_bytes_are_exactly_these(path: Path) -> None:
 def test_any_predictions_give_a_valid_submission_unless_constant(path: Path, rows: dict[str, float]) -> None:
     ids, values = list(rows), list(rows.values())
     if len(set(values)) == 1:
-        with pytest.raises(ConstantPredictionsError, match=f"all {len(values)} predictions"):
+        with pytest.raises(ConstantSubmissionError, match=f"all {len(values)} predictions"):
             write_submission(ids, values, path)
         return
     write_submission(ids, values, path)

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from eraflow.reports.weekreport import week_report
-from eraflow.runs.outcome import in_words, note_round, outcome_of
+from eraflow.runs.outcome import note_round, outcome_of, run_in_words
 
 
 def folder(path, flow="weekly", kind="numerai", record=None, number=1404):
@@ -63,8 +63,8 @@ def test_a_folder_whose_files_cannot_be_read_has_a_name_and_a_report_all_the_sam
 
 
 def test_what_was_accepted_and_sent_before_is_no_error():
-    assert in_words({**submitted(already=True), "error": None}) == "already filed"
-    assert in_words({"outcome": "submitted", "submission": None}) == "sent"
+    assert run_in_words({**submitted(already=True), "error": None}) == "already filed"
+    assert run_in_words({"outcome": "submitted", "submission": None}) == "sent"
 
 
 def metric(mean, eras):

@@ -16,7 +16,7 @@ from eraflow.scoring.ranking import EraGroups
 from models.base.predictions import Predictions, read_predictions
 from models.ensembles.blend import MembersDifferError, blend_members
 from models.ensembles.blends import UnknownBlendError
-from models.ensembles.ensemble import DamagedEnsembleError, Ensemble, MissingFeatureError, read_ensemble
+from models.ensembles.ensemble import DamagedEnsembleError, Ensemble, EnsembleFeatureError, read_ensemble
 from models.ensembles.rankblend import rank_gaussian_blend
 from models.kinds import load_model
 from models.prediction.predict import predict_file, predict_live
@@ -158,7 +158,7 @@ def test_no_rows_give_an_empty_file_with_the_columns(week, live, tmp_path):
         (lambda frame: frame.with_columns(pl.lit(7, pl.Int8).alias("feature_03")), BadFeatureValueError),
         (lambda frame: frame.with_columns(pl.lit(-1, pl.Int8).alias("feature_03")), BadFeatureValueError),
         (lambda frame: frame.with_columns(pl.lit(1.5).alias("feature_03")), BadFeatureValueError),
-        (lambda frame: frame.rename({"feature_03": "feature_3"}), MissingFeatureError),
+        (lambda frame: frame.rename({"feature_03": "feature_3"}), EnsembleFeatureError),
         (lambda frame: frame.drop("era"), MissingColumnError),
         (lambda frame: frame.drop("id"), MissingColumnError),
     ],

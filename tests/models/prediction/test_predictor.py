@@ -16,7 +16,7 @@ from eraflow.errors import EraflowError, SettingsError
 from eraflow.machine.isolate import run_isolated
 from eraflow.scoring.ranking import EraGroups
 from models.base.protocol import DamagedModelError
-from models.ensembles.ensemble import Ensemble, MissingFeatureError, write_ensemble
+from models.ensembles.ensemble import Ensemble, EnsembleFeatureError, write_ensemble
 from models.kinds import load_model
 from models.prediction.leanimports import lean_imports
 from models.prediction.predict import predict_file
@@ -92,7 +92,7 @@ def test_the_features_of_a_single_model_come_from_its_run_or_from_a_list(week, t
     assert found.features == week.store.features
     (tmp_path / "names.json").write_text(json.dumps(list(week.store.features)))
     assert load_predictor(model, tmp_path / "names.json").signature == found.signature
-    with pytest.raises(MissingFeatureError, match="feature_00"):
+    with pytest.raises(EnsembleFeatureError, match="feature_00"):
         found.check_features(["feature_01"])
     for wrong, error in (('["a"]', DamagedModelError), ("{}", SettingsError), ("[", SettingsError)):
         (tmp_path / "wrong.json").write_text(wrong)

@@ -11,7 +11,7 @@ from models.search.objective import (
     OPEN_ONE_IN,
     RECENT,
     STEP,
-    Seen,
+    CompletedTrial,
     payout_mix,
     penalised,
     pressure,
@@ -23,7 +23,7 @@ gaps = st.lists(st.floats(0.01, 1.0), max_size=60)
 
 def seen(values):
     """Trials with these gaps."""
-    return [Seen(0.03, 0.03 + gap) for gap in values]
+    return [CompletedTrial(0.03, 0.03 + gap) for gap in values]
 
 
 GROWING = [0.1 * 1.2**place for place in range(4 * RECENT)]

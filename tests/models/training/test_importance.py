@@ -6,7 +6,7 @@ import pytest
 
 from eraflow.kinds import SEARCHED
 from eraflow.machine.plan import Plan
-from models.base.predictions import PredictionFileError
+from models.base.predictions import OutOfFoldFileError
 from models.boosters.lightgbm_model import LightGBMModel
 from models.kinds import make_model
 from models.training import importance
@@ -106,5 +106,5 @@ def test_nothing_is_written_when_nothing_is_asked_or_known(store, fitted, tmp_pa
     assert write(store, fitted["lightgbm"], tmp_path, rows=0) is None
     assert read_importance(tmp_path) == {}
     (tmp_path / "importance-0.parquet").write_bytes(b"no parquet")
-    with pytest.raises(PredictionFileError, match="cannot be read"):
+    with pytest.raises(OutOfFoldFileError, match="cannot be read"):
         read_importance(tmp_path)

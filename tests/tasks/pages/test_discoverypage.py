@@ -19,7 +19,7 @@ from eraflow.runs.weekrecord import week_record
 from eraflow.settings.run import RunSettings
 from models.training.importance import write_fold_importance
 from tasks.run import Run
-from tasks.select import in_words, select, selection_path
+from tasks.select import select, selection_in_words, selection_path
 from tests.eraflow.discovery.test_stage import WINDOWS, labels
 from tests.eraflow.discovery.worlds import TARGET, draw, store_of
 
@@ -160,7 +160,7 @@ def test_a_lost_selection_costs_itself_and_is_told_but_a_wrong_setting_ends_the_
 
 def test_features_that_no_test_speaks_for_are_counted_in_the_log():
     metrics = {"chosen": {"0": 20, "live": 31}, "outcomes": {"0": {"kept to reach the least number": 12}, "live": {}}}
-    assert in_words(metrics) == "window 0 20 (12 only to reach the least number), window live 31"
+    assert selection_in_words(metrics) == "window 0 20 (12 only to reach the least number), window live 31"
 
 
 def test_an_importance_that_cannot_be_read_or_drawn_costs_the_page_alone(run, artifacts, tmp_path, monkeypatch, store):

@@ -12,7 +12,7 @@ from eraflow.runs.searchrecord import search_record, write_search_outcome
 from eraflow.runs.weekrecord import forget_last_outcome, note_stage, week_record
 from flows.command.terminal.printing import plain
 from flows.command.verbs.search_summary import search_summary
-from tasks.pages.searchpage import in_words, search_page
+from tasks.pages.searchpage import search_in_words, search_page
 from tasks.searchtracking import _child
 from tests.weeks import tiny
 
@@ -80,7 +80,7 @@ def test_the_page_says_what_may_be_claimed_and_shows_course_and_importance(repor
     assert "| 2 | 0.0340 | 0.0340 | 0.1340 | 100 | 5 |" in page
     assert "default" in page
     kept = {**report, "kept": "defaults", "winner": 0}
-    assert "the defaults are kept" in in_words(kept)
+    assert "the defaults are kept" in search_in_words(kept)
 
 
 def test_charts_without_anything_to_draw_say_so(report):

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.command.doctor.examine import FOUND_AT, Check
+from flows.command.doctor.examine import FOUND_AT, Finding
 from flows.command.terminal.outputs import complain, say, tell
 from flows.command.verbs.submit import Told
 from tests.eraflow.scoring.test_compare import ERAS, backtested
@@ -100,7 +100,7 @@ WORDS = st.lists(st.text("abc/-.:'", min_size=1, max_size=40), min_size=1, max_s
         complain,
         say,
         lambda text: Told().emit(logging.makeLogRecord({"msg": text})),
-        lambda text: say(Check("a", "ok", text, text).line(), FOUND_AT),
+        lambda text: say(Finding("a", "ok", text, text).line(), FOUND_AT),
     ],
 )
 @given(text=WORDS)

@@ -21,7 +21,7 @@ from eraflow.sandbox.generate import generate
 from eraflow.sandbox.process import sandbox
 from flows.command.cli import main
 from flows.command.doctor import examine_machine, examine_prefect
-from flows.command.doctor.examine import Check
+from flows.command.doctor.examine import Finding
 from flows.command.doctor.examine_leftovers import examine_leftovers
 from flows.command.doctor.examine_tournament import clock, keys, keys_online
 from tests.weeks import tiny
@@ -220,7 +220,7 @@ def test_no_server_is_fine_and_one_that_does_not_answer_is_not(monkeypatch):
 
 def test_a_server_that_refuses_a_question_is_told_and_not_raised(monkeypatch):
     def refusing(url, alert):
-        yield Check("prefect", "ok", "answers")
+        yield Finding("prefect", "ok", "answers")
         raise httpx.ReadTimeout("slow")
 
     monkeypatch.setattr(examine_prefect, "_with_server", refusing)
@@ -268,7 +268,7 @@ def test_without_network_and_server_it_takes_seconds_and_every_trouble_has_a_rem
     began = time.monotonic()
     code = main(["doctor", "--home", str(tmp_path), "--api", "http://127.0.0.1:9", "--json"])
     assert time.monotonic() - began < 10
-    checks = [Check(**values) for values in json.loads(capsys.readouterr().out)["checks"]]
+    checks = [Finding(**values) for values in json.loads(capsys.readouterr().out)["checks"]]
     assert code == 0
     assert {"python", "pin prefect", "disk", "gpu", "prefect", "numerai keys", "clock"} <= {one.name for one in checks}
     assert all(bool(one.remedy) == (one.state != "ok") for one in checks)
