@@ -1,7 +1,7 @@
 """What the API answers to each question, field by field, checked by pydantic before anything is made of it.
 
 An answer may hold more than was asked for; it may not lack what is needed, nor hold it in another type. What does not
-fit becomes a `ValidationError`, of which the wire makes an `OddAnswerError` that names the question and the field.
+fit becomes a `ValidationError`, of which `GraphQLClient` makes an `OddAnswerError` that names the question and the field.
 """
 
 from __future__ import annotations
@@ -166,7 +166,7 @@ class SubmissionRow(Answer):
 def question(
     query: str, field: str, expected: Any, variables: Mapping[str, Any], *, key: bool = False
 ) -> Callable[[NumerAPI], Any]:
-    """A question for `Wire.ask`: asks `query` and gives what the answer holds under `field`, as `expected` says.
+    """A question for `GraphQLClient.ask`: asks `query` and gives the content of `field` in the answer, as `expected`.
 
     Args:
         query: GraphQL.

@@ -25,9 +25,9 @@ from eraflow.numerai.answers import Account, ModelRow, question
 from eraflow.numerai.checksums import Labels
 from eraflow.numerai.download import Progress
 from eraflow.numerai.errors import NoSuchModelError
-from eraflow.numerai.graphql import Endpoint, Wire
+from eraflow.numerai.graphql import Endpoint, GraphQLClient
 from eraflow.numerai.receipts import Receipt
-from eraflow.numerai.retry import LEAST_BYTES_PER_SECOND, Patience
+from eraflow.numerai.retry import LEAST_BYTES_PER_SECOND, RetryPolicy
 from eraflow.numerai.rounds import Round
 from eraflow.numerai.serverclock import ServerClock
 from eraflow.numerai.submission_state import SubmissionState
@@ -94,15 +94,15 @@ class Tournament:
         warn: Callable[[str], None] | None = None,
         least_rate: float = LEAST_BYTES_PER_SECOND,
     ) -> None:
-        patience = Patience(call_seconds, transfer_seconds, attempts, log, sleep, clock, jitter, least_rate)
-        self._wire = Wire(endpoint, patience)
+        policy = RetryPolicy(call_seconds, transfer_seconds, attempts, log, sleep, clock, jitter, least_rate)
+        self._graphql = GraphQLClient(endpoint, policy)
         self._warn = warn or log
-        self._now = ServerClock(self._wire, now, self._warn)
+        self._now = ServerClock(self._graphql, now, self._warn)
         self._labels = Labels()  # what the files so far showed of the file server's labels
         self._paid: dict[int, dict[str, float]] = {}  # round -> its multipliers when it was last read
 
     def __repr__(self) -> str:
-        return f"Tournament({self._wire.endpoint.name})"
+        return f"Tournament({self._graphql.endpoint.name})"
 
     def __reduce__(self) -> tuple[object, ...]:
         raise TypeError("a Tournament holds an API key and is never pickled; make a new one where it is needed")
@@ -113,12 +113,12 @@ class Tournament:
 
     def current_round(self) -> Round | None:
         """The current round with its multipliers; None between two rounds."""
-        found = rounds.current_round(self._wire, self._now())
+        found = rounds.current_round(self._graphql, self._now())
         return found if found is None else self._noted(found)
 
     def wait_for_round(self, wait_seconds: float, poll_seconds: float) -> Round:
         """Poll until a round is open; RoundClosedError after `wait_seconds`."""
-        return self._noted(rounds.wait_for_round(self._wire, wait_seconds, poll_seconds, self._now))
+        return self._noted(rounds.wait_for_round(self._graphql, wait_seconds, poll_seconds, self._now))
 
     def _noted(self, found: Round) -> Round:
         """The round; said when it pays otherwise than when it was last read."""
@@ -130,7 +130,7 @@ class Tournament:
 
     def list_files(self, version: str | None = None) -> list[str]:
         """Names of the data set's files, such as `v5.3/live.parquet`, sorted."""
-        return filenames.list_files(self._wire, version)
+        return filenames.list_files(self._graphql, version)
 
     def download(
         self,
@@ -144,18 +144,18 @@ class Tournament:
     ) -> Receipt:
         """Fetch a file to the path `destination`, checked and with a receipt; see `transfer.download`."""
         return download.download(
-            self._wire, name, destination, verify, progress, sealed=sealed, labels=self._labels, spoilt=spoilt
+            self._graphql, name, destination, verify, progress, sealed=sealed, labels=self._labels, spoilt=spoilt
         )
 
     @property
     def has_key(self) -> bool:
         """Whether questions that need a key can be asked."""
-        return self._wire.endpoint.has_key
+        return self._graphql.endpoint.has_key
 
     def models(self) -> dict[str, str]:
         """The account's models: name -> id."""
         asked = question(_MODELS, "account", Account, {}, key=True)
-        rows: list[ModelRow | None] = self._wire.ask("listing the models", asked, needs_key=True).models
+        rows: list[ModelRow | None] = self._graphql.ask("listing the models", asked, needs_key=True).models
         return {row.name: row.id for row in rows if row is not None and row.tournament == CLASSIC}
 
     def model_id(self, name: str | None) -> str:
@@ -181,7 +181,7 @@ class Tournament:
 
     def submissions(self, model_id: str) -> list[SubmissionState]:
         """All submissions of a model, the newest first; those that cannot be read are left out."""
-        return submission_state.submissions(self._wire, model_id).states
+        return submission_state.submissions(self._graphql, model_id).states
 
     def submit(
         self, csv: Path, model_id: str, round_number: int, confirm_seconds: float, *, replace: bool = False
@@ -193,7 +193,7 @@ class Tournament:
         """
         current = self.current_round()
         return upload.submit(
-            self._wire,
+            self._graphql,
             Path(csv),
             model_id,
             round_number,

@@ -13,7 +13,7 @@ from eraflow.numerai.errors import (
     TournamentError,
     UploadLostError,
 )
-from eraflow.numerai.graphql import NEWER, Wire
+from eraflow.numerai.graphql import NEWER, GraphQLClient
 from eraflow.numerai.submission_state import SubmissionState, listing
 
 _FIRST_LOOK_SECONDS = 0.3
@@ -23,7 +23,7 @@ _NOT_ARRIVED = re.compile(r"(file|upload|object|key)\b.{0,20}\b(not found|missin
 
 
 def confirmed(
-    wire: Wire, model_id: str, submission_id: str, round_number: int, confirm_seconds: float
+    graphql: GraphQLClient, model_id: str, submission_id: str, round_number: int, confirm_seconds: float
 ) -> SubmissionState:
     """Follow a submission until it is accepted.
 
@@ -33,19 +33,19 @@ def confirmed(
         NotConfirmedError: no decision within `confirm_seconds`.
         RoundClosedError: it was filed under another round.
     """
-    patience = wire.patience
-    until = patience.clock() + confirm_seconds
+    policy = graphql.policy
+    until = policy.clock() + confirm_seconds
     pause = _FIRST_LOOK_SECONDS
     while True:
-        state = _look(wire, model_id, submission_id)
+        state = _look(graphql, model_id, submission_id)
         if isinstance(state, SubmissionState) and state.rejected:
             raise _rejected(state)
         if isinstance(state, SubmissionState) and state.accepted:
             return _in_its_round(state, round_number)
-        left = until - patience.clock()
+        left = until - policy.clock()
         if left <= 0:
             raise _not_confirmed(submission_id, state, confirm_seconds)
-        patience.sleep(min(pause, left))
+        policy.sleep(min(pause, left))
         pause = min(pause * 1.5, _LONGEST_LOOK_SECONDS)
 
 
@@ -60,7 +60,7 @@ def _rejected(state: SubmissionState) -> TournamentError:
     )
 
 
-def _look(wire: Wire, model_id: str, submission_id: str) -> SubmissionState | TournamentError | None:
+def _look(graphql: GraphQLClient, model_id: str, submission_id: str) -> SubmissionState | TournamentError | None:
     """The state of one submission; a passing error is returned, for it must not end the wait.
 
     Raises:
@@ -68,12 +68,12 @@ def _look(wire: Wire, model_id: str, submission_id: str) -> SubmissionState | To
     """
     what = "reading the state of the submission"
     try:
-        found = wire.ask_once(what, listing(model_id), needs_key=True)
+        found = graphql.ask_once(what, listing(model_id), needs_key=True)
     except TournamentError as error:
         if not (error.passing or isinstance(error, ApiRefusedError)):
             problem = f"submission {submission_id} was sent, but its state can no longer be read: {error.problem}"
             raise NotConfirmedError(problem, error.remedy) from error
-        wire.patience.log(f"{what}: {error.problem}; looking again")
+        graphql.policy.log(f"{what}: {error.problem}; looking again")
         return error
     state = next((state for state in found.states if state.id == submission_id), None)
     if state is None and found.odd:

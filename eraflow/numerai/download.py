@@ -27,7 +27,7 @@ from eraflow.numerai.errors import (
     TournamentError,
 )
 from eraflow.numerai.filenames import signed_url
-from eraflow.numerai.graphql import Wire
+from eraflow.numerai.graphql import GraphQLClient
 from eraflow.numerai.httpstream import Offer, check_time, first_bytes, open_rest, open_whole, pieces
 from eraflow.numerai.receipts import (
     Receipt,
@@ -50,7 +50,7 @@ _AGAIN = "run again; if it stays so, the file itself is faulty: wait for Numerai
 
 
 def download(
-    wire: Wire,
+    graphql: GraphQLClient,
     name: str,
     destination: Path,
     verify: Callable[[Path], object],
@@ -63,7 +63,7 @@ def download(
     """Fetch `name` to the file `destination`, unless the very same content is there already.
 
     Args:
-        wire: the way to the API.
+        graphql: the way to the API.
         name: as in the list of files, such as `v5.3/live.parquet`.
         destination: the file to write; its folder is made.
         verify: raises when the file at a path is faulty; called before the file gets its name.
@@ -80,8 +80,8 @@ def download(
     destination = Path(destination)
     with storage_errors(destination):
         destination.parent.mkdir(parents=True, exist_ok=True)
-    until = wire.patience.clock() + wire.patience.transfer_seconds
-    fetch = _Fetch(wire, name, destination, verify, progress or _no_progress, until)
+    until = graphql.policy.clock() + graphql.policy.transfer_seconds
+    fetch = _Fetch(graphql, name, destination, verify, progress or _no_progress, until)
     fetch.sealed, fetch.faulty = sealed, dict(spoilt)
     fetch.labels = labels or fetch.labels
     with _turn(fetch):
@@ -94,7 +94,7 @@ def _until_here(fetch: _Fetch) -> Receipt:
 
     Gigabytes over a line that breaks every few minutes arrive all the same; `transfer_seconds` bounds the whole.
     """
-    patience, failed = fetch.patience, 0
+    policy, failed = fetch.policy, 0
     while True:
         before = fetch.have()
         try:
@@ -103,9 +103,9 @@ def _until_here(fetch: _Fetch) -> Receipt:
             if not error.passing:
                 raise
             failed = 1 if fetch.have() - before >= _GOOD_PIECE_BYTES else failed + 1
-            if failed >= patience.attempts:
+            if failed >= policy.attempts:
                 raise error.after(failed) from error
-            patience.pause(f"downloading {fetch.name}", failed, error)
+            policy.pause(f"downloading {fetch.name}", failed, error)
 
 
 def _no_progress(done: int, total: int) -> None:
@@ -117,15 +117,15 @@ class _Fetch:
 
     def __init__(
         self,
-        wire: Wire,
+        graphql: GraphQLClient,
         name: str,
         destination: Path,
         verify: Callable[[Path], object],
         progress: Progress,
         until: float,
     ) -> None:
-        self.wire, self.name, self.destination = wire, name, destination
-        self.until, self.patience = until, wire.patience
+        self.graphql, self.name, self.destination = graphql, name, destination
+        self.until, self.policy = until, graphql.policy
         self._verify, self._progress = verify, progress
         self._partial = destination.with_name(f"{destination.name}.partial")
         self._note = destination.with_name(f"{destination.name}.partial.json")
@@ -139,8 +139,8 @@ class _Fetch:
 
     def attempt(self) -> Receipt:
         """One attempt, from a fresh signed address to the receipt."""
-        url = signed_url(self.wire, self.name)
-        offer = open_whole(self.name, url, self.patience, self.until)
+        url = signed_url(self.graphql, self.name)
+        offer = open_whole(self.name, url, self.policy, self.until)
         try:
             kept = self._kept(offer)
             if kept is not None:
@@ -164,7 +164,7 @@ class _Fetch:
         if not same_content(receipt, offer) or self.destination.stat().st_size != receipt.bytes:
             return None
         if measure(self.destination, ()).sha256 != receipt.sha256:
-            self.patience.log(f"{self.destination} was changed since it was fetched; fetching it anew")
+            self.policy.log(f"{self.destination} was changed since it was fetched; fetching it anew")
             return None
         if receipt.checksum is not None:
             self.labels.prove(receipt.checksum, agrees=True)
@@ -175,7 +175,7 @@ class _Fetch:
         except Exception as error:
             if _innocent(error):
                 raise
-            self.patience.log(f"{self.destination} does not pass its check ({error}); fetching it anew")
+            self.policy.log(f"{self.destination} does not pass its check ({error}); fetching it anew")
             return None
         kept = seal(receipt) if self.sealed else receipt
         return replace(kept, reused=True)
@@ -188,7 +188,7 @@ class _Fetch:
             rest = self._rest(url, offer, have)
             if rest is not None:
                 offer.close()
-                self.patience.log(f"downloading {self.name}: going on after {have} of {offer.length} bytes")
+                self.policy.log(f"downloading {self.name}: going on after {have} of {offer.length} bytes")
                 return rest
         self._drop()
         return offer
@@ -196,20 +196,18 @@ class _Fetch:
     def _rest(self, url: str, offer: Offer, have: int) -> Offer | None:
         """What follows the `have` bytes that are here; None when the server cannot, or when its bytes are others."""
         overlap = min(OVERLAP_BYTES, have // 2)
-        rest = open_rest(self.name, url, have - overlap, offer, self.patience, self.until)
+        rest = open_rest(self.name, url, have - overlap, offer, self.policy, self.until)
         if rest is None:
             return None
         try:
-            theirs = first_bytes(self.name, rest, overlap, self.patience, self.until)
+            theirs = first_bytes(self.name, rest, overlap, self.policy, self.until)
         except BaseException:
             rest.close()
             raise
         if theirs == _tail(self._partial, overlap):
             return replace(rest, start=have)
         rest.close()
-        self.patience.log(
-            f"downloading {self.name}: the server now has other bytes under the same label; from the start"
-        )
+        self.policy.log(f"downloading {self.name}: the server now has other bytes under the same label; from the start")
         return None
 
     def _label(self, offer: Offer) -> dict[str, Any]:
@@ -232,7 +230,7 @@ class _Fetch:
             if offer.start == 0 and offer.can_resume:
                 write_json(self._note, self._label(offer))
             with self._partial.open("ab" if offer.start else "wb") as handle:
-                for piece in pieces(self.name, offer, self.patience, self.until):
+                for piece in pieces(self.name, offer, self.policy, self.until):
                     handle.write(piece)
                     done += len(piece)
                     self._progress(done, total)
@@ -334,6 +332,6 @@ def _turn(fetch: _Fetch) -> Iterator[None]:
         handle = path.open("ab")
     with handle:
         while not take(handle):
-            check_time(fetch.name, fetch.patience, fetch.until)
-            fetch.patience.sleep(_LOCK_SECONDS)
+            check_time(fetch.name, fetch.policy, fetch.until)
+            fetch.policy.sleep(_LOCK_SECONDS)
         yield

@@ -6,7 +6,7 @@ from difflib import get_close_matches
 
 from eraflow.numerai.answers import Address, Text, question
 from eraflow.numerai.errors import ApiRefusedError, NoSuchFileError
-from eraflow.numerai.graphql import Wire
+from eraflow.numerai.graphql import GraphQLClient
 
 _FILES = """
     query ($round: Int
@@ -27,13 +27,13 @@ _DATASET = """
 """
 
 
-def list_files(wire: Wire, version: str | None = None) -> list[str]:
+def list_files(graphql: GraphQLClient, version: str | None = None) -> list[str]:
     """Names of the data set's files, of one version or of all."""
-    names = wire.ask("listing the files", question(_FILES, "listDatasets", list[Text | None], {"round": None}))
+    names = graphql.ask("listing the files", question(_FILES, "listDatasets", list[Text | None], {"round": None}))
     return sorted(name for name in names if name and (version is None or name.startswith(f"{version}/")))
 
 
-def signed_url(wire: Wire, name: str) -> str:
+def signed_url(graphql: GraphQLClient, name: str) -> str:
     """A fresh address of a file; one call, so that the caller counts the attempts.
 
     Raises:
@@ -42,16 +42,18 @@ def signed_url(wire: Wire, name: str) -> str:
     """
     ask = question(_DATASET, "dataset", Address | None, {"filename": name, "round": None})
     try:
-        url: str | None = wire.ask_once(f"asking for the address of {name}", ask)
+        url: str | None = graphql.ask_once(f"asking for the address of {name}", ask)
     except ApiRefusedError as error:
-        raise _no_such_file(wire, name, error) from error
+        raise _no_such_file(graphql, name, error) from error
     if not url:
-        raise _no_such_file(wire, name, None)
+        raise _no_such_file(graphql, name, None)
     return url
 
 
-def _no_such_file(wire: Wire, name: str, refusal: ApiRefusedError | None) -> ApiRefusedError | NoSuchFileError:
-    names = list_files(wire)
+def _no_such_file(
+    graphql: GraphQLClient, name: str, refusal: ApiRefusedError | None
+) -> ApiRefusedError | NoSuchFileError:
+    names = list_files(graphql)
     if refusal is not None and name in names:
         return refusal
     near = get_close_matches(name, names, n=3, cutoff=0.0) or ["none at all"]

@@ -31,7 +31,7 @@ from pydantic import ValidationError
 from eraflow.numerai.answers import oddity
 from eraflow.numerai.errornames import KEY_REMEDY, graphql_error, name_fault
 from eraflow.numerai.errors import AddressError, OddAnswerError, TournamentError, WrongKeyError
-from eraflow.numerai.retry import Patience, within
+from eraflow.numerai.retry import RetryPolicy, within
 
 T = TypeVar("T")
 
@@ -107,12 +107,12 @@ def _clean_key(half: str, value: str | None) -> str | None:
     return cleaned
 
 
-class Wire:
+class GraphQLClient:
     """Sends questions through numerapi, each with a deadline and with a named error when it fails."""
 
-    def __init__(self, endpoint: Endpoint, patience: Patience) -> None:
+    def __init__(self, endpoint: Endpoint, policy: RetryPolicy) -> None:
         self.endpoint = endpoint
-        self.patience = patience
+        self.policy = policy
         _witness.install()
         self._api = _make_api(endpoint)
 
@@ -121,13 +121,13 @@ class Wire:
 
         Only for questions that change nothing; a mutation uses `ask_once`.
         """
-        return self.patience.retry(what, partial(self.ask_once, what, question, needs_key=needs_key))
+        return self.policy.retry(what, partial(self.ask_once, what, question, needs_key=needs_key))
 
     def ask_once(self, what: str, question: Callable[[NumerAPI], T], *, needs_key: bool = False) -> T:
         """The answer of `question`, asked once, within `call_seconds`."""
         if needs_key and not self.endpoint.has_key:
             raise WrongKeyError(f"{what}: no API key was given", KEY_REMEDY)
-        return within(self.patience.call_seconds, what, partial(self._ask, what, question, needs_key))
+        return within(self.policy.call_seconds, what, partial(self._ask, what, question, needs_key))
 
     def _ask(self, what: str, question: Callable[[NumerAPI], T], needs_key: bool) -> T:
         with _witness.watching() as seen:
@@ -180,7 +180,7 @@ def _words(errors: Any) -> str:
 
 
 class _Client(NumerAPI):  # type: ignore[misc]
-    """numerapi, with retries left to `Patience`: its own wait 5 and 10 seconds and know nothing of a deadline."""
+    """numerapi, with retries left to `RetryPolicy`: its own wait 5 and 10 seconds and know nothing of a deadline."""
 
     _addressed: Callable[..., Any] | None = None
 

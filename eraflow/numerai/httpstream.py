@@ -23,7 +23,7 @@ from eraflow.numerai.errors import (
     ServerDownError,
     ServerFaultError,
 )
-from eraflow.numerai.retry import Patience, within
+from eraflow.numerai.retry import RetryPolicy, within
 
 PIECE_BYTES = 1 << 20
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
@@ -58,13 +58,13 @@ class Offer:
         self.response.close()
 
 
-def open_whole(name: str, url: str, patience: Patience, until: float) -> Offer:
+def open_whole(name: str, url: str, policy: RetryPolicy, until: float) -> Offer:
     """Ask for the whole file.
 
     Raises:
         NoSuchFileError, DownloadRefusedError, ServerFaultError, ServerDownError, DeadlineError.
     """
-    response = _get(name, url, {}, patience, until)
+    response = _get(name, url, {}, policy, until)
     length = response.headers.get("Content-Length", "")
     whole = response.status_code == 200
     return Offer(
@@ -75,14 +75,14 @@ def open_whole(name: str, url: str, patience: Patience, until: float) -> Offer:
     )
 
 
-def open_rest(name: str, url: str, have: int, of: Offer, patience: Patience, until: float) -> Offer | None:
+def open_rest(name: str, url: str, have: int, of: Offer, policy: RetryPolicy, until: float) -> Offer | None:
     """Ask for the bytes from byte `have` on of the very content that `of` offered.
 
     None when the server does not answer with exactly that: it ignores Range, the content has changed meanwhile, or
     the range is another one. Then only a fresh start is safe.
     """
     headers = {"Range": f"bytes={have}-", "If-Range": of.etag or ""}
-    response = _get(name, url, headers, patience, until, refusals=(416,))
+    response = _get(name, url, headers, policy, until, refusals=(416,))
     found = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
     wanted = (have, (of.length or 0) - 1, of.length)
     etag, last_modified = _labels(response)
@@ -92,7 +92,7 @@ def open_rest(name: str, url: str, have: int, of: Offer, patience: Patience, unt
     return None
 
 
-def pieces(name: str, offer: Offer, patience: Patience, until: float) -> Iterator[bytes]:
+def pieces(name: str, offer: Offer, policy: RetryPolicy, until: float) -> Iterator[bytes]:
     """The body as it arrives, at most `PIECE_BYTES` at a time.
 
     Raises:
@@ -101,23 +101,23 @@ def pieces(name: str, offer: Offer, patience: Patience, until: float) -> Iterato
         OverallDeadlineError: `until` has passed.
     """
     try:
-        yield from _read(name, offer, patience, until)
+        yield from _read(name, offer, policy, until)
     finally:
         offer.close()
 
 
-def first_bytes(name: str, offer: Offer, count: int, patience: Patience, until: float) -> bytes:
+def first_bytes(name: str, offer: Offer, count: int, policy: RetryPolicy, until: float) -> bytes:
     """The next `count` bytes of the body, fewer when it ends before; raises as `pieces` does, and closes nothing."""
-    return b"".join(_read(name, offer, patience, until, count))
+    return b"".join(_read(name, offer, policy, until, count))
 
 
-def _read(name: str, offer: Offer, patience: Patience, until: float, most: int | None = None) -> Iterator[bytes]:
-    pace = _Pace(name, patience)
+def _read(name: str, offer: Offer, policy: RetryPolicy, until: float, most: int | None = None) -> Iterator[bytes]:
+    pace = _Pace(name, policy)
     left = most
     try:
         while piece := offer.response.raw.read1(PIECE_BYTES if left is None else min(left, PIECE_BYTES)):
             yield piece
-            check_time(name, patience, until)
+            check_time(name, policy, until)
             pace.count(len(piece))
             left = None if left is None else left - len(piece)
             if left == 0:
@@ -131,35 +131,35 @@ def _read(name: str, offer: Offer, patience: Patience, until: float, most: int |
 class _Pace:
     """Bytes by time. A server that sends a byte now and then is never silent, and yet gets nowhere."""
 
-    def __init__(self, name: str, patience: Patience) -> None:
-        self._name, self._patience = name, patience
-        self._since, self._bytes = patience.clock(), 0
+    def __init__(self, name: str, policy: RetryPolicy) -> None:
+        self._name, self._policy = name, policy
+        self._since, self._bytes = policy.clock(), 0
 
     def count(self, arrived: int) -> None:
         """Take the bytes that arrived; raises DownloadSlowError when a stretch of `call_seconds` brought too few."""
         self._bytes += arrived
-        seconds = self._patience.clock() - self._since
-        if seconds < self._patience.call_seconds:
+        seconds = self._policy.clock() - self._since
+        if seconds < self._policy.call_seconds:
             return
-        if self._bytes < self._patience.least_rate * seconds:
+        if self._bytes < self._policy.least_rate * seconds:
             raise DownloadSlowError(
                 f"downloading {self._name}: {self._bytes} bytes in {seconds:.0f} s, "
-                f"less than {self._patience.least_rate:,.0f} a second",
+                f"less than {self._policy.least_rate:,.0f} a second",
                 CHECK_NETWORK,
             )
-        self._since, self._bytes = self._patience.clock(), 0
+        self._since, self._bytes = self._policy.clock(), 0
 
 
-def check_time(name: str, patience: Patience, until: float) -> float:
+def check_time(name: str, policy: RetryPolicy, until: float) -> float:
     """Seconds left for this transfer.
 
     Raises:
         OverallDeadlineError: none are left.
     """
-    left = until - patience.clock()
+    left = until - policy.clock()
     if left <= 0:
         raise OverallDeadlineError(
-            f"downloading {name}: not finished within {patience.transfer_seconds:g} s",
+            f"downloading {name}: not finished within {policy.transfer_seconds:g} s",
             "run again, what has arrived is kept where the server allows it; or raise source.transfer_seconds",
         )
     return left
@@ -170,9 +170,9 @@ def _labels(response: requests.Response) -> tuple[str | None, str | None]:
 
 
 def _get(
-    name: str, url: str, headers: dict[str, str], patience: Patience, until: float, refusals: tuple[int, ...] = ()
+    name: str, url: str, headers: dict[str, str], policy: RetryPolicy, until: float, refusals: tuple[int, ...] = ()
 ) -> requests.Response:
-    seconds = min(patience.call_seconds, check_time(name, patience, until))
+    seconds = min(policy.call_seconds, check_time(name, policy, until))
     # Raw bytes are counted and hashed, so none may be compressed on the way.
     work = partial(
         requests.get, url, headers={"Accept-Encoding": "identity", **headers}, stream=True, timeout=seconds, verify=True

@@ -13,7 +13,7 @@ from functools import partial
 
 from eraflow.numerai.answers import FileAuth, question
 from eraflow.numerai.errors import TournamentError, UploadAlteredError
-from eraflow.numerai.graphql import Wire
+from eraflow.numerai.graphql import GraphQLClient
 from eraflow.numerai.httpstream import open_whole, pieces
 
 SAME, SAME_VALUES = "same", "same values"
@@ -31,7 +31,7 @@ _MOST_TIMES = 4  # as large as what was sent; more is not read
 _WHAT = "downloading the submission again"
 
 
-def compared(wire: Wire, submission_id: str, sent: bytes) -> str:
+def compared(graphql: GraphQLClient, submission_id: str, sent: bytes) -> str:
     """How what the tournament holds compares with what was sent.
 
     Returns:
@@ -40,11 +40,11 @@ def compared(wire: Wire, submission_id: str, sent: bytes) -> str:
     Raises:
         UploadAlteredError: the tournament holds other predictions.
     """
-    patience = wire.patience
+    policy = graphql.policy
     try:
         asked = question(_AUTH, "submissionDownloadAuth", FileAuth, {"id": submission_id}, key=True)
-        auth: FileAuth = wire.ask(_WHAT, asked, needs_key=True)
-        held = patience.retry(_WHAT, partial(_fetched, wire, auth.url, len(sent)))
+        auth: FileAuth = graphql.ask(_WHAT, asked, needs_key=True)
+        held = policy.retry(_WHAT, partial(_fetched, graphql, auth.url, len(sent)))
     except TournamentError as error:
         return f"not compared: {error.problem}"
     if held == sent:
@@ -62,11 +62,11 @@ def compared(wire: Wire, submission_id: str, sent: bytes) -> str:
     return SAME_VALUES
 
 
-def _fetched(wire: Wire, url: str, length: int) -> bytes:
-    patience = wire.patience
-    until = patience.clock() + min(patience.transfer_seconds, patience.call_seconds + length / patience.least_rate)
+def _fetched(graphql: GraphQLClient, url: str, length: int) -> bytes:
+    policy = graphql.policy
+    until = policy.clock() + min(policy.transfer_seconds, policy.call_seconds + length / policy.least_rate)
     content = b""
-    for piece in pieces("the submission", open_whole("the submission", url, patience, until), patience, until):
+    for piece in pieces("the submission", open_whole("the submission", url, policy, until), policy, until):
         content += piece
         if len(content) > _MOST_TIMES * length + 1024:
             break

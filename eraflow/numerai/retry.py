@@ -26,7 +26,7 @@ def _silent(_: str) -> None:
 
 
 @dataclass(frozen=True)
-class Patience:
+class RetryPolicy:
     """How long and how often.
 
     Args:

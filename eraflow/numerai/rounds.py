@@ -12,7 +12,7 @@ from numerapi import NumerAPI
 
 from eraflow.numerai.answers import RoundRow, question
 from eraflow.numerai.errors import ApiRefusedError, OddAnswerError, RoundClosedError, TournamentError
-from eraflow.numerai.graphql import NEWER, Wire
+from eraflow.numerai.graphql import NEWER, GraphQLClient
 
 # What the API says between rounds, in this or similar words: "Current round not open for submissions".
 BETWEEN_ROUNDS = re.compile(r"not open|no (current|open|active) round|between rounds|round (is|has) closed", re.I)
@@ -92,10 +92,10 @@ def parse_round(row: RoundRow, now: datetime) -> Round:
     )
 
 
-def current_round(wire: Wire, now: datetime) -> Round | None:
+def current_round(graphql: GraphQLClient, now: datetime) -> Round | None:
     """The current round, or None between two rounds."""
     try:
-        rows = wire.ask("reading the current round", _rounds(number=0))
+        rows = graphql.ask("reading the current round", _rounds(number=0))
     except ApiRefusedError as error:
         if BETWEEN_ROUNDS.search(error.problem):
             return None
@@ -107,17 +107,19 @@ def _rounds(**wanted: Any) -> Callable[[NumerAPI], list[RoundRow | None]]:
     return question(_QUERY, "rounds", list[RoundRow | None], wanted)
 
 
-def next_opening(wire: Wire, now: datetime) -> str:
+def next_opening(graphql: GraphQLClient, now: datetime) -> str:
     """When the next round opens, as far as the API tells: a clause for people."""
     try:
-        rows = wire.ask_once("reading the upcoming rounds", _rounds(status="UPCOMING"))
+        rows = graphql.ask_once("reading the upcoming rounds", _rounds(status="UPCOMING"))
     except TournamentError as error:
         return f"when the next one opens is not known ({error.problem})"
     openings = [row.open_time for row in rows if row and row.open_time > now]
     return f"the next one opens at {_show(min(openings))}" if openings else "the API does not tell when the next opens"
 
 
-def wait_for_round(wire: Wire, wait_seconds: float, poll_seconds: float, now: Callable[[], datetime]) -> Round:
+def wait_for_round(
+    graphql: GraphQLClient, wait_seconds: float, poll_seconds: float, now: Callable[[], datetime]
+) -> Round:
     """Poll until a round is open: real openings drift by more than an hour.
 
     A server that fails while we wait is asked again at the next look.
@@ -125,45 +127,45 @@ def wait_for_round(wire: Wire, wait_seconds: float, poll_seconds: float, now: Ca
     Raises:
         RoundClosedError: none opened within `wait_seconds`.
     """
-    patience = wire.patience
-    started = patience.clock()
+    policy = graphql.policy
+    started = policy.clock()
     said = ("", -_SAY_AGAIN_SECONDS)
     while True:
-        closed = _look(wire, now())
+        closed = _look(graphql, now())
         if isinstance(closed, Round):
             return closed
-        waited = patience.clock() - started
+        waited = policy.clock() - started
         if waited >= wait_seconds:
             raise _give_up(closed, wait_seconds)
         if closed.problem != said[0] or waited - said[1] >= _SAY_AGAIN_SECONDS:
             left = (wait_seconds - waited) / 60
-            patience.log(
+            policy.log(
                 f"waiting for a round to open: {closed.problem}; looking every {poll_seconds:g} s, "
                 f"for another {left:.0f} min"
             )
             said = (closed.problem, waited)
-        patience.sleep(min(poll_seconds, wait_seconds - waited))
+        policy.sleep(min(poll_seconds, wait_seconds - waited))
 
 
-def _look(wire: Wire, now: datetime) -> Round | TournamentError:
+def _look(graphql: GraphQLClient, now: datetime) -> Round | TournamentError:
     """The open round, or why there is none. A lasting error (such as a wrong key) is raised."""
     try:
-        found = current_round(wire, now)
+        found = current_round(graphql, now)
     except TournamentError as error:
         if not error.passing or isinstance(error, OddAnswerError):  # asked several times by now
             raise
         return error
-    return found if found is not None and found.is_open else closed_error(wire, found, now)
+    return found if found is not None and found.is_open else closed_error(graphql, found, now)
 
 
-def closed_error(wire: Wire, found: Round | None, now: datetime) -> RoundClosedError:
+def closed_error(graphql: GraphQLClient, found: Round | None, now: datetime) -> RoundClosedError:
     """The error that tells which round is closed, and when the next one opens."""
     if found is not None and now <= found.open_time:
         problem = f"round {found.number} is not open yet; it opens at {_show(found.open_time)}"
     elif found is not None:
-        problem = f"round {found.number} closed at {_show(found.close_time)}; {next_opening(wire, now)}"
+        problem = f"round {found.number} closed at {_show(found.close_time)}; {next_opening(graphql, now)}"
     else:
-        problem = f"no round is open; {next_opening(wire, now)}"
+        problem = f"no round is open; {next_opening(graphql, now)}"
     return RoundClosedError(
         problem, "rounds open Tuesday to Saturday from 12:00 UTC: run again then, or raise round.wait_minutes"
     )

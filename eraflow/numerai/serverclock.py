@@ -14,7 +14,7 @@ import requests
 from eraflow.machine.awake import since_boot
 from eraflow.numerai.errornames import http_date, reason
 from eraflow.numerai.errors import TournamentError
-from eraflow.numerai.graphql import Wire
+from eraflow.numerai.graphql import GraphQLClient
 from eraflow.numerai.retry import within
 
 TOLD_SECONDS = 60.0
@@ -29,13 +29,13 @@ class ServerClock:
     """What time it is at the tournament.
 
     Args:
-        wire: the way to the API.
+        graphql: the way to the API.
         now: this machine's time, UTC.
         warn: receives a line when the two differ by more than `TOLD_SECONDS`.
     """
 
-    def __init__(self, wire: Wire, now: Callable[[], datetime], warn: Callable[[str], None]) -> None:
-        self._wire, self._now, self._warn = wire, now, warn
+    def __init__(self, graphql: GraphQLClient, now: Callable[[], datetime], warn: Callable[[str], None]) -> None:
+        self._graphql, self._now, self._warn = graphql, now, warn
         self._offset = timedelta(0)
         self._known_until = -1.0
         self._told: timedelta | None = None
@@ -47,7 +47,7 @@ class ServerClock:
 
     def offset(self) -> timedelta:
         """How far the tournament's clock is ahead of this machine's; zero when it cannot be told from zero."""
-        clock = self._wire.patience.clock
+        clock = self._graphql.policy.clock
         if clock() >= self._known_until or abs(self._wall() - self._wall_known) > _UNSURE_SECONDS:
             found = self._measure()
             self._offset = self._offset if found is None else found
@@ -61,14 +61,14 @@ class ServerClock:
         return self._now().timestamp() - since_boot()
 
     def _measure(self) -> timedelta | None:
-        seconds = min(_LOOK_SECONDS, self._wire.patience.call_seconds)
-        head = partial(requests.head, self._wire.endpoint.name, timeout=seconds, allow_redirects=False)
+        seconds = min(_LOOK_SECONDS, self._graphql.policy.call_seconds)
+        head = partial(requests.head, self._graphql.endpoint.name, timeout=seconds, allow_redirects=False)
         before = self._now()
         try:
             answer = within(seconds, "asking the time", head)
         except (requests.RequestException, TournamentError) as error:
             said = error.problem if isinstance(error, TournamentError) else reason(error)
-            self._wire.patience.log(f"the tournament's clock could not be read ({said}); this machine's is taken")
+            self._graphql.policy.log(f"the tournament's clock could not be read ({said}); this machine's is taken")
             return None
         after = self._now()
         there = http_date(answer.headers.get("Date", ""))

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from eraflow.numerai.answers import SubmissionRow, oddity, question
 from eraflow.numerai.errors import OddAnswerError
-from eraflow.numerai.graphql import NEWER, Wire
+from eraflow.numerai.graphql import NEWER, GraphQLClient
 
 ACCEPTED_STATES = frozenset({"success", "succeeded", "accepted", "complete", "completed"})
 REJECTED_STATES = frozenset({"error", "failed", "failure", "rejected", "invalid"})
@@ -124,9 +124,9 @@ def _belongs(state: SubmissionState, number: int, opened: datetime | None) -> bo
     return since or state.filename.startswith(f"eraflow-{number}-")
 
 
-def submissions(wire: Wire, model_id: str) -> Listing:
+def submissions(graphql: GraphQLClient, model_id: str) -> Listing:
     """All submissions of a model."""
-    return wire.ask("reading the submissions", listing(model_id), needs_key=True)
+    return graphql.ask("reading the submissions", listing(model_id), needs_key=True)
 
 
 def listing(model_id: str) -> Callable[[NumerAPI], Listing]:

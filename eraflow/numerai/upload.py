@@ -37,7 +37,7 @@ from eraflow.numerai.errors import (
     UploadLostError,
     UploadRefusedError,
 )
-from eraflow.numerai.graphql import Wire
+from eraflow.numerai.graphql import GraphQLClient
 from eraflow.numerai.readback import SAME, compared
 from eraflow.numerai.retry import within
 from eraflow.numerai.rounds import BETWEEN_ROUNDS, Round, closed_error
@@ -77,7 +77,7 @@ _ADDRESS_REFUSED = frozenset({400, 401, 403})  # what storage services say of a 
 
 
 def submit(
-    wire: Wire,
+    graphql: GraphQLClient,
     csv: Path,
     model_id: str,
     round_number: int,
@@ -93,7 +93,7 @@ def submit(
     kept unless they are to be replaced. The newest counts until the round closes.
 
     Args:
-        wire: the way to the API.
+        graphql: the way to the API.
         csv: a checked submission.
         model_id: id of the model slot.
         round_number: the round whose live data was predicted.
@@ -120,68 +120,75 @@ def submit(
     content = _read(csv)
     stem = _stem(content, round_number)
     opened = current.open_time if current is not None and current.number == round_number else None
-    before = _filed_before(wire, model_id, round_number, opened)
+    before = _filed_before(graphql, model_id, round_number, opened)
     if before is not None and stem in before.filename:
-        found = _recognised(wire, before, content, model_id, round_number, confirm_seconds)
+        found = _recognised(graphql, before, content, model_id, round_number, confirm_seconds)
         if found is not None:
             return found
     elif before is not None and not replace_other:
         return replace(before, already=True, ours=False)
     if current is None or current.number != round_number or not current.is_open:
-        raise _not_this_round(wire, round_number, current, now)
-    state = _sent(wire, content, f"{stem}.csv", model_id, round_number, confirm_seconds)
+        raise _not_this_round(graphql, round_number, current, now)
+    state = _sent(graphql, content, f"{stem}.csv", model_id, round_number, confirm_seconds)
     return replace(state, multipliers=dict(current.multipliers))
 
 
-def _filed_before(wire: Wire, model_id: str, round_number: int, opened: datetime | None) -> SubmissionState | None:
+def _filed_before(
+    graphql: GraphQLClient, model_id: str, round_number: int, opened: datetime | None
+) -> SubmissionState | None:
     """The newest submission of the round that was not found faulty: it counts, whoever filed it."""
 
     def look() -> list[SubmissionState]:
-        return wire.ask_once("reading the submissions", listing(model_id), needs_key=True).of_round(
+        return graphql.ask_once("reading the submissions", listing(model_id), needs_key=True).of_round(
             round_number, opened
         )
 
-    found = wire.patience.retry("reading the submissions", look)
+    found = graphql.policy.retry("reading the submissions", look)
     return next((state for state in found if not state.rejected), None)
 
 
 def _recognised(
-    wire: Wire, before: SubmissionState, content: bytes, model_id: str, round_number: int, confirm_seconds: float
+    graphql: GraphQLClient,
+    before: SubmissionState,
+    content: bytes,
+    model_id: str,
+    round_number: int,
+    confirm_seconds: float,
 ) -> SubmissionState | None:
     """These very predictions as they were filed before; None when they arrived altered and must be sent again."""
-    wire.patience.log(f"these predictions are already filed for round {round_number} as {before.id}")
-    state = confirmed(wire, model_id, before.id, round_number, confirm_seconds)
+    graphql.policy.log(f"these predictions are already filed for round {round_number} as {before.id}")
+    state = confirmed(graphql, model_id, before.id, round_number, confirm_seconds)
     try:
-        return replace(state, already=True, compared=_compared(wire, state.id, content))
+        return replace(state, already=True, compared=_compared(graphql, state.id, content))
     except UploadAlteredError as error:
-        wire.patience.log(f"{error.problem}; sending them again")
+        graphql.policy.log(f"{error.problem}; sending them again")
         return None
 
 
 def _sent(
-    wire: Wire, content: bytes, filename: str, model_id: str, round_number: int, confirm_seconds: float
+    graphql: GraphQLClient, content: bytes, filename: str, model_id: str, round_number: int, confirm_seconds: float
 ) -> SubmissionState:
     """Upload, register, follow and compare; all of it again when the upload turns out not to have arrived as sent."""
-    patience = wire.patience
-    for attempt in range(1, patience.attempts + 1):
-        stored = _uploaded(wire, content, filename, model_id)
-        submission_id = _register(wire, stored, model_id, round_number)
+    policy = graphql.policy
+    for attempt in range(1, policy.attempts + 1):
+        stored = _uploaded(graphql, content, filename, model_id)
+        submission_id = _register(graphql, stored, model_id, round_number)
         try:
-            return _followed(wire, content, submission_id, model_id, round_number, confirm_seconds)
+            return _followed(graphql, content, submission_id, model_id, round_number, confirm_seconds)
         except UploadLostError as error:
-            if attempt == patience.attempts:
+            if attempt == policy.attempts:
                 raise error.after(attempt) from error
-            patience.pause("submitting", attempt, error)
-    raise ValueError(f"attempts must be at least 1, found {patience.attempts}")
+            policy.pause("submitting", attempt, error)
+    raise ValueError(f"attempts must be at least 1, found {policy.attempts}")
 
 
 def _followed(
-    wire: Wire, content: bytes, submission_id: str, model_id: str, round_number: int, confirm_seconds: float
+    graphql: GraphQLClient, content: bytes, submission_id: str, model_id: str, round_number: int, confirm_seconds: float
 ) -> SubmissionState:
     """What became of a registered submission. Whatever fails here that nobody foresaw, it may be accepted."""
     try:
-        state = confirmed(wire, model_id, submission_id, round_number, confirm_seconds)
-        return replace(state, compared=_compared(wire, submission_id, content))
+        state = confirmed(graphql, model_id, submission_id, round_number, confirm_seconds)
+        return replace(state, compared=_compared(graphql, submission_id, content))
     except TournamentError:
         raise
     except Exception as error:
@@ -191,23 +198,23 @@ def _followed(
         ) from error
 
 
-def _compared(wire: Wire, submission_id: str, content: bytes) -> str:
-    found = compared(wire, submission_id, content)
+def _compared(graphql: GraphQLClient, submission_id: str, content: bytes) -> str:
+    found = compared(graphql, submission_id, content)
     if found != SAME:
-        wire.patience.log(f"submission {submission_id} against what was sent: {found}")
+        graphql.policy.log(f"submission {submission_id} against what was sent: {found}")
     return found
 
 
-def _uploaded(wire: Wire, content: bytes, filename: str, model_id: str) -> str:
+def _uploaded(graphql: GraphQLClient, content: bytes, filename: str, model_id: str) -> str:
     """The name under which the server keeps the content. An address that is refused is asked for once more."""
-    patience, what = wire.patience, "uploading the submission"
-    put = partial(_put, wire, content, filename, model_id)
+    policy, what = graphql.policy, "uploading the submission"
+    put = partial(_put, graphql, content, filename, model_id)
     try:
-        return patience.retry(what, put)
+        return policy.retry(what, put)
     except AddressRefusedError as error:
-        patience.log(f"{what}: {error.problem}; asking for a fresh address")
+        policy.log(f"{what}: {error.problem}; asking for a fresh address")
     try:
-        return patience.retry(what, put)
+        return policy.retry(what, put)
     except AddressRefusedError as error:
         raise error.after(2) from error
 
@@ -223,22 +230,24 @@ def _stem(content: bytes, round_number: int) -> str:
     return f"eraflow-{round_number}-{hashlib.sha256(content).hexdigest()[:12]}"
 
 
-def _not_this_round(wire: Wire, round_number: int, current: Round | None, now: datetime) -> RoundClosedError:
+def _not_this_round(
+    graphql: GraphQLClient, round_number: int, current: Round | None, now: datetime
+) -> RoundClosedError:
     if current is not None and current.is_open:
         return RoundClosedError(
             f"these predictions are for round {round_number}, the open round is {current.number}",
             "predict again on the live data of the open round; nothing was sent",
         )
-    return closed_error(wire, current, now)
+    return closed_error(graphql, current, now)
 
 
-def _put(wire: Wire, content: bytes, filename: str, model_id: str) -> str:
+def _put(graphql: GraphQLClient, content: bytes, filename: str, model_id: str) -> str:
     """Upload the content; the name under which the server keeps it."""
     asked = question(_AUTH, "submission_upload_auth", FileAuth, {"filename": filename, "modelId": model_id}, key=True)
-    auth: FileAuth = wire.ask_once("asking where to upload", asked, needs_key=True)
-    patience = wire.patience
-    work = partial(requests.put, auth.url, data=content, timeout=patience.call_seconds, verify=True)
-    seconds = min(patience.transfer_seconds, patience.call_seconds + len(content) / patience.least_rate)
+    auth: FileAuth = graphql.ask_once("asking where to upload", asked, needs_key=True)
+    policy = graphql.policy
+    work = partial(requests.put, auth.url, data=content, timeout=policy.call_seconds, verify=True)
+    seconds = min(policy.transfer_seconds, policy.call_seconds + len(content) / policy.least_rate)
     try:
         response = within(seconds, "uploading the submission", work)
     except (requests.RequestException, urllib3.exceptions.HTTPError, UnicodeError) as error:
@@ -263,35 +272,35 @@ def _refused(response: requests.Response, filename: str) -> TournamentError:
     return refusal
 
 
-def _register(wire: Wire, filename: str, model_id: str, round_number: int) -> str:
+def _register(graphql: GraphQLClient, filename: str, model_id: str, round_number: int) -> str:
     """Create the submission; its id.
 
     When the answer is lost, or is an error, the request may have arrived all the same: before it is repeated or
     given up, we look.
     """
-    patience = wire.patience
+    policy = graphql.policy
     what = "registering the submission"
-    for attempt in range(1, patience.attempts + 1):
+    for attempt in range(1, policy.attempts + 1):
         try:
-            created: Created = wire.ask_once(what, _create(filename, model_id), needs_key=True)
+            created: Created = graphql.ask_once(what, _create(filename, model_id), needs_key=True)
             return created.id
         except TournamentError as error:
             if not (error.passing or isinstance(error, ApiRefusedError)):
                 raise
             if error.passing:
-                patience.pause(what, attempt, error)
-            arrived = _arrived(wire, filename, model_id, round_number)
+                policy.pause(what, attempt, error)
+            arrived = _arrived(graphql, filename, model_id, round_number)
             if arrived is not None:
-                patience.log(f"{what}: it had arrived, as {arrived.id}")
+                policy.log(f"{what}: it had arrived, as {arrived.id}")
                 return arrived.id
-            if not error.passing or attempt == patience.attempts:
+            if not error.passing or attempt == policy.attempts:
                 raise _not_registered(error, attempt, filename, round_number) from error
-    raise ValueError(f"attempts must be at least 1, found {patience.attempts}")
+    raise ValueError(f"attempts must be at least 1, found {policy.attempts}")
 
 
-def _arrived(wire: Wire, filename: str, model_id: str, round_number: int) -> SubmissionState | None:
+def _arrived(graphql: GraphQLClient, filename: str, model_id: str, round_number: int) -> SubmissionState | None:
     try:
-        found = submissions(wire, model_id).of_round(round_number)
+        found = submissions(graphql, model_id).of_round(round_number)
         return next((state for state in found if state.filename == filename), None)
     except TournamentError as error:
         raise _unknown(filename, error.problem) from error

@@ -29,7 +29,7 @@ from eraflow.numerai.errors import (
     WrongKeyError,
 )
 from eraflow.numerai.graphql import Endpoint
-from eraflow.numerai.retry import Patience
+from eraflow.numerai.retry import RetryPolicy
 from tests.eraflow.numerai.stubserver import DROP, HANG, PUBLIC, SECRET, FakeTime, Stub, round_row, stub_server
 
 
@@ -332,11 +332,11 @@ def test_models_are_found_by_name(stub: Stub, time: FakeTime) -> None:
 
 
 def test_back_off_is_full_jitter_under_a_ceiling() -> None:
-    patience = Patience(jitter=lambda: 1.0)
-    assert [patience.pause_seconds(attempt) for attempt in (1, 2, 3, 7, 500)] == [1, 2, 4, 60, 60]
-    assert Patience(jitter=lambda: 0.0).pause_seconds(9) == 0
-    assert Patience(jitter=lambda: 0.0).pause_seconds(1, asked=5) == 5
-    assert Patience(jitter=lambda: 0.0).pause_seconds(1, asked=99999) == 60
+    policy = RetryPolicy(jitter=lambda: 1.0)
+    assert [policy.pause_seconds(attempt) for attempt in (1, 2, 3, 7, 500)] == [1, 2, 4, 60, 60]
+    assert RetryPolicy(jitter=lambda: 0.0).pause_seconds(9) == 0
+    assert RetryPolicy(jitter=lambda: 0.0).pause_seconds(1, asked=5) == 5
+    assert RetryPolicy(jitter=lambda: 0.0).pause_seconds(1, asked=99999) == 60
 
 
 def test_errors_cross_a_process_boundary() -> None:
