@@ -1,7 +1,7 @@
 """What the API answers to each question, field by field, checked by pydantic before anything is made of it.
 
 An answer may hold more than was asked for; it may not lack what is needed, nor hold it in another type. What does not
-fit becomes a `ValidationError`, of which `GraphQLClient` makes an `OddAnswerError` that names the question and the field.
+fit becomes a `ValidationError`; `GraphQLClient` makes an `OddAnswerError` of it that names the question and the field.
 """
 
 from __future__ import annotations
