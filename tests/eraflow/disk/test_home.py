@@ -14,7 +14,6 @@ from eraflow.errors import EraflowError
 from eraflow.settings.run import RunSettings
 
 ROOT = Path(__file__).parents[3]
-MODULES = {"doctor": "command.doctor.examination", "ui": "command.verbs.ui"}
 
 
 @pytest.fixture
@@ -146,7 +145,7 @@ def test_a_folder_that_this_user_may_not_look_into_is_a_named_error(tmp_path, ve
         "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path]),
     }
     done = subprocess.run(
-        [sys.executable, "-c", f"import flows.command.cli, flows.{MODULES[verb]}; {code}"],
+        [sys.executable, "-c", f"import flows.command.cli, flows.command.verbs.{verb}; {code}"],
         cwd="/",
         env=environment,
         capture_output=True,
