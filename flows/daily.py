@@ -10,12 +10,12 @@ from prefect import flow
 from eraflow.settings.run import RunSettings
 from tasks.alert import tell_of_trouble
 from tasks.champion import fetch_champion
+from tasks.deliver import deliver
 from tasks.offer import check_settings
-from tasks.predict import predict_twice
 from tasks.refresh import refresh_live
 from tasks.round import wait_for_round
 from tasks.run import conclude, ended_before, open_run
-from tasks.submit import find_model, submit, write_checked_submission
+from tasks.submit import find_model
 from tasks.success import tell_of_success
 from tasks.tournament import open_tournament
 
@@ -40,7 +40,5 @@ def daily(settings: RunSettings = DEFAULTS) -> dict[str, Any]:
         round_now = wait_for_round(run, tournament)
         champion = fetch_champion(run, round_now, slot)
         live = refresh_live(run, tournament, round_now)
-        first, second = predict_twice(run, champion, live)
-        checked = write_checked_submission(run, first, second, live)
-        submit(run, tournament, slot, round_now, champion, first, checked)
+        deliver(run, tournament, slot, round_now, champion, live)
         return conclude(run)

@@ -14,16 +14,16 @@ from tasks.alert import tell_of_trouble
 from tasks.backtest import backtest
 from tasks.blend import blend, chosen_neutralisation
 from tasks.champion import champion_scores, stand_in
+from tasks.deliver import deliver
 from tasks.features import build_features
 from tasks.gate import decide, held, ours
 from tasks.offer import check_settings
-from tasks.predict import predict_twice
 from tasks.refresh import refresh
 from tasks.register import register, track
 from tasks.round import wait_for_round
 from tasks.run import conclude, ended_before, open_run
 from tasks.select import select
-from tasks.submit import find_model, keep_for_later, submit, write_checked_submission
+from tasks.submit import find_model, keep_for_later
 from tasks.success import tell_of_success
 from tasks.tournament import open_tournament
 from tasks.train import train_all
@@ -66,9 +66,7 @@ def weekly(settings: RunSettings = DEFAULTS) -> dict[str, Any] | State:
             ensemble, made_by = blended.path / "ensemble", verdict.ensemble_signature
             predicted = keep_for_later(run, slot, round_now, ensemble, made_by, data.files.live, verdict)
             return held(run, verdict, round_now, why_not, predicted=predicted)
-        first, second = predict_twice(run, shipped, data.files.live)
-        checked = write_checked_submission(run, first, second, data.files.live)
-        sent = submit(run, tournament, slot, round_now, shipped, first, checked)
+        sent = deliver(run, tournament, slot, round_now, shipped, data.files.live)
         if verdict.passed and sent.state is not None:
             register(run, blended, backtested, tracked, verdict, round_now, slot)
         return conclude(run)

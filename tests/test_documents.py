@@ -8,6 +8,7 @@ import pytest
 from eraflow.settings.listing import all_settings
 from flows.command.cli import parser
 from tests.documents import DOCUMENTS, PART, ROOT, error_classes, renewed
+from tests.test_layers import RANK
 
 WRITTEN = sorted(
     path.relative_to(ROOT).as_posix()
@@ -56,7 +57,8 @@ def test_every_error_code_is_in_the_list_of_trouble_with_a_meaning():
 @pytest.mark.parametrize("name", WRITTEN)
 def test_every_file_that_a_document_names_is_there(name):
     named = {part for code in code_in_text(name) for part in re.findall(rf"(?:^|[\s'])((?:{LAYERS})/[\w./-]*)", code)}
-    assert [path for path in sorted(named) if not (ROOT / path.rstrip("/.")).exists()] == []
+    made = set(re.findall(r"Create `([^`]+)`", text(name)))  # by who follows a recipe
+    assert [path for path in sorted(named - made) if not (ROOT / path.rstrip("/.")).exists()] == []
 
 
 @pytest.mark.parametrize("name", WRITTEN)
@@ -136,3 +138,16 @@ def test_make_help_lists_everything_that_a_person_may_call():
     targets = re.search(r"^\.PHONY: (.*)$", text("Makefile"), re.MULTILINE)[1].split()
     described = re.findall(r"^([a-z-]+):.*##", text("Makefile"), re.MULTILINE)
     assert set(targets) - {"ready", "tools"} == set(described)
+
+
+def test_the_table_of_rooms_is_that_of_the_test_of_layers_in_its_order():
+    """Every package, and the files that are rooms of their own; a room stands above those that it may import."""
+    rooms = [
+        room.removesuffix(".py").replace("/", ".")
+        for room in re.findall(
+            r"^\| `((?:eraflow|models|tasks|flows)[\w/.]*)` \|", text("ARCHITECTURE.md"), re.MULTILINE
+        )
+    ]
+    assert set(rooms) == set(RANK) - {"eraflow", "models", "eraflow.foreigntext"}
+    lower = [room for room, above in zip(rooms[1:], rooms, strict=False) if RANK[room] > RANK[above]]
+    assert lower == []
