@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from eraflow.disk.digest import value_sha256
-from eraflow.disk.turns import my_turn
+from eraflow.disk.locks import my_turn
 from eraflow.machine.threads import check_threads
 from eraflow.numerai.client import Tournament
 from eraflow.numerai.graphql import Endpoint

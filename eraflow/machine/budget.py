@@ -1,8 +1,8 @@
 """One memory budget for all stages that share a folder: each holds a lease, and the kernel frees it with its owner.
 
-A lease is a small file that its owner holds with flock. What it says is kept for the stage; beyond that a stage may
+A lease is a small file whose lock its owner holds. What it says is kept for the stage; beyond that a stage may
 grow into whatever nobody else has been promised, so one that is alone has all of it. Who dies, however, loses the
-flock, and the next one that looks removes the file.
+lock, and the next one that looks removes the file.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import Any
 
 from eraflow.disk.atomic import storage_errors
+from eraflow.disk.locks import my_turn, own, take
 from eraflow.errors import EraflowError
 from eraflow.machine.awake import awake
 from eraflow.machine.processtree import descendants, usage
@@ -32,16 +33,13 @@ from eraflow.machine.resources import (
     total_memory_mb,
 )
 
-try:
-    import fcntl
-except ImportError:  # pragma: no cover - Windows has no fcntl; there every stage has the whole budget
-    fcntl = None  # type: ignore[assignment]
-
 FOLDER = ".budget"
 RECORD_BYTES = 512  # of one width, so that a full disk cannot refuse a change
 LOOK_SECONDS = 2.0
 CLOSE_LOOK_SECONDS = 0.25  # by a stage that would like to grow
 WAIT_SECONDS = 0.5
+TURN_SECONDS = 0.02
+"""Between two tries to lock the folder, which nobody holds for longer than it takes to read the leases."""
 TELL_SECONDS = 60.0
 ALONE_SECONDS = 60.0
 """How long one waits for other programs although one could begin with a smaller plan."""
@@ -85,7 +83,7 @@ class Budget:
         Raises:
             NotEnoughMemoryError: nobody else holds anything, and less than 300 MiB were free to the end of the wait.
             BudgetBusyError: others held it until the end of the wait.
-            StorageError: the folder cannot be written.
+            StorageError, NoLocksError: the folder cannot be written or locked.
         """
         least = max(at_least_mb, MIN_MEMORY_MB)
         if self.total_mb is not None:
@@ -116,20 +114,14 @@ class Budget:
 
         Raises:
             BlockingIOError: somebody else does, and `wait` is False.
-            StorageError: the folder cannot be written.
+            StorageError, NoLocksError: the folder cannot be written or locked.
         """
-        with storage_errors(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
-            handle = (self.folder / ".lock").open("a+")
-        with handle:
-            if fcntl is not None:
-                fcntl.flock(handle.fileno(), fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        path = self.folder / ".lock"
+        with my_turn(path, poll_seconds=TURN_SECONDS) if wait else own(path):
             yield
 
     def holders(self, own: Path | None = None) -> list[Holder]:
         """The living leases but `own`; those of the dead are removed. To be called with the folder locked."""
-        if fcntl is None:
-            return []
         found = (_read(path) for path in sorted(self.folder.glob("lease-*.json")) if path != own)
         return [holder for holder in found if holder is not None]
 
@@ -162,11 +154,8 @@ class Lease:
         self._looked = time.monotonic()
         self._guard = threading.Lock()  # the watchdog's thread asks, the waiting thread gives back
         self._path = budget.folder / f"lease-{os.getpid()}-{uuid.uuid4().hex[:12]}.json"
-        with storage_errors(self._path):
-            self._handle = self._path.open("w+b", buffering=0)
-            if fcntl is not None:
-                fcntl.flock(self._handle.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self._write()
+        self._handle = own(self._path)
+        self._write()
 
     def __enter__(self) -> Lease:
         return self
@@ -228,7 +217,7 @@ def _read(path: Path) -> Holder | None:
     except OSError:  # given back meanwhile
         return None
     with handle:
-        if _is_free(handle.fileno()):
+        if take(handle):
             path.unlink(missing_ok=True)
             return None
         try:
@@ -236,14 +225,6 @@ def _read(path: Path) -> Holder | None:
             return Holder(int(values["pid"]), str(values["name"]), float(values["held_mb"]))
         except (ValueError, KeyError, TypeError):  # the machine died while it was written; whoever holds it, unknown
             return Holder(0, path.name, float(MIN_MEMORY_MB))
-
-
-def _is_free(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
 
 
 def _unused_mb(others: list[Holder], own_used_mb: float) -> float:

@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 from eraflow.data.readable import MissingFileError, UnreadableFileError
 from eraflow.disk.atomic import StorageError, storage_errors, write_json
 from eraflow.disk.jsonobject import read_object
-from eraflow.disk.locks import take
+from eraflow.disk.locks import hold
 from eraflow.machine.failures import classify
 from eraflow.numerai.checksums import WHOLE, Labels, Measured, Promise, measure
 from eraflow.numerai.errors import (
@@ -328,10 +328,8 @@ def _tail(path: Path, count: int) -> bytes:
 def _turn(fetch: _Fetch) -> Iterator[None]:
     """One process at a time fetches to a destination; the next one then finds the file and its receipt."""
     path = fetch.destination.with_name(f".{fetch.destination.name}.lock")
-    with storage_errors(path):
-        handle = path.open("ab")
+    while (handle := hold(path)) is None:
+        check_time(fetch.name, fetch.policy, fetch.until)
+        fetch.policy.sleep(_LOCK_SECONDS)
     with handle:
-        while not take(handle):
-            check_time(fetch.name, fetch.policy, fetch.until)
-            fetch.policy.sleep(_LOCK_SECONDS)
         yield

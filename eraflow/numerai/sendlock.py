@@ -3,7 +3,8 @@
 The lock spans everything from reading what is filed already to knowing that the own submission is accepted. It is the
 kernel's, so a killed sender leaves none. It lies in the home folder, where every sender of this home sees it, whatever
 its environment (a timer has another one than a shell). What goes to an address, Numerai's or that of a sandbox that
-already runs, is locked for all home folders of a user, too, in the folder where programs keep that user's state.
+already runs, is locked for all home folders of a user, too, in the folder where programs keep that user's state; where
+that folder cannot be locked, one goes on with the lock of the home, and says so.
 Another computer cannot be locked out: what it sent is seen in the tournament's own list.
 """
 
@@ -18,7 +19,7 @@ from pathlib import Path
 
 from eraflow.disk.digest import value_sha256
 from eraflow.disk.home import user_folder
-from eraflow.disk.turns import my_turn
+from eraflow.disk.locks import NoLocksError, my_turn
 
 NUMERAI = "numerai"
 _FORGOTTEN_SECONDS = 30 * 86_400.0  # a round is open for days
@@ -38,7 +39,7 @@ def only_sender(
         log: takes a line of text.
 
     Raises:
-        StorageError: the lock file cannot be made.
+        StorageError, NoLocksError: the home's lock file cannot be made or locked.
     """
     said = threading.Event()
 
@@ -48,9 +49,15 @@ def only_sender(
         said.set()
 
     with ExitStack() as held:
-        for path in lock_paths(home, address, model_id, round_number):
+        own, *users = lock_paths(home, address, model_id, round_number)
+        _forget_old(own)
+        held.enter_context(my_turn(own, say))
+        for path in users:
             _forget_old(path)
-            held.enter_context(my_turn(path, say))
+            try:
+                held.enter_context(my_turn(path, say))
+            except NoLocksError as error:
+                log(f"only runs of this home wait for each other to send: {error.problem}")
         yield
 
 

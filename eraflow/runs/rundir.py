@@ -8,13 +8,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from eraflow.disk.atomic import storage_errors
+from eraflow.disk.locks import hold
 from eraflow.errors import EraflowError
-
-try:
-    import fcntl
-except ImportError:  # pragma: no cover - Windows has no fcntl; there the lock is not kept
-    fcntl = None  # type: ignore[assignment]
 
 LOCK = ".lock"
 
@@ -42,25 +37,12 @@ def locked(run_dir: Path) -> Iterator[Path]:
 
     Raises:
         RunLockedError: when another process holds it.
-        StorageError: when the folder cannot be written.
+        StorageError, NoLocksError: when the folder cannot be written or locked.
     """
-    with storage_errors(run_dir):
-        run_dir.mkdir(parents=True, exist_ok=True)
-        handle = (run_dir / LOCK).open("a+")
-    try:
-        _take(handle.fileno(), run_dir)
-        yield run_dir
-    finally:
-        handle.close()
-
-
-def _take(descriptor: int, run_dir: Path) -> None:
-    if fcntl is None:
-        return
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
+    handle = hold(run_dir / LOCK)
+    if handle is None:
         raise RunLockedError(
             f"another process works in {run_dir}", "wait until it has ended or choose another --run-dir"
-        ) from error
-    os.set_inheritable(descriptor, False)
+        )
+    with handle:
+        yield run_dir

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from eraflow.disk.atomic import storage_errors
-from eraflow.disk.locks import CAN_TELL, own, owner_is_dead
+from eraflow.disk.locks import NoLocksError, own, owner_is_dead
 from eraflow.errors import EraflowError, SettingsError
 from eraflow.runs.conclusion import check_outside_of_concluded
 
@@ -39,7 +39,7 @@ def scratch_folder(prefix: str, parent: Path | None = None) -> Iterator[Path]:
     Raises:
         SettingsError: the parent is no folder.
         RunConcludedError: the parent lies in the folder of a run that has ended.
-        StorageError: it cannot be written.
+        StorageError, NoLocksError: it cannot be written or locked.
     """
     place = Path(tempfile.gettempdir()) if parent is None else parent
     check_outside_of_concluded(place)
@@ -48,20 +48,23 @@ def scratch_folder(prefix: str, parent: Path | None = None) -> Iterator[Path]:
     sweep(prefix, place)
     with storage_errors(place):
         folder = Path(tempfile.mkdtemp(prefix=prefix, dir=place))
-        lock = (folder / LOCK).open("w")
-    with lock:
-        own(lock)
-        lock.write(MARK)
-        lock.flush()
-        told = False
-        try:
-            yield folder
-        except EraflowError as error:
-            told = str(folder) in str(error)
-            raise
-        finally:
-            if not told:
-                shutil.rmtree(folder, ignore_errors=True)
+    with _removed_unless_told(folder), own(folder / LOCK) as lock:
+        lock.write(MARK.encode())
+        yield folder
+
+
+@contextmanager
+def _removed_unless_told(folder: Path) -> Iterator[None]:
+    """Remove the folder at the end, unless the text of an error names it."""
+    told = False
+    try:
+        yield
+    except EraflowError as error:
+        told = str(folder) in str(error) and not isinstance(error, NoLocksError)
+        raise
+    finally:
+        if not told:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def sweep(prefix: str, parent: Path) -> list[Path]:
@@ -76,8 +79,6 @@ def sweep(prefix: str, parent: Path) -> list[Path]:
 
 def _is_dead(folder: Path) -> bool:
     """Whether the folder is ours and its owner is dead. One that says nothing yet must also hold nothing."""
-    if not CAN_TELL:
-        return False
     try:
         held = {path.name for path in folder.iterdir()}
         if not held:

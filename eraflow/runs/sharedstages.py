@@ -20,8 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from eraflow.disk.atomic import TEMPORARY, storage_errors, write_json
-from eraflow.disk.locks import take
-from eraflow.disk.turns import my_turn
+from eraflow.disk.locks import hold, my_turn
 from eraflow.errors import EraflowError
 from eraflow.runs import stage
 from eraflow.runs.stage import StageRecord
@@ -50,7 +49,7 @@ class SharedStages:
         """Keep other runs from making, taking or removing this stage; waits for one that does, and says so.
 
         Raises:
-            StorageError: the folder cannot be written.
+            StorageError, NoLocksError: the folder cannot be written or locked.
         """
         with my_turn(
             self._lock(signature), lambda: say("another run makes the same at this moment: waiting, to share it")
@@ -59,13 +58,10 @@ class SharedStages:
 
     def remove_if_free(self, signature: str) -> bool:
         """Remove what is kept under a signature, unless somebody holds it; whether it went."""
-        lock = self._lock(signature)
-        with storage_errors(lock):
-            lock.parent.mkdir(parents=True, exist_ok=True)
-            handle = lock.open("ab")
+        handle = hold(self._lock(signature))
+        if handle is None:
+            return False
         with handle:
-            if not take(handle):
-                return False
             _remove(self.entry(signature))
             for left in self._half_made(signature):
                 _remove(left)

@@ -9,15 +9,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, BinaryIO
 
 from eraflow.disk.atomic import write_json
+from eraflow.disk.locks import hold
 from eraflow.errors import EraflowError
-
-try:
-    import fcntl
-except ImportError:  # not a POSIX system: two sandboxes on one folder are then not noticed
-    fcntl = None  # type: ignore[assignment]
 
 FILE = "state.json"
 CLAIM_SECONDS = 1.0  # one whose parent was just killed takes a moment to notice
@@ -86,19 +82,11 @@ def _empty() -> dict[str, Any]:
     }
 
 
-def _claim(path: Path) -> IO[str]:
+def _claim(path: Path) -> BinaryIO:
     """Hold a lock on the state folder for as long as this process lives; the system frees it when the process dies."""
-    handle = path.open("a")
     deadline = time.monotonic() + CLAIM_SECONDS
-    while fcntl is not None:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            break
-        except OSError as error:
-            if time.monotonic() > deadline:
-                handle.close()
-                raise StateInUseError(
-                    f"another sandbox uses {path.parent}", "end it first, or choose another state folder"
-                ) from error
-            time.sleep(0.05)
+    while (handle := hold(path)) is None:
+        if time.monotonic() > deadline:
+            raise StateInUseError(f"another sandbox uses {path.parent}", "end it first, or choose another state folder")
+        time.sleep(0.05)
     return handle

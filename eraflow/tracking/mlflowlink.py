@@ -16,7 +16,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from eraflow.disk.turns import my_turn
+from eraflow.disk.locks import my_turn
 from eraflow.errors import EraflowError
 
 LOCK_SECONDS = 60.0

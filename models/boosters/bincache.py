@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from eraflow.disk.atomic import StorageError
 from eraflow.disk.digest import value_sha256
+from eraflow.disk.locks import NoLocksError
 from models.boosters.binentry import BinEntry, entries
 
 MIB = 1024 * 1024
@@ -75,7 +76,7 @@ class BinCache:
         entry = BinEntry(Path(self.folder), self.signature(parts))
         try:
             lock = entry.hold()
-        except StorageError as error:
+        except (StorageError, NoLocksError) as error:
             log.warning("bins are not kept: %s", error)
             return file.make(None)
         with lock:

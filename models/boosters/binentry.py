@@ -8,14 +8,10 @@ import zlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, BinaryIO
 
 from eraflow.disk.atomic import TEMPORARY, atomic_path, storage_errors, write_json
-
-try:
-    import fcntl
-except ImportError:  # pragma: no cover - Windows: no locks there, renames alone keep the files whole
-    fcntl = None  # type: ignore[assignment]
+from eraflow.disk.locks import hold, wait_for
 
 CHUNK_BYTES = 4 << 20
 
@@ -38,31 +34,17 @@ class BinEntry:
         self._note = folder / f"{signature}.json"
         self._lock = folder / f"{signature}.lock"
 
-    def hold(self, *, wait: bool = True) -> IO[bytes]:
+    def hold(self, *, wait: bool = True) -> BinaryIO:
         """Hold the entry, against other processes and threads, until the returned handle is closed.
 
         Raises:
             BusyError: somebody else does, and `wait` is False.
-            StorageError: the folder cannot be written.
+            StorageError, NoLocksError: the folder cannot be written or locked.
         """
-        while True:
-            with storage_errors(self._lock):
-                self._lock.parent.mkdir(parents=True, exist_ok=True)
-                handle = self._lock.open("ab")
-            if fcntl is None:
-                return handle
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                handle.close()
-                raise BusyError(self.signature) from error
-            except OSError:  # a file system without locks: go on without
-                return handle
-            # The last holder may have removed the file while this one waited for it.
-            with suppress(FileNotFoundError):
-                if os.fstat(handle.fileno()).st_ino == self._lock.stat().st_ino:
-                    return handle
-            handle.close()
+        handle = wait_for(self._lock) if wait else hold(self._lock)
+        if handle is None:
+            raise BusyError(self.signature)
+        return handle
 
     def whole(self) -> bool:
         """Whether the file is there with the size and the checksum that were noted when it was finished."""

@@ -18,12 +18,8 @@ from typing import IO, Any
 
 from eraflow.disk.atomic import TEMPORARY, storage_errors, write_json
 from eraflow.disk.digest import value_sha256
+from eraflow.disk.locks import is_at, take
 from eraflow.errors import EraflowError
-
-try:
-    import fcntl
-except ImportError:  # pragma: no cover - Windows has no fcntl; there the lock is not kept
-    fcntl = None  # type: ignore[assignment]
 
 SECONDS_BETWEEN = 1.0
 """Between two notes of the position: a kill costs this much work and one era."""
@@ -79,9 +75,7 @@ class GrowingFile:
 
     def give_name(self, out: Path) -> None:
         """Make the part, all of which is on the disk, the output itself."""
-        if fcntl is None:  # Windows renames no open file; elsewhere the lock is held until it has its name
-            self.close()
-        os.replace(self.part, out)
+        os.replace(self.part, out)  # the lock is held until it has its name
         self.discard()
 
     def close(self) -> None:
@@ -95,15 +89,11 @@ class GrowingFile:
         self.close()
 
     def _lock(self, out: Path) -> None:
-        if fcntl is None:
-            return
-        try:
-            fcntl.flock(self._file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        if not take(self._file):
             raise OutputBusyError(
                 f"another process is predicting into {out}", "wait until it has ended or name another file"
-            ) from error
-        if not _is_at(self._file, self.part):  # its owner has just given it its name: it is not ours to write
+            )
+        if not is_at(self._file, self.part):  # its owner has just given it its name: it is not ours to write
             raise OutputBusyError(f"another process has just finished {out}", "run again if it is to be made anew")
 
     def _continue_or_begin(self, head: bytes) -> None:
@@ -146,20 +136,13 @@ class GrowingFile:
 
 def _opened(part: Path) -> IO[bytes]:
     """The part for reading and writing; a new one where there is none. Nothing is cut off before it is locked."""
-    return os.fdopen(os.open(part, os.O_RDWR | os.O_CREAT, 0o666), "r+b")
+    return open(part, "r+b", opener=lambda path, flags: os.open(path, flags | os.O_CREAT, 0o666))
 
 
 def _sweep(out: Path) -> None:
     """Remove what a killed attempt left of the output's last step; call it with the lock held."""
     for path in out.parent.glob(f".{glob.escape(out.name)}.*{TEMPORARY}"):
         path.unlink(missing_ok=True)
-
-
-def _is_at(file: IO[bytes], path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(file.fileno()), path.stat())
-    except FileNotFoundError:
-        return False
 
 
 @contextmanager
@@ -176,7 +159,7 @@ def growing(out: Path, key: Mapping[str, Any], head: bytes) -> Iterator[GrowingF
 
     Raises:
         OutputBusyError: another process works on it.
-        StorageError: it cannot be written.
+        StorageError, NoLocksError: it cannot be written or locked.
     """
     with storage_errors(out):
         out.parent.mkdir(parents=True, exist_ok=True)

@@ -21,8 +21,7 @@ from optuna.storages import RetryHeartbeatStaleTrialCallback
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from eraflow.disk.atomic import storage_errors
-from eraflow.disk.locks import CAN_TELL, own, owner_is_dead
+from eraflow.disk.locks import own, owner_is_dead
 
 OWNER, FOUND = "owner", "found"
 """Attributes of a trial: whose it is, and what it showed."""
@@ -41,11 +40,8 @@ class Worker:
     """
 
     def __init__(self, folder: Path) -> None:
-        with storage_errors(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-            self._path = folder / f"{uuid.uuid4().hex}.lock"
-            self._handle = self._path.open("w")
-        own(self._handle)
+        self._path = folder / f"{uuid.uuid4().hex}.lock"
+        self._handle = own(self._path)
 
     @property
     def mark(self) -> dict[str, str]:
@@ -55,7 +51,7 @@ class Worker:
     def is_alone(self) -> bool:
         """Whether no other process that shares these locks is alive; False where that cannot be known."""
         others = (path for path in self._path.parent.glob("*.lock") if path != self._path)
-        return CAN_TELL and all(is_dead({**self.mark, "lock": str(path)}) for path in others)
+        return all(is_dead({**self.mark, "lock": str(path)}) for path in others)
 
     def close(self) -> None:
         """Take the lock away."""

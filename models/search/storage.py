@@ -21,13 +21,9 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from eraflow.disk.atomic import storage_errors
+from eraflow.disk.locks import my_turn
 from eraflow.disk.sqliteurl import sqlite_url
 from eraflow.errors import EraflowError
-
-try:
-    import fcntl
-except ImportError:  # pragma: no cover - Windows has no fcntl; there the tables are made without a lock
-    fcntl = None  # type: ignore[assignment]
 
 FOLDER = "search"
 DATABASE = "search.db"
@@ -94,9 +90,7 @@ def _maker(path: Path) -> Iterator[None]:
     other's way (a write-ahead log, which the file keeps)."""
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.with_suffix(".lock").open("w") as handle:
-            if fcntl is not None:
-                fcntl.flock(handle.fileno(), fcntl.LOCK_EX)
+        with my_turn(path.with_suffix(".lock")):
             connection = sqlite3.connect(path, timeout=LOCK_SECONDS)
             try:
                 connection.execute("PRAGMA journal_mode=WAL")

@@ -9,11 +9,12 @@ import tomllib
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
-from tempfile import TemporaryFile
+from tempfile import NamedTemporaryFile
 
 from packaging.requirements import Requirement
 
 from eraflow.disk.atomic import storage_errors
+from eraflow.disk.locks import take
 from eraflow.disk.ownership import check_home
 from eraflow.errors import EraflowError
 from eraflow.machine.resources import Resources, memory_budget_mb, probe
@@ -110,14 +111,14 @@ def tested_versions(constraints: Path) -> Finding:
 
 
 def home_folder(home: Path) -> Finding:
-    """Whether the home folder is ours and can be written. What lies in a folder of somebody else is not touched."""
+    """Whether the home folder is ours, can be written and has locks. What is somebody else's is not touched."""
     try:
         check_home(home)
         check_outside_of_concluded(home)
         with storage_errors(home):
             home.mkdir(parents=True, exist_ok=True)
-            with TemporaryFile(dir=home):
-                pass
+            with NamedTemporaryFile(dir=home) as probe:
+                take(probe)
     except EraflowError as error:
         return Finding("home", "failed", error.problem, error.remedy)
     return Finding("home", "ok", str(home))

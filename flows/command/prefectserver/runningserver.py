@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from eraflow.disk.atomic import storage_errors, write_json
+from eraflow.disk.atomic import write_json
 from eraflow.disk.jsonobject import read_object
 from eraflow.disk.locks import own, owner_is_dead
 
@@ -39,13 +39,9 @@ def noted_server(folder: Path, url: str) -> Iterator[None]:
 
     Raises:
         BlockingIOError: another one is at work here.
-        StorageError: the folder cannot be written.
+        StorageError, NoLocksError: the folder cannot be written or locked.
     """
-    with storage_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = (folder / LOCK).open("a")
-    with handle:
-        own(handle)
+    with own(folder / LOCK):
         write_json(folder / NOTE, {"url": url, "process": os.getpid()})
         try:
             yield

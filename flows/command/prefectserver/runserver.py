@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from eraflow.disk.atomic import storage_errors
-from eraflow.disk.turns import my_turn
+from eraflow.disk.locks import my_turn
 from eraflow.errors import EraflowError
 from eraflow.machine.credentials import PREFECT, without_credentials
 

@@ -13,11 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from eraflow.machine import budget as budget_module
 from eraflow.machine.budget import Budget, BudgetBusyError
 from eraflow.machine.resources import NotEnoughMemoryError
-
-pytestmark = pytest.mark.skipif(budget_module.fcntl is None, reason="needs flock")
 
 HOLD = """
 import sys, time

@@ -13,7 +13,7 @@ import time
 import httpx
 import pytest
 
-from eraflow.disk.turns import my_turn
+from eraflow.disk.locks import my_turn
 from flows.command.prefectserver import runserver
 from flows.command.prefectserver.runserver import PrefectUnreachableError, run_server
 
