@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import tomllib
 
 import pytest
 
@@ -151,3 +152,25 @@ def test_the_table_of_rooms_is_that_of_the_test_of_layers_in_its_order():
     assert set(rooms) == set(RANK) - {"eraflow", "models", "eraflow.foreigntext"}
     lower = [room for room, above in zip(rooms[1:], rooms, strict=False) if RANK[room] > RANK[above]]
     assert lower == []
+
+
+def test_the_licence_and_the_readme_go_with_the_package():
+    project = tomllib.loads(text("pyproject.toml"))["project"]
+    assert (project["license"], project["license-files"], project["readme"]) == ("MIT", ["LICENSE"], "README.md")
+    assert text("LICENSE").startswith("MIT License\n\nCopyright (c) 2026 Eraflow developers\n")
+
+
+def test_the_changelog_tells_of_this_version_in_the_form_of_keep_a_changelog():
+    version = tomllib.loads(text("pyproject.toml"))["project"]["version"]
+    headings = re.findall(r"^## \[([^\]]+)\]", text("CHANGELOG.md"), re.MULTILINE)
+    assert headings[0] == "Unreleased"
+    assert version in text("CHANGELOG.md")
+    kinds = set(re.findall(r"^### (.*)$", text("CHANGELOG.md"), re.MULTILINE))
+    assert kinds <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+
+
+def test_the_last_words_of_a_run_name_a_section_that_is_there():
+    """`README, Going live` in the terminal leads a person to a heading."""
+    shown = (ROOT / "flows/command/starting/summary.py").read_text(encoding="utf-8")
+    [section] = re.findall(r"\(README, (.*?)\)", re.sub(r'"\s*"', "", shown))
+    assert f"\n## {section}\n" in text("README.md")

@@ -224,8 +224,8 @@ def _go_live() -> RenderableType:
         ("2.", "eraflow run --profile laptop --set submit.model=YOUR_MODEL --dry-run"),
         (
             "3.",
-            "The same without --dry-run; then every week by itself: a server, a worker and eraflow go-live (README, On "
-            "a schedule).",
+            "The same without --dry-run; then every week by itself: a server, a worker and eraflow go-live (README, "
+            "Going live).",
         ),
     ]
     return Group(words("To go live:", "bold"), listed(steps))

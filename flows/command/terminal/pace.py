@@ -18,7 +18,7 @@ SIZE = ("source", "sandbox", "data", "windows", "selection", "machine")
 """Groups of settings that decide how long a step takes."""
 LEAST_SECONDS = 3.0
 OTHER_SHARE = 0.03
-"""A step that is no training, as a share of all trainings: README, "What it scores on real equities"."""
+"""A step that is no training, as a share of all trainings: docs/results.md, "What it scores on real equities"."""
 
 
 def planned_steps(flow_name: str, settings: RunSettings) -> list[str]:
