@@ -20,7 +20,7 @@ from eraflow.scoring.scoring import ModelScores
 from eraflow.tracking.registry import Champion, champion_info, load_champion, seats
 from models.ensembles.ensemble import read_ensemble
 from tasks.features import Features
-from tasks.gate import Shipment
+from tasks.gate import JudgedEnsemble
 from tasks.register import seat_of, tracker
 from tasks.run import Run
 from tasks.stage import LIGHT_TASK
@@ -52,7 +52,7 @@ def champion_scores(run: Run, features: Features, slot: Slot) -> ModelScores | N
 
 
 @task(name="fetch-champion", task_run_name="fetch-champion", **LIGHT_TASK)
-def fetch_champion(run: Run, round_now: Round, slot: Slot) -> Shipment:
+def fetch_champion(run: Run, round_now: Round, slot: Slot) -> JudgedEnsemble:
     """The champion's verified files in `RUN_DIR/champion`, with its own verdict carried over to this round.
 
     Raises:
@@ -74,10 +74,10 @@ def fetch_champion(run: Run, round_now: Round, slot: Slot) -> Shipment:
     verdict = Verdict.from_dict(champion.verdict).carried_to(round_now.number)
     # Asked again at the upload; here so that a champion that is too old is told of before anything is fetched.
     check_may_submit(verdict, champion.signature, round_now.number, datetime.now(UTC), run.settings.gate)
-    return Shipment(folder, champion.signature, verdict)
+    return JudgedEnsemble(folder, champion.signature, verdict)
 
 
-def stand_in(run: Run, round_now: Round, slot: Slot) -> tuple[Shipment | None, str]:
+def stand_in(run: Run, round_now: Round, slot: Slot) -> tuple[JudgedEnsemble | None, str]:
     """The champion for a week whose own ensemble was blocked, or None and the reason why it cannot stand in."""
     state = fetch_champion(run, round_now, slot, return_state=True)
     if state.is_completed():

@@ -28,7 +28,7 @@ from tasks.stage import LIGHT_TASK
 
 
 @dataclass(frozen=True)
-class Shipment:
+class JudgedEnsemble:
     """An ensemble folder together with the verdict that was given on exactly this ensemble."""
 
     ensemble: Path
@@ -65,11 +65,11 @@ def decide(
     return verdict
 
 
-def ours(blended: StageRecord, verdict: Verdict) -> Shipment | None:
+def ours(blended: StageRecord, verdict: Verdict) -> JudgedEnsemble | None:
     """This week's ensemble if it passed."""
     if not verdict.passed:
         return None
-    return Shipment(blended.path / "ensemble", ensemble_signature(blended), verdict)
+    return JudgedEnsemble(blended.path / "ensemble", ensemble_signature(blended), verdict)
 
 
 def held(run: Run, verdict: Verdict, round_now: Round, no_stand_in: str = "", *, predicted: bool = False) -> State[Any]:

@@ -8,7 +8,7 @@ from typing import Any
 from prefect import get_run_logger, task
 
 from eraflow.data.offer import check_version
-from eraflow.machine.apart import deaths_about
+from eraflow.machine.apart import failures_while
 from eraflow.machine.isolate import run_isolated
 from eraflow.numerai.client import Tournament
 from eraflow.numerai.filecheck import check_ends, verify_json
@@ -59,7 +59,7 @@ def check_settings(run: Run, tournament: Tournament, *, trains: bool = True) -> 
             "neutralise": settings.blend.neutralise_features,
             **_files(settings, tournament, set(offered), place),
         }
-        with deaths_about(f"the files of {served_folder(settings) or version} were looked at"):
+        with failures_while(f"the files of {served_folder(settings) or version} were looked at"):
             run_isolated(
                 CHECK, names, memory_mb=None, timeout_s=CHECK_SECONDS, log=log, folder=scratch / "work", threads=1
             )

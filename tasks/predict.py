@@ -9,20 +9,20 @@ from prefect import task
 from eraflow.disk.digest import file_sha256
 from eraflow.runs.attempt import Work
 from eraflow.runs.stage import StageRecord
-from tasks.gate import Shipment
+from tasks.gate import JudgedEnsemble
 from tasks.needs import predict_need
 from tasks.run import Run
 from tasks.stage import STAGE_TASK, run_stage
 
 
-def predict_twice(run: Run, shipped: Shipment, live: Path) -> tuple[StageRecord, StageRecord]:
+def predict_twice(run: Run, shipped: JudgedEnsemble, live: Path) -> tuple[StageRecord, StageRecord]:
     """The live prediction and its repetition; their equality is one of the checks of the submission."""
     first, second = (predict_live(run, shipped, live, name) for name in ("live", "again"))
     return first, second
 
 
 @task(name="predict", task_run_name="predict-{name}", **STAGE_TASK)
-def predict_live(run: Run, shipped: Shipment, live: Path, name: str) -> StageRecord:
+def predict_live(run: Run, shipped: JudgedEnsemble, live: Path, name: str) -> StageRecord:
     """`predictions.parquet` with id, era and the raw blended prediction of every live row."""
     work = Work(
         name=f"predict-{name}",

@@ -20,7 +20,7 @@ from tasks.run import Run
 
 RECORDING = "search/recording"
 FIGURES = ("value", "score", "corr", "training_corr", "trees", "pressure", "penalty", "floor")
-PATIENCE_SECONDS = 300.0
+LOCK_SECONDS = 300.0
 
 
 def track_search(run: Run, record: StageRecord, report: Mapping[str, Any]) -> None:
@@ -38,7 +38,7 @@ def track_search(run: Run, record: StageRecord, report: Mapping[str, Any]) -> No
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """Hold the lock of `folder`; wait for whoever holds it, some minutes at the most."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + LOCK_SECONDS
     with ExitStack() as stack:
         while True:
             try:

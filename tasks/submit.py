@@ -28,7 +28,7 @@ from eraflow.numerai.submission_state import SubmissionState, kept_in_words
 from eraflow.runs.conclusion import RunConcludedError, accepted_submission, unconfirmed_submission
 from eraflow.runs.stage import StageRecord
 from eraflow.runs.weekrecord import HELD, timed
-from tasks.gate import Shipment
+from tasks.gate import JudgedEnsemble
 from tasks.pages.artifacts import show_submission
 from tasks.predict import predict_twice
 from tasks.register import known_slot
@@ -144,7 +144,7 @@ def keep_for_later(
         )
         return False
     try:
-        first, second = predict_twice(run, Shipment(ensemble, signature, verdict), live)
+        first, second = predict_twice(run, JudgedEnsemble(ensemble, signature, verdict), live)
         record = write_checked_submission(run, first, second, live)
     except EraflowError as error:
         get_run_logger().error("the prediction of this week cannot be kept for later: %s", error)
@@ -171,7 +171,7 @@ def submit(
     tournament: Tournament,
     slot: Slot,
     round_now: Round,
-    shipped: Shipment,
+    shipped: JudgedEnsemble,
     predicted: StageRecord,
     record: SubmissionRecord,
 ) -> Submission:

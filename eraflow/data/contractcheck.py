@@ -87,7 +87,7 @@ def check_contract(
         an EraflowError for each way to break the contract: MissingFileError, TruncatedFileError, CatalogError,
         UnknownFeatureSetError, MissingFeatureError, FeatureTypeError, BadFeatureValueError, AliasTargetError,
         UnknownHorizonError, MissingTargetError, BadTargetValueError, NullEraError, BadEraError, UnorderedErasError,
-        NullIdError, DuplicateIdError, BadDataTypeError, MissingBenchmarkError, CompanionMismatchError,
+        NullIdError, DuplicateIdError, BadDataTypeError, MissingBenchmarkError, JoinedFileMismatchError,
         TooFewErasError (no era is resolved).
     """
     horizon = _horizon(data, auxiliary)

@@ -24,10 +24,10 @@ class MissingBenchmarkError(EraflowError):
     exit_code = 2
 
 
-class CompanionMismatchError(EraflowError):
+class JoinedFileMismatchError(EraflowError):
     """A benchmark or meta-model file shares no id with the data that it belongs to."""
 
-    code = "companion_mismatch"
+    code = "joined_file_mismatch"
 
 
 def choose_benchmark(benchmarks: Sequence[str], target: str, wanted: str | None = None) -> str | None:
@@ -74,7 +74,7 @@ def covered_eras(
     ids = np.concatenate(known)
     flags = [np.isin(own, ids) for own in hashes[: len(indexes)]]
     if ids.size and not any(flag.any() for flag in flags):
-        raise CompanionMismatchError(
+        raise JoinedFileMismatchError(
             f"no id of {' and '.join(str(footer.path) for footer in footers)} occurs in the data",
             "use files of one data version, or download them again",
         )

@@ -18,7 +18,7 @@ from eraflow.data.eraindex import EraIndex, check_one_sequence, check_unique_ids
 from eraflow.data.footer import check_feature_types, read_footer
 from eraflow.disk.atomic import StorageError, atomic_path, storage_errors, write_json
 from eraflow.erastore.erareader import FORMAT, IDS, LAYOUT, MATRIX, MISSING, EraStore, UnknownEraError, column_file
-from eraflow.erastore.joinedcolumns import CompanionPaths, companion_columns
+from eraflow.erastore.joinedcolumns import JoinedPaths, joined_columns
 from eraflow.erastore.tiles import Block, RowRange, plan_pieces, read_piece, tile_rows
 
 Progress = Callable[[int, int], None]
@@ -45,7 +45,7 @@ def write_era_store(
     columns: Sequence[str],
     out: Path | str,
     *,
-    companions: Mapping[str, CompanionPaths] | None = None,
+    joined: Mapping[str, JoinedPaths] | None = None,
     rows_in_memory: int = 262_144,
     progress: Progress | None = None,
     data_types: Collection[str] | None = None,
@@ -62,7 +62,7 @@ def write_era_store(
         features: feature columns, in the order of the matrix.
         columns: float columns of the files, such as targets.
         out: folder of the store.
-        companions: column name -> file or files that are joined by id (benchmarks, the meta model).
+        joined: column name -> file or files that are joined by id (benchmarks, the meta model).
         rows_in_memory: upper bound of the rows that are decoded at once.
         progress: called with (rows done, rows in all).
         data_types: keep only eras of these data types.
@@ -72,16 +72,16 @@ def write_era_store(
         MissingFileError, TruncatedFileError, MissingColumnError, FeatureTypeError, BadFeatureValueError,
         DuplicateIdError, NullIdError, NullEraError, BadEraError, UnorderedErasError, UnknownEraError, StorageError.
     """
-    out, features, companions = Path(out), tuple(features), dict(companions or {})
+    out, features, joined = Path(out), tuple(features), dict(joined or {})
     chosen = _select(files, features, columns, data_types, eras)
     with storage_errors(out):
         out.mkdir(parents=True, exist_ok=True)
         (out / LAYOUT).unlink(missing_ok=True)
         for left in out.glob(f".{MATRIX}.*"):  # by an attempt that was killed; gigabytes, so not left for later
             left.unlink(missing_ok=True)
-    _check_space(out, sum(part.rows for part in chosen), len(features), len(columns) + len(companions))
+    _check_space(out, sum(part.rows for part in chosen), len(features), len(columns) + len(joined))
     missing = _write_matrix(chosen, features, out, rows_in_memory, progress)
-    names = _write_columns(chosen, columns, companions, out)
+    names = _write_columns(chosen, columns, joined, out)
     write_json(out / LAYOUT, _layout(chosen, features, names, missing))
     return EraStore.open(out)
 
@@ -227,16 +227,16 @@ def _weave(columns: BinaryIO, handle: BinaryIO, rows: int, widths: Sequence[int]
 
 
 def _write_columns(
-    chosen: Sequence[ChosenRows], columns: Sequence[str], companions: Mapping[str, CompanionPaths], out: Path
+    chosen: Sequence[ChosenRows], columns: Sequence[str], joined: Mapping[str, JoinedPaths], out: Path
 ) -> list[str]:
-    """Write ids, then the float columns of the files, then the companions; returns the names in that order."""
+    """Write ids, then the float columns of the files, then the joined columns; returns the names in that order."""
     for position, name in enumerate(columns):
         parts = [_taken(part, name, pl.Float64).fill_null(float("nan")).to_numpy() for part in chosen]
         _save(out / column_file(position), np.concatenate(parts))
     ids = pl.concat([_taken(part, part.index.footer.require_id(), pl.String).alias("id") for part in chosen])
     _save(out / IDS, _packed(ids))
-    names = [*columns, *companions]
-    for name, values in companion_columns(companions, ids):
+    names = [*columns, *joined]
+    for name, values in joined_columns(joined, ids):
         _save(out / column_file(names.index(name, len(columns))), values)
     return names
 

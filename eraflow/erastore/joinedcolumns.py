@@ -12,34 +12,32 @@ import polars as pl
 from eraflow.data.eraindex import check_unique_ids
 from eraflow.data.footer import Footer, MissingColumnError, read_footer
 
-CompanionPaths = Path | str | Sequence[Path | str]
+JoinedPaths = Path | str | Sequence[Path | str]
 
 
-def companion_columns(
-    companions: Mapping[str, CompanionPaths], ids: pl.Series
-) -> Iterator[tuple[str, npt.NDArray[np.float64]]]:
+def joined_columns(joined: Mapping[str, JoinedPaths], ids: pl.Series) -> Iterator[tuple[str, npt.NDArray[np.float64]]]:
     """Yield (name, float64[rows]) in the order of `ids`, NaN where an id has no finite value.
 
     Columns that come from the same files are joined together, so each file's ids are read once.
 
     Args:
-        companions: column name -> the parquet file, or files, that hold it; of several files some may lack it.
+        joined: column name -> the parquet file, or files, that hold it; of several files some may lack it.
         ids: of the rows of the store, strings.
 
     Raises:
         MissingColumnError: none of the files has the column.
         DuplicateIdError: an id occurs twice in the files.
     """
-    for paths, names in _by_files(companions).items():
-        joined = _joined([read_footer(path) for path in paths], names, ids)
+    for paths, names in _by_files(joined).items():
+        frame = _joined([read_footer(path) for path in paths], names, ids)
         for name in names:
-            values = np.asarray(joined[name].fill_null(float("nan")).to_numpy(), dtype=np.float64)
+            values = np.asarray(frame[name].fill_null(float("nan")).to_numpy(), dtype=np.float64)
             yield name, np.where(np.isfinite(values), values, np.nan)  # an infinite value is none, as in scoring
 
 
-def _by_files(companions: Mapping[str, CompanionPaths]) -> dict[tuple[Path, ...], list[str]]:
+def _by_files(joined: Mapping[str, JoinedPaths]) -> dict[tuple[Path, ...], list[str]]:
     grouped: dict[tuple[Path, ...], list[str]] = {}
-    for name, paths in companions.items():
+    for name, paths in joined.items():
         several = [paths] if isinstance(paths, (str, Path)) else paths
         grouped.setdefault(tuple(Path(path) for path in several), []).append(name)
     return grouped

@@ -29,7 +29,7 @@ def build_features(
         agreed.targets,
         Path(out) / "store",
         eras=agreed.stored_eras,
-        companions=companion_files(paths, agreed),
+        joined=joined_files(paths, agreed),
         rows_in_memory=Plan(**plan).rows_in_memory,
         progress=lambda done, total: report(done, total, "rows written"),
     )
@@ -41,9 +41,9 @@ def build_features(
     }
 
 
-def companion_files(files: DataFiles, contract: Contract) -> dict[str, tuple[Path, ...]]:
+def joined_files(files: DataFiles, contract: Contract) -> dict[str, tuple[Path, ...]]:
     """Column name -> the files that it is joined from by id: the benchmark models and the meta model."""
-    companions: dict[str, tuple[Path, ...]] = dict.fromkeys(contract.benchmarks, files.benchmark_files)
+    joined: dict[str, tuple[Path, ...]] = dict.fromkeys(contract.benchmarks, files.benchmark_files)
     if files.meta_model is not None:
-        companions[META_MODEL] = (files.meta_model,)
-    return companions
+        joined[META_MODEL] = (files.meta_model,)
+    return joined

@@ -19,7 +19,7 @@ class DeadlyFileError(EraflowError):
 
 
 @contextmanager
-def deaths_about(what: str) -> Iterator[None]:
+def failures_while(what: str) -> Iterator[None]:
     """Say what a child died of.
 
     Args:

@@ -32,7 +32,7 @@ DIVERGED_FACTOR = 3.0
 # ... and not below this share of what a constant predictor gets: a loss that has fallen to a thousandth and rises to a
 # hundredth has still learnt.
 CONSTANT_SHARE = 0.9
-PATIENCE = 31  # updates in a row: the window is filled anew, a training that recovers is left alone
+UPDATES_IN_A_ROW = 31  # updates in a row: the window is filled anew, a training that recovers is left alone
 # Adam's second moment remembers about a thousand updates: this many gradients of a thousand times the usual norm keep
 # its steps down for the rest of a training, clipped or not. One such gradient happens, and clipping is there for it.
 EXPLODED_FACTOR = 1000.0
@@ -167,7 +167,7 @@ class TrainingMonitor:
         usual = self._start if self.constant_loss is None else self.constant_loss
         far = now > DIVERGED_FACTOR * self._best and now > CONSTANT_SHARE * usual
         self._high = self._high + 1 if far else 0
-        if self._high > PATIENCE:
+        if self._high > UPDATES_IN_A_ROW:
             problem = f"the loss of {self.who} is {now:.4g} {where}; it was {self._best:.4g} at its best"
             self._fail(StageDiverged(problem, REMEDIES["diverged"]))
 

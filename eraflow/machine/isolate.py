@@ -18,7 +18,7 @@ from eraflow.machine.failures import StageError, classify, stage_error
 from eraflow.machine.launch import environment, left_behind, let_go, output_of, planned, prepare, start
 from eraflow.machine.limits import refuse_passed_limit
 from eraflow.machine.listener import Listener
-from eraflow.machine.outputreader import Pump
+from eraflow.machine.outputreader import OutputReader
 from eraflow.machine.processmark import STAGE_VARIABLE, kill_marked
 from eraflow.machine.processtree import ProcessTree
 from eraflow.machine.progress import Progress
@@ -121,7 +121,7 @@ class _Stage:
         self.watchdog = Watchdog(tree, self.limits)
         self.recorder = Recorder(self.watchdog, tree, self.place, gpu=self.gpu)
         self.listener = Listener(
-            Pump(output_of(self.process), self.place / "stage.log"),
+            OutputReader(output_of(self.process), self.place / "stage.log"),
             self.watchdog,
             self.place,
             log=self.log,

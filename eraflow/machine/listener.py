@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from eraflow.errors import EraflowError
-from eraflow.machine.outputreader import Pump
+from eraflow.machine.outputreader import OutputReader
 from eraflow.machine.progress import Progress, ProgressMeter
 from eraflow.machine.training import TrainingCurve
 from eraflow.machine.watch import Watchdog
@@ -21,39 +21,39 @@ class Listener:
 
     def __init__(
         self,
-        pump: Pump,
+        output: OutputReader,
         watchdog: Watchdog,
         place: Path,
         *,
         log: Callable[[str], None],
         on_progress: Callable[[Progress], None] | None,
     ) -> None:
-        self._pump, self._watchdog, self._place, self._log = pump, watchdog, place, log
+        self._output, self._watchdog, self._place, self._log = output, watchdog, place, log
         self._meter = ProgressMeter(_guarded(on_progress, log))
         self._curve = TrainingCurve()
         self._curve_refused = False
 
     def start(self) -> None:
         """Begin to read the child's output."""
-        self._pump.start()
+        self._output.start()
 
     def abandon(self) -> None:
         """Nobody listens any more; the output still goes to its file."""
-        self._pump.abandon()
+        self._output.abandon()
 
     @property
     def tail(self) -> tuple[str, ...]:
         """The child's last lines."""
-        return tuple(self._pump.tail)
+        return tuple(self._output.tail)
 
     @property
     def failure(self) -> dict[str, Any] | None:
         """A failure record that came through the pipe because the disk refused it."""
-        return self._pump.failure
+        return self._output.failure
 
     def pass_on(self, *, final: bool = False) -> None:
         """Hand on everything that is waiting."""
-        for item in self._pump.waiting():
+        for item in self._output.waiting():
             if isinstance(item, str):
                 self._log(item)
             elif item[0] == "progress":
@@ -69,11 +69,11 @@ class Listener:
     def drain(self) -> None:
         """The last lines. Bounded in time: a process that left the tree unseen may hold the pipe for ever."""
         end = time.monotonic() + OUTPUT_SECONDS
-        while self._pump.is_alive() and time.monotonic() < end:
+        while self._output.is_alive() and time.monotonic() < end:
             self.pass_on()
-            self._pump.join(0.01)
+            self._output.join(0.01)
         self.pass_on(final=True)
-        self._pump.abandon()
+        self._output.abandon()
 
     def _write_curve(self) -> None:
         try:

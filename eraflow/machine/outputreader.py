@@ -25,7 +25,7 @@ _LINE_END = re.compile(rb"[\r\n]+")  # progress bars of libraries end their line
 Mark = tuple[str, Any]
 
 
-class Pump(threading.Thread):
+class OutputReader(threading.Thread):
     """Reads a pipe to its end: each line goes to a file at once and waits in a queue for the parent's own thread.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""Bytes of a file that may be packed by gzip or xz, block after block, and how far the file itself has been read."""
+"""A file that may be compressed by gzip or xz, read block after block, and how far the file itself has been read."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 MOST_LINE_BYTES = 16 << 20
-"""Of a line of values; one of 5,000 features has some 25,000. A packed file of a few megabytes can hold one of any
+"""Of a line of values; one of 5,000 features has some 25,000. A compressed file of a few megabytes can hold one of any
 length."""
 
 MOST_EXPANSION, SMALL_BYTES = 200, 64 << 20
-"""How much larger what is packed may be, and what is no matter: ids and predictions are packed to a half or a third, a
-table of five codes to a twentieth."""
+"""How many times the size of its file the content may have, and what content is small in any case: ids and predictions
+are compressed to a half or a third, a table of five codes to a twentieth."""
 
 
-class Packed:
+class CompressedFile:
     """A file opened for reading from its start; use it as a context.
 
     Attributes:
@@ -37,19 +37,19 @@ class Packed:
         self._path = path
         self._file: IO[bytes] = path.open("rb")
         self.size = path.stat().st_size
-        self._content = _unpacked(self._file)
-        self._unpacked_bytes = 0
+        self._content = _decompressed(self._file)
+        self._content_bytes = 0
 
     @property
     def position(self) -> int:
-        """Bytes of the file that have been read; of a packed one, about as far as its content was asked for."""
+        """Bytes of the file that have been read; of a compressed one, about as far as its content was asked for."""
         return self._file.tell()
 
     def lines(self, block: int) -> Iterator[bytes]:
         """Blocks of whole lines, each of about `block` bytes; empty lines at the end of the file are left out.
 
         Raises:
-            TruncatedFileError: the last line has no end, or a packed file ends too early or is damaged.
+            TruncatedFileError: the last line has no end, or a compressed file ends too early or is damaged.
         """
         rest = b""
         while True:
@@ -74,12 +74,12 @@ class Packed:
             )
 
     def _read(self, count: int) -> bytes:
-        with _unpacking(self._path):
+        with _decompressing(self._path):
             new = self._content.read(count)
-        self._unpacked_bytes += len(new)
-        if self._unpacked_bytes > MOST_EXPANSION * self.size + SMALL_BYTES:
+        self._content_bytes += len(new)
+        if self._content_bytes > MOST_EXPANSION * self.size + SMALL_BYTES:
             raise TruncatedFileError(
-                f"{self._path} ({self.size} bytes) unpacks to more than {MOST_EXPANSION} times its size, which no "
+                f"{self._path} ({self.size} bytes) decompresses to more than {MOST_EXPANSION} times its size, which no "
                 "table of numbers does",
                 "write or download it again",
             )
@@ -98,7 +98,7 @@ class Packed:
         Raises:
             TruncatedFileError: the file is damaged there.
         """
-        with _unpacking(self._path):
+        with _decompressing(self._path):
             return self._content.read(count)
 
     def first_line(self, most: int) -> bytes:
@@ -107,7 +107,7 @@ class Packed:
         Raises:
             TruncatedFileError: there is none within `most` bytes, or the file is damaged.
         """
-        with _unpacking(self._path):
+        with _decompressing(self._path):
             line = self._content.readline(most)
         if not line.endswith(b"\n"):
             if len(line) >= most:
@@ -137,7 +137,7 @@ class Packed:
         self._file.close()
 
 
-def _unpacked(file: IO[bytes]) -> IO[bytes]:
+def _decompressed(file: IO[bytes]) -> IO[bytes]:
     first = file.read(len(XZ))
     file.seek(0)
     if first.startswith(GZIP):
@@ -146,11 +146,11 @@ def _unpacked(file: IO[bytes]) -> IO[bytes]:
 
 
 @contextmanager
-def _unpacking(path: Path) -> Iterator[None]:
+def _decompressing(path: Path) -> Iterator[None]:
     with reading(
         path,
         lambda reason: TruncatedFileError(
-            f"{path} cannot be read, as it cannot be unpacked: {reason}", "pack or download it again"
+            f"{path} cannot be read, as it cannot be decompressed: {reason}", "compress or download it again"
         ),
     ):
         yield

@@ -27,7 +27,7 @@ class CsvRows:
     """A CSV file with a line of column names; see `eraflow.rows.rowsource.RowSource`.
 
     Raises:
-        TruncatedFileError: it has no line of names, or is packed and damaged.
+        TruncatedFileError: it has no line of names, or is compressed and damaged.
         MissingColumnError: a name stands there twice.
     """
 
@@ -46,7 +46,7 @@ class CsvRows:
     def tiles(
         self, features: Sequence[str], *, most_rows: int, skip: int = 0, scratch: Path | None = None
     ) -> Iterator[Tile]:
-        """See `RowSource.tiles`; nothing is turned round here. Rows that are skipped are unpacked, but not parsed."""
+        """See `RowSource.tiles`; nothing is turned round. Rows that are skipped are decompressed, but not parsed."""
         name = self._id_column()
         eras, row = EraSequence(self.path), 0
         for block, position, size in self._text.blocks(BLOCK_BYTES):

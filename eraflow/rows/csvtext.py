@@ -1,7 +1,7 @@
 """The text of a CSV file, as programs and people write it: what separates its values, its names, blocks of whole lines.
 
 Commas, semicolons, tabs or bars; names with or without quotes; a byte-order mark; CR LF; blank lines; decimal commas
-where they are beyond doubt; plain or packed by gzip or xz. What cannot be read safely is named.
+where they are beyond doubt; plain or compressed by gzip or xz. What cannot be read safely is named.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import pyarrow.csv as pacsv
 from eraflow.data.footer import ERA, ID, UNNAMED_INDEX, MissingColumnError, TruncatedFileError
 from eraflow.data.footerparts import MOST_COLUMNS
 from eraflow.foreigntext import cut
-from eraflow.rows.compressed import UTF_16, Packed
+from eraflow.rows.compressed import UTF_16, CompressedFile
 
 MOST_HEADER_BYTES = 16 << 20
 SEPARATORS = (",", ";", "\t", "|")
@@ -42,13 +42,13 @@ class CsvText:
         separator: between its values.
 
     Raises:
-        TruncatedFileError: it has no line of names, or is packed and damaged.
+        TruncatedFileError: it has no line of names, or is compressed and damaged.
         MissingColumnError: a name stands there twice.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        with Packed(path) as file:
+        with CompressedFile(path) as file:
             header, self.separator, self._lines_before = self._header(file)
         try:
             self.names = _names(header, self.separator)
@@ -65,10 +65,10 @@ class CsvText:
         read so far, and all of them.
 
         Raises:
-            TruncatedFileError: the last line has no end, or a packed file is damaged.
+            TruncatedFileError: the last line has no end, or a compressed file is damaged.
         """
         blank = re.compile(rb"(?m)^[ \r%s]*\n" % re.escape(self.separator.encode("latin-1")))
-        with Packed(self.path) as file:
+        with CompressedFile(self.path) as file:
             for _ in range(self._lines_before):
                 file.first_line(MOST_HEADER_BYTES)
             for block in file.lines(size):
@@ -139,7 +139,7 @@ class CsvText:
         """The error for text that cannot be read."""
         return TruncatedFileError(f"{self.path} cannot be read: {reason[:300]}", AGAIN)
 
-    def _header(self, file: Packed) -> tuple[str, str, int]:
+    def _header(self, file: CompressedFile) -> tuple[str, str, int]:
         """The line of names, what separates them, and how many lines that took."""
         declared = None
         for lines in range(1, 100):

@@ -8,14 +8,14 @@ from typing import Literal
 from eraflow.data.footer import TruncatedFileError
 from eraflow.data.readable import reading, require_file
 from eraflow.errors import EraflowError
-from eraflow.rows.compressed import GZIP, PARQUET, UTF_16, XZ, Packed
+from eraflow.rows.compressed import GZIP, PARQUET, UTF_16, XZ, CompressedFile
 from eraflow.rows.rowsource import RowSource
 
 OTHER_FORMS = (
     (b"PARE", "encrypted parquet", "write it without encryption"),
     (b"PK\x03\x04", "a zip archive or a spreadsheet", "unpack it, or save the sheet as CSV"),
-    (b"BZh", "packed by bzip2", "unpack it with bunzip2, or pack it by gzip or xz"),
-    (b"\x28\xb5\x2f\xfd", "packed by zstd", "unpack it with unzstd, or pack it by gzip or xz"),
+    (b"BZh", "compressed by bzip2", "decompress it with bunzip2, or compress it by gzip or xz"),
+    (b"\x28\xb5\x2f\xfd", "compressed by zstd", "decompress it with unzstd, or compress it by gzip or xz"),
     (b"7z\xbc\xaf", "a 7z archive", "unpack it"),
     (b"ARROW1", "an Arrow or Feather file", "write it as parquet or CSV"),
     (b"\x89HDF", "HDF5", "write it as parquet or CSV"),
@@ -51,7 +51,7 @@ def open_rows(path: Path | str) -> RowSource:
 
 
 def form_of(path: Path) -> Literal["parquet", "csv"]:
-    """What a file is by its content, whatever its name; a CSV may be packed by gzip or xz.
+    """What a file is by its content, whatever its name; a CSV may be compressed by gzip or xz.
 
     Raises:
         MissingFileError, UnreadableFileError: it is not there, or the system does not let it be read.
@@ -66,7 +66,7 @@ def form_of(path: Path) -> Literal["parquet", "csv"]:
     if first.startswith(PARQUET):
         return "parquet"
     if first.startswith((GZIP, XZ)):
-        _check_packed(path)
+        _check_compressed(path)
         return "csv"
     for magic, what, remedy in OTHER_FORMS:
         if first.lstrip(b"\xef\xbb\xbf \r\n\t").lower().startswith(magic.lower()):
@@ -81,12 +81,14 @@ def _beginning(path: Path) -> bytes:
         return file.read(LOOKED_AT)
 
 
-def _check_packed(path: Path) -> None:
-    """Raise UnknownFormError where what is packed is no text; damage is for the reader to name."""
+def _check_compressed(path: Path) -> None:
+    """Raise UnknownFormError where what is compressed is no text; damage is for the reader to name."""
     try:
-        with Packed(path) as file:
+        with CompressedFile(path) as file:
             inside = file.beginning(len(PARQUET))
     except TruncatedFileError:
         return
     if inside == PARQUET:
-        raise UnknownFormError(f"{path} is a parquet file packed by gzip or xz", "unpack it with gunzip or unxz")
+        raise UnknownFormError(
+            f"{path} is a parquet file compressed by gzip or xz", "decompress it with gunzip or unxz"
+        )

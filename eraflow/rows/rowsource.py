@@ -1,6 +1,6 @@
 """The rows of a file in its own order, a tile of one era at a time: what a prediction reads, whatever the file's form.
 
-Parquet (`eraflow.rows.parquetrows`, in parts by `eraflow.rows.parquetparts`) and CSV, plain or packed by gzip or xz
+Parquet (`eraflow.rows.parquetrows`, in parts by `eraflow.rows.parquetparts`) and CSV, plain or compressed by gzip or xz
 (`eraflow.rows.csvrows`).
 """
 

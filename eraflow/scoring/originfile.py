@@ -1,6 +1,6 @@
 """What a file of predictions carries of its origin: a parquet file in its metadata, a CSV in a side file beside it.
 
-The side file knows the CSV by its content, so that it is found when either was renamed, packed or unpacked.
+The side file knows the CSV by its content, so that it is found when either was renamed, compressed or decompressed.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from eraflow.data.footer import read_footer
 from eraflow.disk.atomic import write_json
-from eraflow.rows.compressed import Packed
+from eraflow.rows.compressed import CompressedFile
 from eraflow.rows.openrows import form_of
 from eraflow.scoring.insample import METADATA, NO_NOTE, UNKNOWN, Origin
 
@@ -31,7 +31,7 @@ def write_side(out: Path, content: Path, origin: Origin) -> Path:
 def origin_of_file(path: Path) -> Origin:
     """What a file of predictions carries, or a side file in its folder that knows its content; else unknown.
 
-    A renamed CSV is found by its content, and so is one that was packed or unpacked meanwhile.
+    A renamed CSV is found by its content, and so is one that was compressed or decompressed meanwhile.
     """
     if form_of(path) == "parquet":
         footer = read_footer(path)
@@ -46,9 +46,9 @@ def origin_of_file(path: Path) -> Origin:
 
 
 def content_sha256(path: Path) -> str:
-    """Of the text of a CSV, unpacked where it is packed."""
+    """Of the text of a CSV, decompressed where it is compressed."""
     digest = hashlib.sha256()
-    with Packed(path) as file:
+    with CompressedFile(path) as file:
         while block := file.beginning(READ_BYTES):
             digest.update(block)
     return digest.hexdigest()

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from eraflow.machine.apart import deaths_about
+from eraflow.machine.apart import failures_while
 from eraflow.machine.isolate import run_isolated
 from eraflow.machine.resources import memory_budget_mb, probe
 from eraflow.scoring.scorefile import FileScores, score_file
@@ -29,7 +29,7 @@ def score_apart(
         EraflowError: as `score_file`; and what the child died of, about these files.
     """
     work = scratch / "work"
-    with deaths_about(f"{predictions} was scored on {folder}"):
+    with failures_while(f"{predictions} was scored on {folder}"):
         run_isolated(
             "eraflow.scoring.scoreapart:score",
             {

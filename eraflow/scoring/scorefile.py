@@ -19,7 +19,7 @@ from eraflow.data.eraindex import read_era_index
 from eraflow.data.footer import read_footer
 from eraflow.erastore.erareader import EraStore
 from eraflow.erastore.erawriter import write_era_store
-from eraflow.erastore.stage import companion_files
+from eraflow.erastore.stage import joined_files
 from eraflow.rows.predictionfile import PredictionFileError, read_predictions
 from eraflow.scoring.insample import UNKNOWN, Origin
 from eraflow.scoring.originfile import origin_of_file
@@ -115,7 +115,7 @@ def score_file(
         [contract.target],
         scratch / "store",
         eras=eras,
-        companions=companion_files(files, contract),
+        joined=joined_files(files, contract),
     )
     aligned = _aligned(given, store)
     used = int(np.count_nonzero(np.isfinite(aligned)))

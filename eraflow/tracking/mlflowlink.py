@@ -66,9 +66,9 @@ class MlflowLink:
             NothingThereError: MLflow says that what was asked for does not exist.
             TrackingError: any other failure, or a database that stays locked.
         """
-        return self.patiently(method, lambda: getattr(self._connected(), method)(*args, **kwargs))
+        return self.with_retries(method, lambda: getattr(self._connected(), method)(*args, **kwargs))
 
-    def patiently(self, what: str, act: Callable[[], Any]) -> Any:
+    def with_retries(self, what: str, act: Callable[[], Any]) -> Any:
         """Do `act`; again, with growing pauses, while SQLite says that the database is locked."""
         deadline = time.monotonic() + self._lock_seconds
         pause = 0.05

@@ -265,7 +265,7 @@ class Tracker:
         if self.is_local:
             with storage_errors(self.home):
                 self.home.mkdir(parents=True, exist_ok=True)
-            self.link.patiently("relocate", lambda: relocate(self.home / DATABASE, self.home / ARTIFACTS))
+            self.link.with_retries("relocate", lambda: relocate(self.home / DATABASE, self.home / ARTIFACTS))
         found = self.link.call("get_experiment_by_name", self.settings.experiment)
         if found is None:
             return None

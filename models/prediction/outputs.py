@@ -17,7 +17,7 @@ from eraflow.scoring.insample import UNKNOWN, Origin
 from eraflow.scoring.originfile import write_side
 from eraflow.scoring.ranking import EraGroups, order_within_eras
 from models.base.protocol import FloatArray
-from models.prediction.resumablefile import GrowingFile
+from models.prediction.resumablefile import ResumableFile
 
 Hashes = npt.NDArray[np.uint64]
 SCHEMA = pa.schema([("id", pa.large_string()), ("era", pa.large_string()), ("prediction", pa.float64())])
@@ -28,7 +28,7 @@ READ_BYTES = 1 << 18
 
 
 class Output(Protocol):
-    """How predictions are laid down: each era appended to a growing file, which is then made the output.
+    """How predictions are laid down: each era appended to a resumable file, which is then made the output.
 
     Attributes:
         name: of the form; part of what a leftover is known by.
@@ -37,13 +37,13 @@ class Output(Protocol):
     name: str
 
     def head(self) -> bytes:
-        """What the growing file begins with."""
+        """What the resumable file begins with."""
 
     def era(self, era: str, ids: pl.Series, values: FloatArray) -> bytes:
         """What one era adds to it."""
 
-    def finish(self, file: GrowingFile, out: Path) -> None:
-        """Make the output of the complete growing file, all of which is on the disk."""
+    def finish(self, file: ResumableFile, out: Path) -> None:
+        """Make the output of the complete resumable file, all of which is on the disk."""
 
 
 def output_for(out: Path, origin: Origin = UNKNOWN) -> Output:
@@ -86,7 +86,7 @@ class RawParquet:
         content: bytes = batch.serialize().to_pybytes()
         return content
 
-    def finish(self, file: GrowingFile, out: Path) -> None:
+    def finish(self, file: ResumableFile, out: Path) -> None:
         """Lay the batches out as parquet, some eras at a time."""
         import pyarrow.parquet as pq
 
@@ -135,7 +135,7 @@ class SubmissionCsv:
         rows = sorted(zip(ids.to_list(), ranks.tolist(), strict=True))
         return "".join(f"{name},{rank:.{DECIMALS}f}\n" for name, rank in rows).encode("utf-8")
 
-    def finish(self, file: GrowingFile, out: Path) -> None:
+    def finish(self, file: ResumableFile, out: Path) -> None:
         """Give the file its name, when no id stands in it twice.
 
         Raises:

@@ -32,7 +32,7 @@ class OutputBusyError(EraflowError):
     code = "output_busy"
 
 
-class GrowingFile:
+class ResumableFile:
     """The part file of one output.
 
     Attributes:
@@ -146,7 +146,7 @@ def _sweep(out: Path) -> None:
 
 
 @contextmanager
-def growing(out: Path, key: Mapping[str, Any], head: bytes) -> Iterator[GrowingFile]:
+def resumable_file(out: Path, key: Mapping[str, Any], head: bytes) -> Iterator[ResumableFile]:
     """The part of `out`, continued when an earlier attempt at the same work left one.
 
     When the block ends by an error that another attempt would meet again, the part is removed; when it is interrupted,
@@ -163,7 +163,7 @@ def growing(out: Path, key: Mapping[str, Any], head: bytes) -> Iterator[GrowingF
     """
     with storage_errors(out):
         out.parent.mkdir(parents=True, exist_ok=True)
-        file = GrowingFile(out, key, head)
+        file = ResumableFile(out, key, head)
         try:
             yield file
         except EraflowError as error:

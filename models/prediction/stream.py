@@ -21,14 +21,14 @@ from models.base.protocol import Codes, FloatArray, check_predictions
 from models.prediction.outputs import Output, output_for
 from models.prediction.predictor import Predictor, library_versions
 from models.prediction.prefetch import Prefetch, prefetched
-from models.prediction.resumablefile import growing
+from models.prediction.resumablefile import resumable_file
 
 FORMAT = 2
 
 
 @dataclass
 class PredictionProgress:
-    """How far a prediction is; what is noted beside the growing file.
+    """How far a prediction is; what is noted beside the resumable file.
 
     Attributes:
         rows, eras: finished ones.
@@ -92,7 +92,7 @@ def predict_stream(
     output = output_for(out, origin)
     source = open_rows(data)
     predictor.check_features(source.columns)
-    with growing(out, _key(predictor, source, output, origin), output.head()) as file:
+    with resumable_file(out, _key(predictor, source, output, origin), output.head()) as file:
         course = PredictionProgress(**file.state)
         resumed_from = course.rows if file.resumed else None
         most_rows = max(1, min(plan.rows_in_memory, TILE_BYTES // max(1, len(predictor.features))))

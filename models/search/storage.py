@@ -69,7 +69,7 @@ def open_storage(
     with storage_problems(url, also=(ImportError, RuntimeError)), ExitStack() as stack:
         if local and url.database:
             stack.enter_context(_maker(_file(url)))
-        storage = _patiently(
+        storage = _with_retries(
             lambda: optuna.storages.RDBStorage(
                 url.render_as_string(hide_password=False),
                 engine_kwargs={"connect_args": {"timeout": LOCK_SECONDS}} if local else {"pool_pre_ping": True},
@@ -99,7 +99,7 @@ def _maker(path: Path) -> Iterator[None]:
             yield
 
 
-def _patiently(make: Callable[[], Any]) -> Any:
+def _with_retries(make: Callable[[], Any]) -> Any:
     """Make the storage; again when another computer was making its tables at the same moment."""
     tries = 0
     while True:

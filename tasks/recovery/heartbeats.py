@@ -24,7 +24,7 @@ BEAT = "prefect.flow-run.heartbeat"
 ENDS = ("Completed", "Failed", "Cancelled", "Crashed", "Held")
 
 
-def zombie_automation() -> AutomationCore:
+def heartbeat_automation() -> AutomationCore:
     """The automation as it must stand on the server.
 
     Only runs of deployments with the tag `eraflow` are watched: they beat every 30 s, a run that beats every 180 s,
@@ -52,7 +52,7 @@ def zombie_automation() -> AutomationCore:
 
 def install(client: SyncPrefectClient) -> str:
     """Put the automation on the server: `created`, `updated`, or `unchanged`. A second one of its name is removed."""
-    wanted, found = zombie_automation(), client.read_automations_by_name(NAME)
+    wanted, found = heartbeat_automation(), client.read_automations_by_name(NAME)
     for double in found[1:]:
         client.delete_automation(double.id)
     if not found:
@@ -66,7 +66,7 @@ def install(client: SyncPrefectClient) -> str:
 
 def is_installed(client: SyncPrefectClient) -> bool:
     """Whether the server has the automation, as it should be and switched on."""
-    return any(_content(found) == _content(zombie_automation()) for found in client.read_automations_by_name(NAME))
+    return any(_content(found) == _content(heartbeat_automation()) for found in client.read_automations_by_name(NAME))
 
 
 def _content(automation: AutomationCore) -> dict[str, object]:

@@ -37,7 +37,7 @@ from eraflow.settings.section import Section
 TAG = "eraflow"  # of a deployment in prefect.yaml: its crashed runs are ours to reschedule
 RUN_VARIABLE = "PREFECT__FLOW_RUN_ID"  # a worker starts each flow process with it
 LOOKED_AT = 200  # newest runs of a deployment; the server gives no more at once
-NO_SIGN_OF_LIFE = "no sign of life"  # the message of a run that the zombie automation declared crashed
+NO_SIGN_OF_LIFE = "no sign of life"  # the message of a run that the heartbeat automation declared crashed
 AT_WORK = frozenset({"RUNNING", "PENDING", "CANCELLING", "PAUSED"})
 
 

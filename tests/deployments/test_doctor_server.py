@@ -47,8 +47,8 @@ def test_what_is_missing_is_named_and_what_is_there_is_ok(deployed, tmp_path):
         running.prefect("automation", "delete", "--id", found["id"])
     until_scheduled(running)
     found, _ = examined(running, tmp_path)
-    states = {name: found[name]["state"] for name in ("prefect", "worker", "zombie watch", "alert")}
-    assert states == {"prefect": "ok", "worker": "failed", "zombie watch": "warning", "alert": "warning"}
+    states = {name: found[name]["state"] for name in ("prefect", "worker", "heartbeat watch", "alert")}
+    assert states == {"prefect": "ok", "worker": "failed", "heartbeat watch": "warning", "alert": "warning"}
     assert "3.8.8" in found["prefect"]["found"]
     assert "prefect worker start" in found["worker"]["remedy"]
     assert found["schedule weekly"]["state"] == found["schedule daily"]["state"] == "ok"
@@ -64,7 +64,7 @@ def test_with_worker_automation_and_keys_it_is_healthy(deployed, tmp_path):
             found, told = examined(running, tmp_path)
             if found["worker"]["state"] == "ok":
                 break
-    assert {found[name]["state"] for name in ("worker", "zombie watch", "numerai keys")} == {"ok"}
+    assert {found[name]["state"] for name in ("worker", "heartbeat watch", "numerai keys")} == {"ok"}
     assert "heartbeat" in found["worker"]["found"]
     assert "Secret block" in found["numerai keys"]["found"]
     assert "S3CRET" not in told

@@ -71,7 +71,7 @@ def _with_server(url: str, alert: str | None) -> Iterator[Finding]:
                 yield schedule(client, deployment)
         for name in sorted(set(SCHEDULED) - {one.name for one in deployed}):
             yield Finding(f"schedule {name}", "warning", "not deployed", "eraflow go-live")
-        yield zombies(client, deployed)
+        yield heartbeats(client, deployed)
     named = [alert] if alert else [_block_of(deployment) for deployment in deployed]
     yield from alerts({block for block in named if block})
 
@@ -130,7 +130,7 @@ def schedule(client: SyncPrefectClient, deployment: Any) -> Finding:
     return Finding(name, "ok", f"next run {coming[0]:%A %Y-%m-%d %H:%M} UTC, {len(coming)} scheduled")
 
 
-def zombies(client: SyncPrefectClient, deployed: Sequence[Any]) -> Finding:
+def heartbeats(client: SyncPrefectClient, deployed: Sequence[Any]) -> Finding:
     """The automation that finds runs whose computer died, and runs that beat too seldom for it."""
     from tasks.recovery.heartbeats import FREQUENCY, HEARTBEAT_SECONDS, is_installed
 
@@ -141,10 +141,10 @@ def zombies(client: SyncPrefectClient, deployed: Sequence[Any]) -> Finding:
     ]
     if not is_installed(client):
         found = "not on the server: a run whose computer died stays Running for ever"
-        return Finding("zombie watch", "warning", found, "eraflow resume --install")
+        return Finding("heartbeat watch", "warning", found, "eraflow resume --install")
     found = f"on the server, but {', '.join(slow)} would be taken for dead" if slow else "on the server"
     remedy = f'set {FREQUENCY}: "{HEARTBEAT_SECONDS}" in their job_variables as prefect.yaml does, then {DEPLOY}'
-    return required("zombie watch", not slow, found, remedy)
+    return required("heartbeat watch", not slow, found, remedy)
 
 
 def alerts(blocks: set[str]) -> Iterator[Finding]:

@@ -101,7 +101,7 @@ class WatchedServer:
         self.ending = threading.Event()
         self.lock = threading.Lock()
         self.child: subprocess.Popen[bytes] | None = None
-        self.deaths = 0
+        self.exits = 0
         self.watch = threading.Thread(target=self._watch, name="run-server", daemon=True)
 
     def start(self) -> None:
@@ -121,10 +121,10 @@ class WatchedServer:
             code = self.child.wait()
             if self.ending.is_set():
                 return
-            self.deaths += 1
+            self.exits += 1
             began = time.monotonic()
-            if self.deaths > RESTARTS:
-                return self._give_up(f"it has died {self.deaths} times")
+            if self.exits > RESTARTS:
+                return self._give_up(f"it has died {self.exits} times")
             try:
                 self._start_one()
             except EraflowError as error:

@@ -27,7 +27,7 @@ class OutputError(EraflowError):
     code = "output"
 
 
-class Patient(io.FileIO):
+class LenientOutput(io.FileIO):
     """The bottom of an output: once nobody reads it any more, what is written goes nowhere.
 
     The file descriptor itself is turned to the null device, so that child processes and loggers are spared too.
@@ -54,24 +54,24 @@ def _to_nowhere(descriptor: int) -> None:
 
 
 def open_outputs() -> None:
-    """Make the process's own standard streams patient; streams that somebody has replaced are left alone."""
+    """Make the process's own standard streams lenient; streams that somebody has replaced are left alone."""
     for descriptor in (0, 1, 2):
         try:
             os.fstat(descriptor)
         except OSError:  # started with it closed (`>&-`): the next file that is opened would take its number
             _to_nowhere(descriptor)
-    sys.stdout = _patient(sys.stdout, 1)
-    sys.stderr = _patient(sys.stderr, 2)
+    sys.stdout = _lenient(sys.stdout, 1)
+    sys.stderr = _lenient(sys.stderr, 2)
 
 
-def _patient(stream: TextIO | None, descriptor: int) -> TextIO:
+def _lenient(stream: TextIO | None, descriptor: int) -> TextIO:
     if stream is None:
-        return io.TextIOWrapper(io.BufferedWriter(Patient(descriptor, "w", closefd=False)), "utf-8", "replace")
+        return io.TextIOWrapper(io.BufferedWriter(LenientOutput(descriptor, "w", closefd=False)), "utf-8", "replace")
     if type(stream) is not io.TextIOWrapper or stream.fileno() != descriptor:
         return stream
     stream.flush()
     return io.TextIOWrapper(
-        io.BufferedWriter(Patient(descriptor, "w", closefd=False)),
+        io.BufferedWriter(LenientOutput(descriptor, "w", closefd=False)),
         stream.encoding,
         stream.errors if stream.errors != "strict" else "backslashreplace",  # an ASCII terminal must not end a run
         line_buffering=stream.line_buffering or descriptor == 2,

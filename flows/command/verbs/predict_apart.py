@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from eraflow.machine.apart import deaths_about
+from eraflow.machine.apart import failures_while
 from eraflow.machine.isolate import IsolatedResult, run_isolated
 from eraflow.machine.progress import Progress, readable_seconds
 from eraflow.machine.resources import first_plan, memory_budget_mb, probe
@@ -46,7 +46,7 @@ def predict_apart(
     }
     shown = ProgressLine()
     try:
-        with deaths_about(f"{data} was predicted"):
+        with failures_while(f"{data} was predicted"):
             return run_isolated(
                 "models.prediction.predict:predict_file",
                 work,

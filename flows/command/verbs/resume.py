@@ -32,7 +32,11 @@ def add(verbs: Any) -> None:
         "another run of its deployment, never one that was for an older round. Safe to call at any time; the timer in "
         "deployments/ does it every five minutes. A run from the terminal goes on with `eraflow run --resume`.",
     )
-    verb.add_argument("--install", action="store_true", help="also put the automation against zombies on the server")
+    verb.add_argument(
+        "--install",
+        action="store_true",
+        help="also put the automation that finds runs without a heartbeat on the server",
+    )
     verb.add_argument(
         "--after", metavar="SECONDS", type=_number, default=60, help="leave younger crashes alone (default 60)"
     )
@@ -135,7 +139,7 @@ def _wait_for(client: SyncPrefectClient, seconds: float) -> None:
 def _text(record: dict[str, Any]) -> str:
     if record["busy"]:
         return "another eraflow resume is at work"
-    lines = [] if record["automation"] is None else [f"automation against zombies: {record['automation']}"]
+    lines = [] if record["automation"] is None else [f"heartbeat automation: {record['automation']}"]
     lines += [f"closed, nobody works for it any more: {name}" for name in record["closed"]]
     for run in record["runs"]:
         done = "rescheduled" if run["rescheduled"] else f"left: {run['why']}"

@@ -14,7 +14,7 @@ from eraflow.data import footerparts
 from eraflow.data.catalog import CatalogError, UnknownFeatureSetError, read_catalog
 from eraflow.data.contract import Contract
 from eraflow.data.contractcheck import BadTargetValueError, MissingFeatureError, MissingTargetError, check_contract
-from eraflow.data.coverage import CompanionMismatchError, MissingBenchmarkError, choose_benchmark
+from eraflow.data.coverage import JoinedFileMismatchError, MissingBenchmarkError, choose_benchmark
 from eraflow.data.datafiles import DataFiles
 from eraflow.data.eraindex import BadDataTypeError, DuplicateIdError, NullEraError, NullIdError
 from eraflow.data.eras import (
@@ -226,11 +226,11 @@ def test_optional_files_may_be_absent_and_mandatory_ones_may_not(tmp_path):
         contract_of(files)
 
 
-def test_companions_of_another_version_are_noticed(tmp_path):
+def test_joined_files_of_another_version_are_noticed(tmp_path):
     files = write_tournament(tmp_path)
     other = write_tournament(tmp_path / "other", seed=1)
     write_parquet(other.frames["meta_model"], files.path("meta_model"))
-    with pytest.raises(CompanionMismatchError, match="meta_model"):
+    with pytest.raises(JoinedFileMismatchError, match="meta_model"):
         contract_of(files)
     rewrite(files, "meta_model", lambda frame: pd.concat([frame, frame.iloc[:1]]))
     with pytest.raises(DuplicateIdError, match="meta_model"):

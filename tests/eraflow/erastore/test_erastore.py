@@ -36,7 +36,7 @@ def store_of(files: TournamentFiles, out: Path, **options) -> EraStore:
     return write_era_store([files.path("train"), files.path("validation")], out=out, **arguments)
 
 
-def companions_of(files: TournamentFiles):
+def joined_of(files: TournamentFiles):
     both = [files.path("train_benchmark_models"), files.path("validation_benchmark_models")]
     return {"v53_lgbm_ender60": both, "numerai_meta_model": files.path("meta_model")}
 
@@ -63,7 +63,7 @@ def files(tmp_path_factory) -> TournamentFiles:
 
 @pytest.fixture(scope="module")
 def store(files, tmp_path_factory) -> EraStore:
-    return store_of(files, tmp_path_factory.mktemp("store"), companions=companions_of(files))
+    return store_of(files, tmp_path_factory.mktemp("store"), joined=joined_of(files))
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -122,8 +122,8 @@ def digests(store: EraStore) -> dict[str, str]:
 
 
 def test_same_input_same_bytes_and_nothing_left_over(files, tmp_path):
-    first = store_of(files, tmp_path / "a", companions=companions_of(files))
-    second = store_of(files, tmp_path / "b", companions=companions_of(files), rows_in_memory=5)
+    first = store_of(files, tmp_path / "a", joined=joined_of(files))
+    second = store_of(files, tmp_path / "b", joined=joined_of(files), rows_in_memory=5)
     assert digests(first) == digests(second)
     names = {"layout.json", "matrix.npy", "ids.npy", "missing.npy", *(f"column-{i:03d}.npy" for i in range(5))}
     assert {path.name for path in first.path.iterdir()} == names
@@ -156,11 +156,11 @@ def test_neighbouring_eras_are_views_and_others_are_gathered(files, store):
     )
 
 
-def test_companions_are_joined_by_id_and_unknown_elsewhere(files, tmp_path):
+def test_other_files_are_joined_by_id_and_unknown_elsewhere(files, tmp_path):
     shuffled = files.frames["meta_model"].sample(frac=1, random_state=0)
     made = write_tournament(tmp_path / "files")
     write_parquet(shuffled, made.path("meta_model"), row_groups="one", id_as="column")
-    store = store_of(made, tmp_path / "store", companions=companions_of(made))
+    store = store_of(made, tmp_path / "store", joined=joined_of(made))
     expected = files.frames["meta_model"]["numerai_meta_model"].reindex(frame_of(files).index)
     np.testing.assert_array_equal(store.column("numerai_meta_model"), expected.to_numpy("float64"))
     assert store.columns == (*TARGETS, *COMPANIONS)
@@ -169,12 +169,12 @@ def test_companions_are_joined_by_id_and_unknown_elsewhere(files, tmp_path):
     assert store.coverage("target_ender_60")[-1] == "0037"
 
 
-def test_companion_troubles_are_named(files, tmp_path):
+def test_troubles_of_joined_files_are_named(files, tmp_path):
     with pytest.raises(MissingColumnError, match="v99"):
-        store_of(files, tmp_path / "a", companions={"v99": files.path("meta_model")})
+        store_of(files, tmp_path / "a", joined={"v99": files.path("meta_model")})
     twice = [files.path("meta_model"), files.path("meta_model")]
     with pytest.raises(DuplicateIdError, match="meta_model"):
-        store_of(files, tmp_path / "a", companions={"numerai_meta_model": twice})
+        store_of(files, tmp_path / "a", joined={"numerai_meta_model": twice})
     with pytest.raises(EraStoreError):
         EraStore.open(tmp_path / "a")
 
@@ -452,7 +452,7 @@ def test_real_equities(tmp_path):
         features,
         ["target_a_20"],
         tmp_path / "store",
-        companions={"v52_lgbm_a20": MARKET / "validation_benchmark_models.parquet"},
+        joined={"v52_lgbm_a20": MARKET / "validation_benchmark_models.parquet"},
         rows_in_memory=20_000,
     )
     frames = [

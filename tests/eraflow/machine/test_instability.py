@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from eraflow.machine.failures import StageDiverged, StageNaN, StageStalled
-from eraflow.machine.instability import EXPLODED_UPDATES, PATIENCE, WINDOW, TrainingMonitor
+from eraflow.machine.instability import EXPLODED_UPDATES, UPDATES_IN_A_ROW, WINDOW, TrainingMonitor
 
 INF, NAN = math.inf, math.nan
 
@@ -80,7 +80,7 @@ def test_one_that_forgets_what_it_had_learnt_is_a_divergence():
     "losses",
     [
         [*np.full(100, 1.0), *np.full(WINDOW // 2, 1e6), *np.full(200, 1.0)],  # a burst shorter than the window
-        [*np.full(100, 1.0), *np.full(PATIENCE, 50.0), *np.full(200, 1.0)],  # it recovers
+        [*np.full(100, 1.0), *np.full(UPDATES_IN_A_ROW, 50.0), *np.full(200, 1.0)],  # it recovers
         np.where(np.arange(2000) % 37 == 0, 1e5, 1.0),  # spikes again and again
         np.geomspace(50, 1, 500),  # a bad start
         1 + rng(1).standard_normal(5000) ** 4,  # heavy tails

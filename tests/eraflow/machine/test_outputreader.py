@@ -3,14 +3,14 @@
 import os
 
 from eraflow.machine import outputreader
-from eraflow.machine.outputreader import Pump
+from eraflow.machine.outputreader import OutputReader
 from eraflow.runs.stage import NOT_CONTENT
 
 
 def test_the_log_of_a_stage_is_bounded_and_ends_with_its_last_lines(tmp_path, monkeypatch):
     monkeypatch.setattr(outputreader, "LONGEST_LOG_BYTES", 10_000)
     reading, writing = os.pipe()
-    listening = Pump(os.fdopen(reading, "rb"), tmp_path / "stage.log")
+    listening = OutputReader(os.fdopen(reading, "rb"), tmp_path / "stage.log")
     listening.abandon()
     listening.start()
     with os.fdopen(writing, "w") as stage:

@@ -1,4 +1,4 @@
-"""What a packed file may hold: lines of a table, and no more of them than numbers need."""
+"""What a compressed file may hold: lines of a table, and no more of them than numbers need."""
 
 import gzip
 import lzma
@@ -7,15 +7,14 @@ import time
 import pytest
 
 from eraflow.errors import EraflowError
-from eraflow.rows import compressed as packedfile
-from eraflow.rows.compressed import Packed
+from eraflow.rows.compressed import CompressedFile
 from eraflow.rows.csvtext import CsvText
 
 HEAD = b"id,era,prediction\n"
 MIB = 1 << 20
 
 
-def packed(path, pieces):
+def compressed(path, pieces):
     content = b"".join(pieces)
     path.write_bytes(lzma.compress(content, preset=0) if path.suffix == ".xz" else gzip.compress(content, 9))
     return path
@@ -35,9 +34,9 @@ CRAFTED = {
     ("what", "ending"), [*((what, ".csv.gz") for what in CRAFTED), ("one endless line of values", ".csv.xz")]
 )
 def test_crafted_files_end_quickly_in_little_memory(what, ending, tmp_path, monkeypatch):
-    monkeypatch.setattr(packedfile, "SMALL_BYTES", MIB)
+    monkeypatch.setattr("eraflow.rows.compressed.SMALL_BYTES", MIB)
     pieces, says = CRAFTED[what]
-    path = packed(tmp_path / f"crafted{ending}", pieces)
+    path = compressed(tmp_path / f"crafted{ending}", pieces)
     began = time.process_time()
     with pytest.raises(EraflowError, match=says) as caught:
         assert all(len(block) <= 16 * MIB for block, _, _ in CsvText(path).blocks(4 * MIB))
@@ -46,9 +45,9 @@ def test_crafted_files_end_quickly_in_little_memory(what, ending, tmp_path, monk
 
 
 def test_tables_of_codes_are_not_taken_for_bombs(tmp_path):
-    """The most that real ones are packed: constant columns."""
+    """The most that real ones are compressed: constant columns."""
     rows = [b"n%015x,0001,%s\n" % (number * 7919, b",".join([b"2"] * 300)) for number in range(20_000)]
-    path = packed(tmp_path / "codes.csv.gz", [HEAD, *rows])
-    with Packed(path) as file:
+    path = compressed(tmp_path / "codes.csv.gz", [HEAD, *rows])
+    with CompressedFile(path) as file:
         file.first_line(MIB)
         assert sum(len(block) for block in file.lines(MIB)) == sum(map(len, rows))

@@ -161,8 +161,8 @@ CAUSES = {
     "JSON": (b'[{"id": "n1", "prediction": 0.5}]\n', "JSON"),
     "a spreadsheet": (b"PK\x03\x04" + bytes(99), "spreadsheet"),
     "a pickle": (b"\x80\x04\x95" + bytes(99), "pickle"),
-    "packed parquet": (gzip.compress(b"PAR1" + bytes(99)), "packed by gzip"),
-    "half of a packed file": (gzip.compress(TEXT.encode())[:300], "unpacked"),
+    "compressed parquet": (gzip.compress(b"PAR1" + bytes(99)), "compressed by gzip"),
+    "half of a compressed file": (gzip.compress(TEXT.encode())[:300], "decompressed"),
     "parquet cut short": (b"PAR1" + bytes(99), "not a whole parquet file"),
 }
 

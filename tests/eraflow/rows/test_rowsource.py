@@ -191,11 +191,11 @@ def test_a_file_that_is_cut_short_is_named(frame, tmp_path, form, share):
 
 def test_damaged_bytes_and_lines_are_named(frame, tmp_path):
     text = frame.write_csv().encode()
-    packed = bytearray(lzma.compress(text))
-    packed[len(packed) // 2] ^= 255
+    compressed = bytearray(lzma.compress(text))
+    compressed[len(compressed) // 2] ^= 255
     lines = text.split(b"\n")
     cases = {
-        "flipped.csv.xz": bytes(packed),
+        "flipped.csv.xz": bytes(compressed),
         "short.csv": b"\n".join([*lines[:40], lines[40].rsplit(b",", 2)[0], *lines[41:]]),
         "long.csv": b"\n".join([*lines[:40], lines[40] + b",1", *lines[41:]]),
         "no end.csv": text[:-1],
@@ -237,7 +237,7 @@ def test_a_file_is_known_by_its_content_and_its_time(frame, tmp_path):
 
 def test_a_file_of_another_form_is_told_what_can_be_read(frame, tmp_path):
     (tmp_path / "data.csv.bz2").write_bytes(bz2.compress(frame.write_csv().encode()))
-    with pytest.raises(UnknownFormError, match="packed by bzip2; unpack it"):
+    with pytest.raises(UnknownFormError, match="compressed by bzip2; decompress it"):
         open_rows(tmp_path / "data.csv.bz2")
 
 

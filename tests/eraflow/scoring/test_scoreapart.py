@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from eraflow.errors import EraflowError
-from eraflow.machine.apart import DeadlyFileError, deaths_about
+from eraflow.machine.apart import DeadlyFileError, failures_while
 from eraflow.machine.failures import StageKilled, StageOutOfMemory
 from eraflow.rows.predictionfile import PredictionFileError
 from eraflow.sandbox.datafolder import DataFolder, DataFolderError
@@ -51,7 +51,7 @@ def test_an_error_of_the_child_keeps_its_name(files, tmp_path):
 
 @pytest.mark.parametrize("error", [StageOutOfMemory, StageKilled])
 def test_no_remedy_names_a_setting_that_the_verb_has_not(error, tmp_path):
-    with pytest.raises(EraflowError) as caught, deaths_about("it was scored"):
+    with pytest.raises(EraflowError) as caught, failures_while("it was scored"):
         raise error("it was ended", f"set machine.memory_mb to 900 (output in {tmp_path / 'stage.log'})")
     assert "machine." not in caught.value.remedy
     assert isinstance(caught.value, error)

@@ -165,7 +165,7 @@ def test_a_locked_call_is_repeated_with_growing_pauses():
             raise answer
         return "done"
 
-    assert link.patiently("test", act) == "done"
+    assert link.with_retries("test", act) == "done"
     assert len(pauses) == 3
     assert pauses[2] > pauses[0]
 
@@ -175,14 +175,14 @@ def test_a_lock_that_never_opens_and_another_error_are_named():
         raise sqlite3.OperationalError("database is locked")
 
     with pytest.raises(TrackingError, match="whatever else writes"):
-        MlflowLink("sqlite:///x.db", lock_seconds=0.0, sleep=lambda _: None).patiently("test", locked)
+        MlflowLink("sqlite:///x.db", lock_seconds=0.0, sleep=lambda _: None).with_retries("test", locked)
 
     def broken():
         raise OSError("broken pipe")
 
     pauses = []
     with pytest.raises(TrackingError, match="broken pipe") as caught:
-        MlflowLink("http://name:secret@host/x", sleep=pauses.append).patiently("test", broken)
+        MlflowLink("http://name:secret@host/x", sleep=pauses.append).with_retries("test", broken)
     assert pauses == []
     assert "secret" not in str(caught.value)
 

@@ -44,7 +44,7 @@ def write_store(path, planted, seed=1, unknown=()):
         planted.features,
         [TARGET, OTHER],
         path / "store",
-        companions={BENCHMARK: (path / "benchmark.parquet",)},
+        joined={BENCHMARK: (path / "benchmark.parquet",)},
     )
 
 

@@ -252,16 +252,16 @@ def test_a_schedule_that_is_off_or_makes_no_runs_is_named():
 
 
 def test_a_deployment_that_beats_too_seldom_for_the_automation_is_named():
-    from tasks.recovery.heartbeats import zombie_automation
+    from tasks.recovery.heartbeats import heartbeat_automation
 
-    client = SimpleNamespace(read_automations_by_name=lambda _: [zombie_automation()])
+    client = SimpleNamespace(read_automations_by_name=lambda _: [heartbeat_automation()])
     beats = deployment(job_variables={"env": {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30"}})
-    assert examine_prefect.zombies(client, [beats]).state == "ok"
-    found = examine_prefect.zombies(client, [beats, deployment(name="second")])
+    assert examine_prefect.heartbeats(client, [beats]).state == "ok"
+    found = examine_prefect.heartbeats(client, [beats, deployment(name="second")])
     assert found.state == "failed"
     assert "second" in found.found
     none = SimpleNamespace(read_automations_by_name=lambda _: [])
-    assert "resume --install" in examine_prefect.zombies(none, [beats]).remedy
+    assert "resume --install" in examine_prefect.heartbeats(none, [beats]).remedy
 
 
 def test_without_network_and_server_it_takes_seconds_and_every_trouble_has_a_remedy(capsys, tmp_path):
