@@ -10,7 +10,7 @@ from eraflow.numerai.client import Slot, Tournament
 from eraflow.numerai.rounds import Round
 from eraflow.numerai.submission import SubmissionRecord
 from eraflow.runs.stage import StageRecord
-from tasks.gate import Shipment
+from tasks.gate import JudgedEnsemble
 from tasks.predict import predict_twice
 from tasks.run import Run
 from tasks.submit import Submission, submit, write_checked_submission
@@ -32,7 +32,7 @@ class Prepared:
 class Destination(Protocol):
     """One way of delivery."""
 
-    def prepare(self, run: Run, shipped: Shipment, live: Path) -> Prepared:
+    def prepare(self, run: Run, shipped: JudgedEnsemble, live: Path) -> Prepared:
         """Make what is to be sent of the live file, and check it. Nothing leaves this computer.
 
         Raises:
@@ -40,7 +40,13 @@ class Destination(Protocol):
         """
 
     def send(
-        self, run: Run, tournament: Tournament, slot: Slot, round_now: Round, shipped: Shipment, prepared: Prepared
+        self,
+        run: Run,
+        tournament: Tournament,
+        slot: Slot,
+        round_now: Round,
+        shipped: JudgedEnsemble,
+        prepared: Prepared,
     ) -> Submission:
         """Send it where the verdict allows it, and read back that it arrived; a dry run stops just before.
 
@@ -52,13 +58,19 @@ class Destination(Protocol):
 class CsvUpload:
     """The live era is predicted here, twice, and a CSV is uploaded to the model slot."""
 
-    def prepare(self, run: Run, shipped: Shipment, live: Path) -> Prepared:
+    def prepare(self, run: Run, shipped: JudgedEnsemble, live: Path) -> Prepared:
         """`RUN_DIR/submission/submission.csv` after all checks."""
         first, second = predict_twice(run, shipped, live)
         return Prepared(first, write_checked_submission(run, first, second, live))
 
     def send(
-        self, run: Run, tournament: Tournament, slot: Slot, round_now: Round, shipped: Shipment, prepared: Prepared
+        self,
+        run: Run,
+        tournament: Tournament,
+        slot: Slot,
+        round_now: Round,
+        shipped: JudgedEnsemble,
+        prepared: Prepared,
     ) -> Submission:
         """Upload it, unless another submission is filed for this round already."""
         return submit(run, tournament, slot, round_now, shipped, prepared.prediction, prepared.file)
@@ -72,7 +84,7 @@ def deliver(
     tournament: Tournament,
     slot: Slot,
     round_now: Round,
-    shipped: Shipment,
+    shipped: JudgedEnsemble,
     live: Path,
     destination: Destination = CSV_UPLOAD,
 ) -> Submission:
