@@ -7,9 +7,10 @@ settings, what is expected of memory and disk, the libraries, the search and the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 from eraflow.errors import SettingsError
+from eraflow.ownkinds import GROUP, ModelClassError, OwnSource, is_own, own_source
 
 
 class UnknownKindError(SettingsError):
@@ -67,7 +68,7 @@ class Kind:
 
     Attributes:
         name: what the settings call it.
-        path: `module:Class` of the learner.
+        path: `module:Class` of the learner, or `FILE.py:Class`.
         cost: what its training holds in memory and on disk; see `eraflow.machine.estimate`.
         library: the package that it imports; empty: none that Eraflow does not always bring.
         extra: what to install for that package; empty: the package itself, which comes with Eraflow.
@@ -79,6 +80,7 @@ class Kind:
         needs_whole_eras: what its class says of itself; see `models.base.protocol.Model`.
         predicts_with: packages that its library needs to predict, of those that a lean process hides; see
             models/prediction/leanimports.py.
+        source: of a user's own kind, sha256 of the file that holds its class; empty: it is one of Eraflow's.
     """
 
     name: str
@@ -92,6 +94,7 @@ class Kind:
     weights: str = ""
     needs_whole_eras: bool = False
     predicts_with: tuple[str, ...] = ()
+    source: str = ""
 
 
 # Boosters: `judged` is the ids and predictions that are joined out of fold (64 bytes of text, 72 as an object, values),
@@ -168,7 +171,7 @@ ROWS = (
         library="torch",
         extra="eraflow[networks]",
         neural=True,
-        weights="models.networks.sizes:of_layers",
+        weights="models.networks.mlp:weight_count",
     ),
 )
 KINDS: dict[str, Kind] = {row.name: row for row in ROWS}
@@ -180,12 +183,52 @@ LIBRARIES = tuple(dict.fromkeys(row.library for row in ROWS if row.library))
 """All packages that some kind imports."""
 
 
+OWN_COST = Cost(250, value=9, row=250, judged=190, tile_value=9, era_value=9, disk_judged=60, disk_row=8)
+"""Of a user's own class that declares none: it may copy the rows it learns from as int8 and as float64."""
+
+
 def find(kind: str) -> Kind:
-    """The row of a kind.
+    """The row of a kind; that of a user's own is made from what its source says.
 
     Raises:
         UnknownKindError: there is no such kind.
+        ModelFileError, ModelClassError, ModelPackageError: a user's own kind cannot be used.
     """
-    if kind not in KINDS:
-        raise UnknownKindError(f"there is no model of kind {kind!r}", f"use one of {', '.join(KINDS)}")
-    return KINDS[kind]
+    if kind in KINDS:
+        return KINDS[kind]
+    if not is_own(kind):
+        raise unknown_kind(kind)
+    own = own_source(kind)
+    return Kind(
+        own.name,
+        own.path,
+        _cost(own),
+        library=str(own.declared.get("library", "")),
+        needs_whole_eras=own.declared.get("needs_whole_eras") is True,
+        source=own.sha256,
+    )
+
+
+def unknown_kind(kind: str) -> UnknownKindError:
+    """The error of a kind that there is not."""
+    return UnknownKindError(
+        f"there is no model of kind {kind!r}",
+        f"use one of {', '.join(KINDS)}, a class of yours as FILE.py:Class, or the name of an entry point in the group "
+        f"{GROUP} of an installed package",
+    )
+
+
+def _cost(own: OwnSource) -> Cost:
+    """What the class declares, for the rest what is safe."""
+    declared = own.declared.get("cost", {})
+    known = {one.name for one in fields(Cost)}
+    wrong = not isinstance(declared, dict) or not all(
+        name in known and isinstance(value, int | float) and value >= 0 for name, value in declared.items()
+    )
+    if wrong:
+        raise ModelClassError(
+            f"{own.path} declares cost = {declared!r}",
+            "write a dictionary of bytes, for example {'value': 4, 'row': 100, 'base_mb': 300}; see Cost in "
+            "eraflow/kinds.py for its names",
+        )
+    return replace(OWN_COST, **declared)

@@ -7,13 +7,16 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from eraflow.kinds import find
+from eraflow.kinds import KINDS, find
+from eraflow.ownkinds import is_own
 from models.base.protocol import Model, read_description
 from models.boosters.bincache import BinCache
+from models.own.ownclass import class_of
+from models.own.ownmodel import OwnModel
 
 
 def model_class(kind: str) -> Any:
-    """The class of a kind of model.
+    """The class of one of Eraflow's kinds of models.
 
     Raises:
         UnknownKindError: there is no such kind.
@@ -41,6 +44,7 @@ def make_model(
     checkpoints: Path | None = None,
     columns: Sequence[int] | None = None,
     bins: BinCache | None = None,
+    source: str = "",
 ) -> Model:
     """A new model; its parameters are tried on a few rows first, so that a wrong one is named before the work begins.
 
@@ -52,11 +56,16 @@ def make_model(
             attempt; a model that can, goes on from what it finds there. None: no checkpoints.
         columns: ascending positions of the columns of x that the model uses; None: all. It still takes the full x.
         bins: where finished bins are kept between fits; None: nowhere. LightGBM uses it.
+        source: of a user's own kind, the sha256 that its source must have; empty: any.
 
     Raises:
         UnknownKindError: there is no such kind.
         ModelSettingsError: unknown parameter, or a value that the library refuses.
+        ModelFileError, ModelClassError, ModelPackageError: a user's own kind cannot be used.
     """
+    if kind not in KINDS and is_own(kind):
+        own = class_of(kind, source)
+        return OwnModel(own, params=params, scratch=scratch, checkpoints=checkpoints, columns=columns)
     model: Model = model_class(kind)(
         params=params, scratch=scratch, checkpoints=checkpoints, columns=columns, bins=bins
     )
@@ -68,6 +77,10 @@ def load_model(folder: Path) -> Model:
 
     Raises:
         DamagedModelError: it cannot be read.
+        ModelPackageError: the package of a user's own kind is gone.
     """
-    model: Model = model_class(str(read_description(folder)["kind"])).load(folder)
+    description = read_description(folder)
+    if "own" in description:
+        return OwnModel.load(folder)
+    model: Model = model_class(str(description["kind"])).load(folder)
     return model

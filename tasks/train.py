@@ -9,6 +9,7 @@ from typing import Any
 from prefect import get_run_logger, task
 
 from eraflow.data.membereras import target_of
+from eraflow.kinds import find
 from eraflow.runs.attempt import Work
 from eraflow.runs.stage import StageRecord
 from eraflow.runs.weekrecord import TRAIN, note_lost
@@ -32,7 +33,7 @@ def train(run: Run, features: Features, model: ModelSettings, chosen: StageRecor
     """Out-of-fold predictions and the final model of one member, on its own target and the features chosen for it."""
     selection = chosen if _selects(run, model) else None
     decided = {
-        "model": {"kind": model.kind, "name": model.name, "params": dict(model.params)},
+        "model": _described(model),
         "windows": [asdict(window) for window in windows_for(features, model)],
         "resolved_eras": list(final_eras_for(features, model)),
         "target": target_of(features.contract, model),
@@ -57,6 +58,13 @@ def train(run: Run, features: Features, model: ModelSettings, chosen: StageRecor
     record = run_stage(run, work)
     show_importance(run.settings, model.name, record)
     return record
+
+
+def _described(model: ModelSettings) -> dict[str, Any]:
+    """What is trained; of a user's own kind, the sha256 of its source, too, and the child trains no other."""
+    source = find(model.kind).source
+    own = {"source": source} if source else {}
+    return {"kind": model.kind, "name": model.name, "params": dict(model.params), **own}
 
 
 def kept_bins(run: Run, features: Features) -> dict[str, Any] | None:

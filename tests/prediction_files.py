@@ -54,6 +54,7 @@ class Sums:
     signature: str = "sums"
     names: tuple[str, ...] = ("rising", "falling")
     keeps_codes: bool = False
+    needs_whole_eras: bool = False
     origin: Origin = UNKNOWN
     finished: list[int] = field(default_factory=list)
     before_era: Callable[[int], None] = lambda era: None

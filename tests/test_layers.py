@@ -14,6 +14,7 @@ PRODUCT = LAYERS[:-1]
 
 ROOMS = """
 eraflow eraflow.errors eraflow.foreigntext
+eraflow.ownkinds
 eraflow.kinds
 eraflow.disk
 eraflow.settings
@@ -30,7 +31,7 @@ eraflow.reports
 eraflow.gate
 models
 models.base
-models.boosters models.networks
+models.boosters models.networks models.own
 models.kinds
 models.training
 models.search

@@ -1,7 +1,8 @@
-"""Models as the command line names them: `lightgbm`, `lightgbm@target_b_20:residual`, `xgboost:tuned`."""
+"""Models as the command line names them: `lightgbm@target_b_20:residual`, `xgboost:tuned`, `./mine.py:Mine`."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import Any
@@ -9,12 +10,14 @@ from typing import Any
 from pydantic import ValidationError
 
 from eraflow.errors import SettingsError
-from eraflow.kinds import KINDS
+from eraflow.kinds import unknown_kind
+from eraflow.ownkinds import absolute_kind
 from eraflow.settings.models import ModelSettings, default_name
 from eraflow.settings.writable import shown
 
 MARKS: dict[str, dict[str, Any]] = {"residual": {"learn": "residual"}, "tuned": {"tuned": True}}
 """What may follow a model on the command line after a colon."""
+FILE_BEFORE_CLASS = re.compile(r".+?\.py:", re.DOTALL)
 
 
 def chosen_models(known: Sequence[Any], texts: Sequence[str]) -> list[dict[str, Any]]:
@@ -53,14 +56,14 @@ def position_of(models: Sequence[Mapping[str, Any]], part: str, key: str) -> int
 
 def _member(known: Sequence[Any], text: str) -> dict[str, Any]:
     """The model that `KIND[@TARGET][:residual][:tuned]` stands for; its name tells what is particular about it."""
-    whole, *marks = text.split(":")
-    kind, at, target = whole.partition("@")
+    kind, at, target, marks = _parts(text)
     unknown = [mark for mark in marks if mark not in MARKS]
     if unknown or (at and not target):
         raise SettingsError(
             f"cannot read the model {shown(text)!r}"
             + (f": there is no {shown(unknown[0])!r}" if unknown else ": @ names no target"),
-            f"write KIND, KIND@TARGET, or either followed by {' or '.join(':' + mark for mark in MARKS)}",
+            "write KIND or FILE.py:Class, alone or with @TARGET, followed by any of "
+            + ", ".join(f":{mark}" for mark in MARKS),
         )
     model = _known_model(known, kind)
     if at or marks:
@@ -69,6 +72,16 @@ def _member(known: Sequence[Any], text: str) -> dict[str, Any]:
         for change in ({"target": target} if at else {}, *(MARKS[mark] for mark in marks)):
             model.update(change)
     return model
+
+
+def _parts(text: str) -> tuple[str, str, str, list[str]]:
+    """Kind, @ where there is one, target and marks; the colon of `FILE.py:Class` belongs to the kind."""
+    file, class_and_more = "", text
+    if found := FILE_BEFORE_CLASS.match(text):
+        file, class_and_more = found[0], text[found.end() :]
+    whole, *marks = class_and_more.split(":")
+    kind, at, target = whole.partition("@")
+    return absolute_kind(file + kind), at, target, marks
 
 
 def _told_apart(models: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -87,9 +100,7 @@ def _known_model(known: Sequence[Any], name: str) -> dict[str, Any]:
     try:
         return ModelSettings(**{"kind": name}).model_dump(mode="json")
     except ValidationError as error:
-        raise SettingsError(
-            f"there is no model {shown(name)!r}", f"choose from {', '.join(KINDS)}, or give models as a JSON list"
-        ) from error
+        raise SettingsError(f"there is no model {shown(name)!r}", unknown_kind(name).remedy) from error
 
 
 def _name(model: Mapping[str, Any]) -> str:

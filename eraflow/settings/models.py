@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from pydantic import Field, JsonValue, field_validator, model_validator
 
-from eraflow.kinds import FIRST, KINDS, SEARCHED, USUAL
+from eraflow.kinds import FIRST, KINDS, SEARCHED, USUAL, unknown_kind
+from eraflow.ownkinds import GROUP, absolute_kind, is_own, short_name
 from eraflow.settings.section import Section
 from eraflow.settings.writable import shown
 
@@ -18,10 +19,24 @@ def _extras() -> str:
     return "".join(f"; {kind.name} needs the extra {kind.extra}" for kind in KINDS.values() if kind.extra)
 
 
+def _offer_choices(schema: dict[str, Any]) -> None:
+    """In the form, a choice of Eraflow's kinds, or a box for one's own."""
+    text = schema.pop("type")
+    schema["anyOf"] = [
+        {"type": text, "enum": list(KINDS), "title": "Eraflow's"},
+        {"type": text, "title": "Your own"},
+    ]
+
+
 class ModelSettings(Section):
     """One member of the ensemble."""
 
-    kind: str = Field(FIRST, description=f"The learner{_extras()}.", json_schema_extra={"enum": list(KINDS)})
+    kind: str = Field(
+        FIRST,
+        description=f"The learner: {', '.join(KINDS)}{_extras()}, or one of your own: FILE.py:Class, or the name of an "
+        f"installed entry point of the group {GROUP}.",
+        json_schema_extra=_offer_choices,
+    )
     name: str = Field(
         "",
         description="Name in tables and files. Empty: the kind, and what else tells members of one kind apart: "
@@ -59,9 +74,10 @@ class ModelSettings(Section):
     @field_validator("kind")
     @classmethod
     def _is_known(cls, value: str) -> str:
-        if value not in KINDS:
-            raise ValueError(f"there is no model {shown(value)!r}: choose from {', '.join(KINDS)}")
-        return value
+        """Whether a file holds the class is found out before the run: stored settings are read without it, too."""
+        if value not in KINDS and not is_own(value):
+            raise ValueError(f"there is no model {shown(value)!r}: {unknown_kind(value).remedy}")
+        return absolute_kind(value)
 
     @model_validator(mode="after")
     def _is_searched_where_tuned(self) -> ModelSettings:
@@ -84,7 +100,7 @@ def default_name(model: Mapping[str, Any]) -> str:
 
     `lightgbm`, `lightgbm-ender60` for target_ender_60, `lightgbm-ender60-residual`; always a safe file name.
     """
-    parts = [str(model.get("kind", FIRST))]
+    parts = [short_name(str(model.get("kind", FIRST)))]
     if model.get("target"):
         short = str(model["target"]).lower().removeprefix("target_").replace("_", "")
         parts.append(re.sub(r"[^a-z0-9]+", "-", short).strip("-") or "target")

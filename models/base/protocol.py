@@ -52,6 +52,10 @@ class Model(Protocol):
     Attributes:
         kind: as in eraflow/kinds.py.
         columns: ascending positions of the columns of x that it uses; None: all. `fit` and `predict` take the full x.
+
+    A class with the attribute `needs_whole_eras = True` is given one argument more, in `fit` and in `predict`: `eras`,
+    int64[e + 1], the offsets of its eras in the rows of x. Every era is whole then; some may have no known target at
+    all. See models/base/wholeeras.py.
     """
 
     kind: str
@@ -69,7 +73,7 @@ class Model(Protocol):
         seed: int,
         progress: ProgressFn | None = None,
     ) -> None:
-        """Learn. Rows whose target is NaN are left out.
+        """Learn. Rows whose target is NaN are left out of the loss.
 
         Args:
             x: int8[n, f] codes 0 to 4; may be a view of a file that is larger than the memory.

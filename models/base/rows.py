@@ -106,7 +106,7 @@ class TrainingRows:
         rows_in_memory: int,
         columns: Columns | None = None,
     ) -> None:
-        _check(x, y)
+        check_rows(x, y)
         self._columns = columns or Columns()
         self._columns.check(x.shape[1])
         known = ~np.isnan(y)
@@ -117,8 +117,6 @@ class TrainingRows:
         self.n_rows, self.n_features, self.width = len(self.labels), self._columns.count(x.shape[1]), x.shape[1]
         self.rows_in_memory = rows_in_memory
         self.tile = tile_rows(self.n_features, rows_in_memory)
-        if self.n_rows == 0:
-            raise TrainingDataError(f"none of {len(y)} rows has a known target", "train on eras whose target is known")
 
     def __getitem__(self, rows: slice) -> Codes:
         """int8[m, n_features]: some of the rows; only these are copied, and only when rows or columns are left out."""
@@ -147,7 +145,12 @@ def tiles(n_rows: int, rows: int) -> Iterator[slice]:
         yield slice(start, min(start + rows, n_rows))
 
 
-def _check(x: Codes, y: npt.NDArray[np.floating[Any]]) -> None:
+def check_rows(x: Codes, y: npt.NDArray[np.floating[Any]]) -> None:
+    """Refuse what nothing can be learnt from.
+
+    Raises:
+        TrainingDataError: shapes or types do not fit, y is infinite somewhere, or no target is known.
+    """
     if x.ndim != 2 or x.dtype != np.int8 or x.shape[1] == 0:
         raise TrainingDataError(f"the matrix is {x.dtype}{list(x.shape)}", "pass int8[n, f] from the era store")
     if y.shape != (x.shape[0],) or not np.issubdtype(y.dtype, np.floating):
@@ -157,3 +160,5 @@ def _check(x: Codes, y: npt.NDArray[np.floating[Any]]) -> None:
     infinite = int(np.count_nonzero(np.isinf(y)))
     if infinite:
         raise TrainingDataError(f"{infinite} targets are infinite", "leave unknown targets NaN")
+    if np.isnan(y).all():
+        raise TrainingDataError(f"none of {len(y)} rows has a known target", "train on eras whose target is known")

@@ -25,6 +25,7 @@ from eraflow.errors import EraflowError, SettingsError
 from eraflow.machine.plan import Plan
 from eraflow.scoring.ranking import EraGroups
 from models.base.protocol import Codes, FloatArray, Model, check_predictions, read_description
+from models.base.wholeeras import Offsets, needs_whole_eras, predict_in_eras
 from models.ensembles.blends import Blend, checked_weights, find_blend, member_weights
 from models.ensembles.rankblend import CodesOf, neutralised_blend
 from models.kinds import load_model
@@ -108,9 +109,30 @@ class Ensemble:
                 f"use data of version {self.description['data_version']}, or train on the new version",
             )
 
+    @property
+    def needs_whole_eras(self) -> bool:
+        """Whether a member does."""
+        return any(map(needs_whole_eras, self.members.values()))
+
     def predict_members(self, x: Codes, *, plan: Plan | None = None) -> FloatArray:
-        """float64[n, k]: the raw prediction of each member for some rows."""
-        return np.stack([model.predict(x, plan=plan) for model in self.members.values()], axis=1)
+        """float64[n, k]: the raw prediction of each member for some rows; NaN of members that need whole eras."""
+        unknown = np.full(len(x), np.nan)
+        models = self.members.values()
+        return np.stack([unknown if needs_whole_eras(one) else one.predict(x, plan=plan) for one in models], axis=1)
+
+    def completed(self, members: FloatArray, x: Codes, eras: Offsets, *, plan: Plan | None = None) -> FloatArray:
+        """float64[n, k]: `members` with the predictions of those that need whole eras.
+
+        Args:
+            members: from `predict_members`, of the rows of x.
+            x: int8[n, f], whole eras.
+            eras: their offsets.
+        """
+        filled = members.copy()
+        for column, model in enumerate(self.members.values()):
+            if needs_whole_eras(model):
+                filled[:, column] = predict_in_eras(model, x, eras, plan=plan)
+        return filled
 
     @cached_property
     def _blend(self) -> Blend:
@@ -134,7 +156,7 @@ class Ensemble:
         belongs together is for the caller to check; in a single era it may be.
 
         Args:
-            members: float64[n, k] from `predict_members`.
+            members: float64[n, k] from `predict_members` and `completed`.
             groups: the eras of the rows.
             codes_of: int8[rows of the era, f] by the position of the era in `groups`, all features in the order of
                 `features`; asked only of an ensemble that `neutralises`, one era at a time.
@@ -177,7 +199,7 @@ class Ensemble:
 
     def predict(self, x: Codes, groups: EraGroups, *, plan: Plan | None = None) -> FloatArray:
         """float64[n]: predictions of whole eras, x int8[n, f] in the order of `features`."""
-        members = self.predict_members(x, plan=plan)
+        members = self.completed(self.predict_members(x, plan=plan), x, groups.offsets, plan=plan)
         return self.blend(members, groups, lambda era: x[groups.offsets[era] : groups.offsets[era + 1]])
 
 
@@ -279,4 +301,6 @@ def _versions(folder: Path, members: Collection[str]) -> dict[str, str]:
 
 
 def _hashes(place: Path) -> dict[str, str]:
-    return {path.name: file_sha256(path) for path in sorted(place.iterdir())} if place.is_dir() else {}
+    """Every file of a member, also in folders of its own: relative path to sha256."""
+    files = [path for path in sorted(place.rglob("*")) if path.is_file()]
+    return {path.relative_to(place).as_posix(): file_sha256(path) for path in files}

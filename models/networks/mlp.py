@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -194,6 +195,18 @@ class MlpModel:
         with path.open("rb") as file:
             model._weights = {name: np.load(file, allow_pickle=False) for name in description["arrays"]}
         return model
+
+
+def weight_count(params: Mapping[str, Any], columns: int) -> int:
+    """How many weights it has with these params on so many columns, for what is expected of the memory.
+
+    A wrong value is named where the model is made; here the usual sizes stand in for it. torch is not needed.
+    """
+    hidden = params.get("hidden")
+    if not isinstance(hidden, list | tuple) or not all(isinstance(size, int) for size in hidden):
+        hidden = MlpModel.defaults["hidden"]
+    sizes = [columns, *hidden, 1]
+    return sum(before * after for before, after in pairwise(sizes))
 
 
 def _whole(value: Any) -> bool:

@@ -9,15 +9,18 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+
 from eraflow import __version__
 from eraflow.data.readable import require_file
 from eraflow.disk.digest import file_sha256, value_sha256
 from eraflow.errors import EraflowError, SettingsError
-from eraflow.kinds import LIBRARIES
+from eraflow.kinds import KINDS, LIBRARIES
 from eraflow.machine.plan import Plan
 from eraflow.scoring.insample import UNKNOWN, Origin, origin_of
 from eraflow.scoring.ranking import EraGroups
 from models.base.protocol import MODEL_FILE, Codes, DamagedModelError, FloatArray, Model, read_description
+from models.base.wholeeras import needs_whole_eras, one_era, predict_in_eras
 from models.ensembles.ensemble import ENSEMBLE_FILE, Ensemble, EnsembleFeatureError, read_ensemble
 from models.kinds import load_model
 
@@ -32,6 +35,10 @@ class Predictor(Protocol):
     @property
     def keeps_codes(self) -> bool:
         """Whether `finish` looks at the features of the whole era."""
+
+    @property
+    def needs_whole_eras(self) -> bool:
+        """Whether a member can only predict a whole era; see `completed`."""
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -53,7 +60,10 @@ class Predictor(Protocol):
         """Raise EnsembleFeatureError unless all features are among `columns`."""
 
     def predict_members(self, x: Codes, *, plan: Plan | None = None) -> FloatArray:
-        """float64[n, k]: the raw prediction of each member for some rows of an era."""
+        """float64[n, k]: the raw prediction of each member for some rows of an era; NaN where it needs it whole."""
+
+    def completed(self, members: FloatArray, codes: Codes, *, plan: Plan | None = None) -> FloatArray:
+        """float64[n, k]: the predictions of one whole era with those of the members that need it whole."""
 
     def finish(self, members: FloatArray, codes: Callable[[], Codes]) -> FloatArray:
         """float64[n]: the predictions of one whole era; `codes` gives its features where they are looked at."""
@@ -97,6 +107,11 @@ class WholeEnsemble:
         return self._ensemble.neutralises
 
     @property
+    def needs_whole_eras(self) -> bool:
+        """Whether a member does."""
+        return self._ensemble.needs_whole_eras
+
+    @property
     def features(self) -> tuple[str, ...]:
         """As the ensemble has them."""
         return self._ensemble.features
@@ -118,6 +133,10 @@ class WholeEnsemble:
     def predict_members(self, x: Codes, *, plan: Plan | None = None) -> FloatArray:
         """See `Predictor`."""
         return self._ensemble.predict_members(x, plan=plan)
+
+    def completed(self, members: FloatArray, codes: Codes, *, plan: Plan | None = None) -> FloatArray:
+        """See `Predictor`."""
+        return self._ensemble.completed(members, codes, one_era(len(codes)), plan=plan)
 
     def finish(self, members: FloatArray, codes: Callable[[], Codes]) -> FloatArray:
         """The blend of one era, neutralised where the ensemble says so."""
@@ -171,7 +190,16 @@ class SingleModel:
 
     def predict_members(self, x: Codes, *, plan: Plan | None = None) -> FloatArray:
         """See `Predictor`."""
-        return self.model.predict(x, plan=plan)[:, None]
+        return np.full((len(x), 1), np.nan) if self.needs_whole_eras else self.model.predict(x, plan=plan)[:, None]
+
+    @property
+    def needs_whole_eras(self) -> bool:
+        """Whether the model does."""
+        return needs_whole_eras(self.model)
+
+    def completed(self, members: FloatArray, codes: Codes, *, plan: Plan | None = None) -> FloatArray:
+        """See `Predictor`."""
+        return predict_in_eras(self.model, codes, one_era(len(codes)), plan=plan)[:, None]
 
     def finish(self, members: FloatArray, codes: Callable[[], Codes]) -> FloatArray:
         """The raw predictions."""
@@ -187,6 +215,21 @@ def kinds_in(folder: Path | str) -> frozenset[str]:
         return frozenset({str(read_description(folder)["kind"])})
     except EraflowError:
         return frozenset()
+
+
+def whole_eras_in(folder: Path | str) -> bool:
+    """Whether a model in a folder needs whole eras, told without loading it; False where it cannot be read."""
+    folder = Path(folder)
+    try:
+        named = read_ensemble(folder)["members"] if (folder / ENSEMBLE_FILE).exists() else []
+        places = [folder / "models" / str(member["name"]) for member in named] or [folder]
+        described = [read_description(place) for place in places]
+    except EraflowError:
+        return False
+    rows = [KINDS.get(str(one["kind"])) for one in described]
+    return any(one.get("needs_whole_eras") is True for one in described) or any(
+        row is not None and row.needs_whole_eras for row in rows
+    )
 
 
 def library_versions(names: Sequence[str] = (*LIBRARIES, "numpy", "scipy")) -> dict[str, str]:

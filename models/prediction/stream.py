@@ -1,4 +1,9 @@
-"""Predicting a file era by era, in memory that depends on an era: read a tile, predict it, append the finished era."""
+"""Predicting a file era by era, in memory that depends on an era: read a tile, predict it, append the finished era.
+
+A member that needs whole eras is asked when the last tile of an era is there; until then the era's features are kept,
+one byte a value, and twice that while the tiles are put together. Without such a member, and without neutralisation,
+no more than a tile is in memory.
+"""
 
 from __future__ import annotations
 
@@ -98,9 +103,12 @@ def predict_stream(
         most_rows = max(1, min(plan.rows_in_memory, TILE_BYTES // max(1, len(predictor.features))))
         tiles = source.tiles(predictor.features, most_rows=most_rows, skip=course.rows, scratch=out.parent)
         for era in _eras(prefetched(tiles, prefetch, plan.threads), predictor, source, plan):
-            course.add(era.members)
+            members = era.members
+            if predictor.needs_whole_eras:
+                members = predictor.completed(members, era.codes(), plan=plan)
+            course.add(members)
             course.note(era.label, origin.standing(era.label))
-            values = predictor.finish(era.members, era.codes)
+            values = predictor.finish(members, era.codes)
             file.append(output.era(era.label, era.ids, values), vars(course))
         course.check(predictor.names)
         file.note()
@@ -136,13 +144,21 @@ class _Era:
         return np.concatenate([members for _, members, _ in self.parts])
 
     def codes(self) -> Codes:
-        """int8[n, f] of the whole era, for a predictor that asked to keep them."""
+        """int8[n, f] of the whole era, for a predictor that looks at it; put together once."""
         kept = [codes for _, _, codes in self.parts if codes is not None]
-        return kept[0] if len(kept) == 1 else np.concatenate(kept)
+        if len(kept) == 1:
+            return kept[0]
+        whole = np.concatenate(kept)
+        self.parts = [(self.ids, self.members, whole)]
+        return whole
 
 
 def _eras(tiles: Iterator[Tile], predictor: Predictor, source: RowSource, plan: Plan) -> Iterator[_Era]:
-    """Predict tile by tile and give each era when its last row is there."""
+    """Predict tile by tile and give each era when its last row is there.
+
+    The features of an era are kept until then only for who looks at the era as a whole.
+    """
+    keeps = predictor.keeps_codes or predictor.needs_whole_eras
     era: _Era | None = None
     for tile in tiles:
         if era is not None and era.label != tile.era:
@@ -150,7 +166,7 @@ def _eras(tiles: Iterator[Tile], predictor: Predictor, source: RowSource, plan: 
             era = None
         era = era or _Era(tile.era, [])
         members = predictor.predict_members(tile.codes, plan=plan)
-        era.parts.append((tile.ids, members, tile.codes if predictor.keeps_codes else None))
+        era.parts.append((tile.ids, members, tile.codes if keeps else None))
         report(tile.done, tile.total, f"{source.unit} predicted, era {tile.era}")
     if era is not None:
         yield era

@@ -32,6 +32,7 @@ from eraflow.scoring.metrics import era_corr
 from eraflow.scoring.ranking import EraGroups
 from models.base.predictions import OutOfFoldFileError
 from models.base.protocol import Codes, Explained, FloatArray, Model
+from models.base.wholeeras import needs_whole_eras, predict_in_eras
 
 MEASURES = ("gain", "shap", "permutation")
 SAMPLED_ERAS = 8
@@ -95,7 +96,8 @@ def write_fold_importance(
     Returns:
         The file, or None when nothing was to be measured.
     """
-    samples = list(_samples(store, target, eras, rows, [seed, position])) if rows else []
+    whole = needs_whole_eras(model)
+    samples = list(_samples(store, target, eras, rows, [seed, position], whole=whole)) if rows else []
     if not samples:
         return None
     columns = getattr(model, "columns", None)
@@ -140,15 +142,23 @@ def read_importance(folder: Path) -> dict[str, Drift]:
     }
 
 
-def _samples(store: EraStore, target: str, eras: Sequence[str], rows: int, seed: Sequence[int]) -> Iterator[Sample]:
-    """Rows of a few eras of each block, drawn without looking at the data."""
+def _samples(
+    store: EraStore, target: str, eras: Sequence[str], rows: int, seed: Sequence[int], *, whole: bool = False
+) -> Iterator[Sample]:
+    """Rows of a few eras of each block, drawn without looking at the data; with `whole`, as many whole eras as fit."""
     blocks: dict[str, list[str]] = {}
     for era in eras:
         blocks.setdefault(block_of(era), []).append(era)
     for block, members in blocks.items():
-        places = np.unique(np.linspace(0, len(members) - 1, min(SAMPLED_ERAS, len(members))).round().astype(int))
+        most = max(1, rows // max(int(store.offsets(members)[-1]) // len(members), 1)) if whole else SAMPLED_ERAS
+        places = np.unique(np.linspace(0, len(members) - 1, min(most, SAMPLED_ERAS, len(members))).round().astype(int))
         each = max(LEAST_ROWS, rows // len(places))
-        drawn = [_rows_of(store, target, members[place], each, [*seed, int(members[place])]) for place in places]
+        drawn = [
+            (store.matrix([members[place]]), store.column(target, [members[place]]))
+            if whole
+            else _rows_of(store, target, members[place], each, [*seed, int(members[place])])
+            for place in places
+        ]
         drawn = [(codes, values) for codes, values in drawn if len(values) >= LEAST_ROWS]
         if drawn:
             codes, values = (np.concatenate(parts) for parts in zip(*drawn, strict=True))
@@ -210,7 +220,8 @@ def _corr_lost(model: Model, sample: Sample, columns: npt.NDArray[np.int64], pla
 
 
 def _mean_corr(model: Model, sample: Sample, codes: Codes, plan: Plan) -> float:
-    scores = era_corr(model.predict(codes, plan=plan), sample.target, sample.groups)
+    predictions = predict_in_eras(model, codes, sample.groups.offsets, plan=plan)
+    scores = era_corr(predictions, sample.target, sample.groups)
     known = scores[np.isfinite(scores)]
     return float(known.mean()) if known.size else np.nan
 

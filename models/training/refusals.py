@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from eraflow.data.offer import check_horizons
+from eraflow.kinds import find
 from eraflow.machine.isolate import run_isolated
 from eraflow.runs.scratch import scratch_folder
 from eraflow.settings.models import ModelSettings
@@ -23,6 +24,7 @@ def refuse_settings(settings: RunSettings, log: Callable[[str], None]) -> None:
 
     Raises:
         ModelSettingsError, AliasTargetError, UnknownHorizonError: it is wrong.
+        ModelFileError, ModelClassError, ModelPackageError: a user's own model cannot be used.
     """
     check_horizons(settings.data, settings.auxiliary_targets)
     wanted = members_to_try(settings.models)
@@ -35,14 +37,15 @@ def refuse_settings(settings: RunSettings, log: Callable[[str], None]) -> None:
 
 
 def members_to_try(models: Sequence[ModelSettings]) -> list[dict[str, Any]]:
-    """Kind and params of the members whose params are not those of a profile, each once."""
+    """Kind, params and source of the members that are a user's own, or whose params no profile has, each once."""
     usual = [(model.kind, model.params) for profile in PROFILES for model in _models(profile)]
     found: list[dict[str, Any]] = []
     for model in models:
-        one = {"kind": model.kind, "params": model.params}
+        own = find(model.kind).source
+        one = {"kind": model.kind, "params": model.params, "source": own}
         if (
             missing_library(model.kind) is None
-            and model.params
+            and (model.params or own)
             and (model.kind, model.params) not in usual
             and one not in found
         ):
@@ -61,4 +64,4 @@ def try_members(*, models: Sequence[Mapping[str, Any]]) -> None:
         ModelSettingsError: a learner does not know a parameter, or refuses its value.
     """
     for model in models:
-        make_model(str(model["kind"]), model["params"])
+        make_model(str(model["kind"]), model["params"], source=str(model["source"]))

@@ -97,7 +97,8 @@ def train_model(
         None if bins is None else KeptBins(**bins),
         None if importance is None else ImportanceSample(**importance),
     )
-    make_model(model["kind"], model["params"])  # a wrong parameter ends the stage here, before any work
+    # A wrong parameter ends the stage here, before any work.
+    make_model(model["kind"], model["params"], source=str(model.get("source", "")))
     for window in windows:
         _check_window(window, target)
     widths = [_width(trainer, position) for position in range(len(windows) + 1)]

@@ -21,6 +21,7 @@ from eraflow.scoring.ranking import EraGroups
 from eraflow.scoring.residual import benchmark_residual
 from models.base.predictions import Predictions
 from models.base.protocol import Codes, Model, ProgressFn, check_predictions
+from models.base.wholeeras import fit_in_eras, predict_in_eras
 from models.boosters.bincache import BinCache
 from models.kinds import make_model
 from models.training.importance import write_fold_importance
@@ -68,7 +69,7 @@ class Trainer:
         out: the stage's folder.
         store: the data.
         target: column of the store.
-        model: kind, name and params.
+        model: kind, name and params; of a user's own kind, `source`, the sha256 of its source.
         seed: of the run; each fit draws its own from it and its position.
         plan: how to use the machine.
         benchmark: column of the store whose residual is learnt; None: the target itself.
@@ -99,8 +100,10 @@ class Trainer:
                 checkpoints=self.checkpoints(eras, position),
                 columns=self.columns(position),
                 bins=self._bins(eras),
+                source=str(self.model.get("source", "")),
             )
-            model.fit(x, y, plan=self.plan, seed=fit_seed(self.seed, position), progress=progress)
+            offsets = self.store.offsets(_span(self.store, eras))
+            fit_in_eras(model, x, y, offsets, plan=self.plan, seed=fit_seed(self.seed, position), progress=progress)
         return model
 
     def columns(self, position: int) -> tuple[int, ...] | None:
@@ -117,7 +120,7 @@ class Trainer:
 
     def predict(self, model: Model, eras: Sequence[str]) -> Predictions:
         """Predictions of all rows of `eras`, checked."""
-        values = model.predict(self.store.matrix(eras), plan=self.plan)
+        values = predict_in_eras(model, self.store.matrix(eras), self.store.offsets(eras), plan=self.plan)
         check_predictions(values, f"{self.model['name']} on eras {eras[0]} to {eras[-1]}")
         return Predictions(self.store.ids(eras), tuple(eras), EraGroups(self.store.offsets(eras)), values)
 
@@ -166,6 +169,7 @@ class Trainer:
             "features": list(self.store.features),
             "columns": None if columns is None else list(columns),
             "rows": self.store.n_rows,
+            **({"source": self.model["source"]} if self.model.get("source") else {}),
         }
 
     def _bins(self, eras: Sequence[str]) -> BinCache | None:
@@ -185,8 +189,7 @@ def training_view(
     Returns:
         int8[n, f], a view of the store from the first to the last era, and float32[n].
     """
-    first, last = store.eras.index(eras[0]), store.eras.index(eras[-1])
-    span = store.eras[first : last + 1]
+    span = _span(store, eras)
     exact = store.column(target, span)
     if benchmark is not None:
         exact = benchmark_residual(exact, store.column(benchmark, span), EraGroups(store.offsets(span)))
@@ -196,6 +199,11 @@ def training_view(
         chosen = np.array([era in wanted for era in store.eras])
         y[~chosen[store.era_codes(span)]] = np.nan
     return store.matrix(span), y
+
+
+def _span(store: EraStore, eras: Sequence[str]) -> tuple[str, ...]:
+    """All eras of the store from the first to the last of `eras`."""
+    return store.eras[store.eras.index(eras[0]) : store.eras.index(eras[-1]) + 1]
 
 
 def fit_seed(seed: int, position: int) -> int:

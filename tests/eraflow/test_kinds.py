@@ -30,8 +30,10 @@ def test_the_settings_and_the_estimate_know_every_row(kind):
     assert missing_library(kind.name) is None
 
 
-def test_the_form_offers_the_kinds_as_choices():
-    assert ModelSettings.model_json_schema()["properties"]["kind"]["enum"] == list(KINDS)
+def test_the_form_offers_the_kinds_as_choices_and_a_box_for_ones_own():
+    choices, own = ModelSettings.model_json_schema()["properties"]["kind"]["anyOf"]
+    assert choices["enum"] == list(KINDS)
+    assert (own["type"], "enum" in own) == ("string", False)
 
 
 def test_what_is_usual_and_what_is_searched_are_rows():
