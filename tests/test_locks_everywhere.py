@@ -24,7 +24,7 @@ from flows.command.doctor.examine_machine import home_folder
 from flows.command.prefectserver.runningserver import noted_server
 from models.boosters.bincache import BinCache
 from models.boosters.binentry import BinEntry
-from models.prediction.resumablefile import growing
+from models.prediction.resumablefile import resumable_file
 from models.search.deadtrials import Worker, do_again
 from models.search.storage import open_storage
 
@@ -58,7 +58,7 @@ USERS = {
     "Prefect's address": lambda folder: entered(noted_server(folder, "http://127.0.0.1:4200")),
     "bins, waiting": lambda folder: BinEntry(folder, "a" * 8).hold(),
     "bins that may go": lambda folder: BinEntry(folder, "a" * 8).remove_if_free(),
-    "a growing output": lambda folder: entered(growing(folder / "out.csv", {}, b"id\n")),
+    "a growing output": lambda folder: entered(resumable_file(folder / "out.csv", {}, b"id\n")),
     "the tables of a search": lambda folder: open_storage(None, folder, patience_seconds=5, when_stale=do_again),
     "a process of a search": Worker,
 }
