@@ -93,8 +93,8 @@ def checkout_around(folder: Path | None) -> Path | None:
 def make_home(home: Path, *, among_others: bool = False) -> None:
     """Make the folder, for its owner alone; whatever this process writes from now on is for its owner alone, too.
 
-    One that is there is closed to others where it is Eraflow's own and this user's: earlier versions left it open. Any
-    other folder keeps its rights, as it may be shared on purpose; `eraflow doctor` tells of it.
+    One that is there is closed to others where it is Eraflow's own and this user's, whatever made it. Any other
+    folder keeps its rights, as it may be shared on purpose; `eraflow doctor` tells of it.
 
     Args:
         home: the folder.

@@ -1,7 +1,7 @@
 """Whether a folder that somebody names is ours to work in. Nothing is touched before that is known.
 
 A run's folder is new, empty, or holds `run.json`, the first thing that a run writes. A home folder is new, empty, or
-holds `.eraflow-home`; homes that earlier versions made are known by what only Eraflow lays there.
+holds `.eraflow-home`; one whose mark was lost is known by what only Eraflow lays there.
 """
 
 from __future__ import annotations

@@ -198,8 +198,7 @@ def changes(previous: Plan | Mapping[str, Any] | None, plan: Plan | Mapping[str,
 
 
 def _values(plan: Plan | Mapping[str, Any]) -> Mapping[str, Any]:
-    # A ledger of an older version lacks the newer fields; they had their defaults.
-    return plan.as_dict() if isinstance(plan, Plan) else {**Plan().as_dict(), **plan}
+    return plan.as_dict() if isinstance(plan, Plan) else plan
 
 
 def _text(value: Any) -> str:

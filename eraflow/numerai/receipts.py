@@ -93,16 +93,13 @@ def forget(destination: Path) -> None:
 
 
 def read_receipt(destination: Path, name: str) -> Receipt | None:
-    """The receipt beside `destination`, or the note of its arrival; None when there is none for a file of this name.
-
-    A receipt of an older Eraflow, which decoded some pages only, counts as a note of its arrival.
-    """
+    """The receipt beside `destination`, or the note of its arrival; None when there is none for a file of this name."""
     for path in (receipt_path(destination), arrival_path(destination)):
         found = read_object(path)
         if found is None or found.get("name") != name:
             continue
         try:
             return Receipt(path=destination, **found)
-        except TypeError:  # written by another version: the file is fetched anew
+        except TypeError:  # damaged: the file is fetched anew
             continue
     return None

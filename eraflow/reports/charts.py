@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from eraflow.reports.figures import (
-    BLUE,
     FAINT,
     GREY,
     INK,
@@ -23,8 +22,6 @@ from eraflow.reports.figures import (
 
 Curve = tuple[Sequence[str], Sequence[float]]
 STYLES = ("-", "--", "-.", ":")  # a second round through the palette stays readable
-BAR_MEAN_ERAS = 26  # half a year
-GAPLESS_ERAS = 150
 
 
 def cumulative_corr_chart(
@@ -62,42 +59,6 @@ def cumulative_corr_chart(
     _era_axis(axes, [eras for eras, _ in drawn.values()])
     order = sorted(handles, key=lambda name: -float(drawn[name][1][-1]))
     beside(axes, [handles[name] for name in order], [f"{drawn[name][1][-1]:+.2f}  {name}" for name in order])
-    return png_bytes(figure)
-
-
-def era_bar_chart(eras: Sequence[str], values: Sequence[float], *, title: str, ylabel: str = "CORR") -> bytes:
-    """A bar for each era, coloured by sign, with the mean and the mean of the last half year.
-
-    Args:
-        eras: labels, oldest first.
-        values: as many figures; NaN leaves a gap.
-        title: above the chart.
-        ylabel: what the figures are.
-
-    Returns:
-        A PNG picture.
-    """
-    figure, axes = new_figure(title, "era", ylabel)
-    numbers = np.array([int(era) for era in eras], dtype=np.float64)
-    figures = np.asarray(values, dtype=np.float64)
-    known = np.isfinite(figures)
-    if not known.any():
-        say_empty(axes, "no scored eras yet")
-        return png_bytes(figure)
-    numbers, figures = numbers[known], figures[known]
-    width = (0.85 if len(numbers) <= GAPLESS_ERAS else 1.0) * (float(np.diff(numbers).min()) if len(numbers) > 1 else 1)
-    colours = [BLUE if value >= 0 else VERMILION for value in figures]
-    # Bars narrower than a pixel would be rounded away, so they are not snapped to pixels.
-    axes.bar(numbers, figures, width=width, color=colours, linewidth=0, snap=len(numbers) <= GAPLESS_ERAS)
-    axes.axhline(0, color=GREY, linewidth=1.0)
-    handles = [axes.axhline(float(figures.mean()), color=INK, linewidth=1.4, linestyle="--")]
-    labels = [f"{figures.mean():+.4f}  mean"]
-    if len(figures) > BAR_MEAN_ERAS:
-        kernel = np.full(BAR_MEAN_ERAS, 1 / BAR_MEAN_ERAS)
-        handles += axes.plot(numbers[BAR_MEAN_ERAS - 1 :], np.convolve(figures, kernel, "valid"), color=INK, lw=1.8)
-        labels += [f"mean of {BAR_MEAN_ERAS} eras"]
-    _era_axis(axes, [numbers])
-    beside(axes, handles, labels)
     return png_bytes(figure)
 
 

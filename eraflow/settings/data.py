@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
 from eraflow.settings.features import with_files_read
 from eraflow.settings.section import Section
@@ -30,14 +30,6 @@ class DataSettings(Section):
     )
     era_stride: int = Field(1, ge=1, le=16, description="Use every n-th era for training (1 = all).")
     first_era: int | None = Field(None, ge=1, description="Leave out the eras before this one.")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _takes_the_old_name(cls, values: Any) -> Any:
-        """`feature_set`, as runs and deployments of earlier versions say, is `features`; whoever says it means it."""
-        if isinstance(values, dict) and "feature_set" in values:
-            return {**{k: v for k, v in values.items() if k != "feature_set"}, "features": values["feature_set"]}
-        return values
 
     @field_validator("features", mode="before")
     @classmethod

@@ -17,7 +17,6 @@ from eraflow.settings.reading import read_json, read_value
 from eraflow.settings.run import RunSettings, merge
 from eraflow.settings.writable import shown
 
-OLD_NAMES = {"data.feature_set": "data.features"}
 FAULTS_SHOWN = 5
 LONGEST_FAULT = 400
 
@@ -89,7 +88,7 @@ def _laid_on(values: dict[str, Any], given: dict[str, Any], assignments: Sequenc
 
 def _assign(values: dict[str, Any], assignment: str) -> None:
     key, separator, text = assignment.partition("=")
-    head, *rest = [part.strip() for part in OLD_NAMES.get(key.strip(), key).split(".")]
+    head, *rest = [part.strip() for part in key.split(".")]
     if not separator or not head:
         raise SettingsError(
             f"cannot read --set {shown(assignment)!r}", "write it as key=value, for example windows.folds=4"

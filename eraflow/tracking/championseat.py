@@ -44,15 +44,11 @@ class Seat:
 
     @classmethod
     def of_tags(cls, tags: Mapping[str, str]) -> Seat | None:
-        """The seat that a version's tags tell; None for one of an earlier Eraflow."""
+        """The seat that a version's tags tell; None for one that was registered without a seat."""
         if SEAT_TAG not in tags:
             return None
         told = (tags.get(name, "") for name in ("source", "slot", "target", "slot_name"))
         return cls(*told)
-
-    def suits(self, tags: Mapping[str, str]) -> bool:
-        """Whether a version without a seat is of this source and target; earlier versions recorded no slot."""
-        return SEAT_TAG not in tags and tags.get("source") == self.source and tags.get("target") in (None, self.target)
 
     def __str__(self) -> str:
         slot = self.slot_name or self.slot

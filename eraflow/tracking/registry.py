@@ -73,7 +73,7 @@ class Champion:
         created_at: when it was registered, ISO 8601, UTC.
         run_id: its MLflow run.
         tags: everything that was recorded with the version.
-        seat: what it is the champion of; None for one that an earlier Eraflow registered.
+        seat: what it is the champion of; None for one that was registered without a seat.
         scores: the JSON of its out-of-fold scores; None when none were given.
         verdict: the JSON of the verdict it was shipped under; None when none was given.
         oof: its out-of-fold predictions as a parquet file; None when none were given.
@@ -167,9 +167,6 @@ def load_champion(tracker: Tracker, destination: Path, seat: Seat | None = None)
 def champion_info(tracker: Tracker, seat: Seat | None = None) -> Champion | None:
     """What is known of the champion of a seat, or of the last one shipped for any; None when there is none.
 
-    A champion that an earlier Eraflow registered has no seat; it stands for every slot of its source and target until
-    one is shipped for that slot.
-
     Raises:
         ChampionDamagedError: its scores, verdict or predictions are not those that were recorded.
     """
@@ -196,17 +193,14 @@ def champion_info(tracker: Tracker, seat: Seat | None = None) -> Champion | None
 
 
 def seats(tracker: Tracker) -> list[tuple[Seat, int, str]]:
-    """Every seat that has a champion: the seat, its version and its round (empty when not recorded), by version.
-
-    One that an earlier Eraflow registered has a seat without a slot.
-    """
+    """Every seat that has a champion: the seat, its version and its round (empty when not recorded), by version."""
     aliases, found = _aliases(tracker), {}
     name = tracker.settings.registered_model
     versions = tracker.link.call("search_model_versions", f"name = '{name}'") if aliases else []
     for version in sorted(versions, key=lambda each: int(each.version)):
         tags = dict(version.tags)
-        seat = Seat.of_tags(tags) or Seat(tags.get("source", ""), "", tags.get("target", ""))
-        if not seat.slot or str(aliases.get(seat.alias)) == str(version.version):
+        seat = Seat.of_tags(tags)
+        if seat is not None and str(aliases.get(seat.alias)) == str(version.version):
             found[seat] = (seat, int(version.version), tags.get("round", ""))
     return list(found.values())
 
@@ -293,21 +287,10 @@ def _aliases(tracker: Tracker) -> dict[str, Any]:
 
 
 def _champion_version(tracker: Tracker, seat: Seat | None) -> Any:
-    aliases = _aliases(tracker)
-    number = aliases.get(ALIAS if seat is None else seat.alias)
-    if number is not None:
-        return tracker.link.call("get_model_version", tracker.settings.registered_model, number)
-    return _without_seat(tracker, seat, aliases) if seat is not None and aliases else None
-
-
-def _without_seat(tracker: Tracker, seat: Seat, aliases: Mapping[str, Any]) -> Any:
-    """The champion that an earlier Eraflow registered for the seat's source and target, under whatever slot."""
-    name = tracker.settings.registered_model
-    versions = tracker.link.call("search_model_versions", f"name = '{name}'")
-    suits = [version for version in versions if seat.suits(dict(version.tags))]
-    # The alias may have moved back to an older one; where it went to a champion with a seat since, the newest counts.
-    suits.sort(key=lambda version: (str(version.version) == str(aliases.get(ALIAS)), int(version.version)))
-    return suits[-1] if suits else None
+    number = _aliases(tracker).get(ALIAS if seat is None else seat.alias)
+    if number is None:
+        return None
+    return tracker.link.call("get_model_version", tracker.settings.registered_model, number)
 
 
 def _evidence_folder(tracker: Tracker, found: Any) -> Path:

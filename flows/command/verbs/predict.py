@@ -118,7 +118,7 @@ def in_sample_warning(record: dict[str, Any]) -> str:
     """What must be known before these predictions are scored; empty where nothing is."""
     if not record["origin_known"]:
         return (
-            "which eras these models learned from is unknown (an earlier version trained them): scores of past eras "
+            "which eras these models learned from is unknown (they do not say it): scores of past eras "
             "may be in-sample; those of the run's out-of-fold predictions are not"
         )
     found = record["in_sample"]

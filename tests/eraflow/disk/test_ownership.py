@@ -66,7 +66,7 @@ def test_a_new_an_empty_and_our_own_folder_are_fine(tmp_path):
 
 
 @pytest.mark.parametrize("place", ["prefect/prefect.db", "runs/x/run.json", "runs/0123abcd.elsewhere"])
-def test_homes_of_earlier_versions_are_known(place, tmp_path):
+def test_homes_without_their_mark_are_known(place, tmp_path):
     write_json(tmp_path / place, {"flow": "weekly", "flow_runs": [], "started": 1.0})
     fill(tmp_path, ["notes.txt"])
     check_home(tmp_path)

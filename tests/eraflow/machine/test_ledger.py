@@ -62,15 +62,6 @@ def test_every_kind_of_failure_has_words():
     assert set(HAPPENED) == FAILURE_KINDS
 
 
-def test_a_ledger_of_a_version_with_fewer_fields_is_read(ledger):
-    ledger.finish(ledger.start(Plan()), "oom")
-    old = [json.loads(line) for line in ledger.path.read_text().splitlines()]
-    del old[0]["plan"]["clip_norm"], old[0]["plan"]["work_factor"]
-    ledger.path.write_text("".join(json.dumps(line) + "\n" for line in old))
-    ledger.start(Plan(threads=1))
-    assert ledger.rows[1]["changed"] == "threads 2 to 1"
-
-
 def test_an_attempt_without_an_end_was_interrupted(ledger):
     ledger.start(Plan())
     assert ledger.failures() == ["interrupted"]

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eraflow.reports.charts import cumulative_corr_chart, era_bar_chart, memory_chart, training_chart
+from eraflow.reports.charts import cumulative_corr_chart, memory_chart, training_chart
 from eraflow.reports.figures import DPI, HEIGHT, WIDTH
 from eraflow.reports.markdown import markdown_table, png_markdown
 
@@ -40,7 +40,6 @@ def has_colour(png, colour):
 
 ALL = {
     "cumulative": lambda seed: cumulative_corr_chart(curves(seed), highlight="_model_$x0|", benchmark="_model_$x1|"),
-    "bars": lambda seed: era_bar_chart(ERAS, values(seed), title="CORR $ of | blend"),
     "memory": lambda seed: memory_chart(
         {f"attempt {n}": [(t, 100 + abs(v) * 9000) for t, v in enumerate(values(seed + n))] for n in range(3)},
         budget_mb=1000,
@@ -67,8 +66,6 @@ def test_every_chart_of_nothing_says_so():
     nothing = [
         cumulative_corr_chart({}),
         cumulative_corr_chart({"m": ([], [])}, highlight="m", benchmark="b"),
-        era_bar_chart([], [], title="t"),
-        era_bar_chart(["0001"], [math.nan], title="t"),
         memory_chart({"attempt 1": []}, budget_mb=100),
     ]
     assert all((picture(png) < 200).any() for png in nothing)
@@ -76,22 +73,8 @@ def test_every_chart_of_nothing_says_so():
 
 def test_one_era_and_missing_figures_can_be_drawn():
     assert picture(cumulative_corr_chart({"m": (["0007"], [0.1])}, highlight="m")).size
-    assert picture(era_bar_chart(["0001", "0005", "0009"], [0.1, math.nan, -0.1], title="t")).size
     gap = cumulative_corr_chart({"m": (ERAS[:3], [0.1, math.nan, 0.2])})
     assert gap == cumulative_corr_chart({"m": (ERAS[:3], [0.1, 0.0, 0.2])})
-
-
-def test_bars_are_coloured_by_sign():
-    blue, vermilion = "#0072B2", "#D55E00"
-    gain, loss = era_bar_chart(ERAS[:20], [0.1] * 20, title="t"), era_bar_chart(ERAS[:20], [-0.1] * 20, title="t")
-    assert [has_colour(gain, blue), has_colour(gain, vermilion)] == [True, False]
-    assert [has_colour(loss, blue), has_colour(loss, vermilion)] == [False, True]
-
-
-def test_no_era_of_a_long_history_is_rounded_away():
-    pixels = picture(era_bar_chart(ERAS, [0.05] * 700, title="t"))
-    middle = pixels[pixels.shape[0] // 2, 100:550]
-    assert (middle[:, 0] < 120).all(), "white gaps between bars"
 
 
 def test_the_budget_line_is_drawn_where_one_is_given():
@@ -108,8 +91,8 @@ def test_threads_draw_without_disturbing_each_other():
 
 def test_pyplot_is_never_imported():
     code = (
-        "import sys; from eraflow.reports.charts import era_bar_chart; assert 'matplotlib' not in sys.modules;"
-        "era_bar_chart(['0001'], [0.1], title='t'); assert 'matplotlib.pyplot' not in sys.modules"
+        "import sys; from eraflow.reports.charts import cumulative_corr_chart; assert 'matplotlib' not in sys.modules;"
+        "cumulative_corr_chart({'m': (['0001'], [0.1])}); assert 'matplotlib.pyplot' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 

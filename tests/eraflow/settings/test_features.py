@@ -14,8 +14,6 @@ from eraflow.errors import SettingsError
 from eraflow.settings.data import DataSettings
 from eraflow.settings.features import with_files_read
 from eraflow.settings.override import settings_from
-from eraflow.settings.profiles import PROFILES
-from eraflow.settings.run import RunSettings
 
 CATALOG = Catalog(
     {
@@ -152,15 +150,6 @@ def test_names_cannot_be_taken_away_twice(tmp_path):
     (tmp_path / "signs.txt").write_text("-feature_a", encoding="utf-8")
     with pytest.raises(SettingsError, match="leave the signs out"):
         settings_from("laptop", {"data": {"features": ["all", f"-{tmp_path / 'signs.txt'}"]}})
-
-
-@pytest.mark.parametrize("profile", PROFILES)
-def test_the_old_name_is_still_understood(profile):
-    stored = RunSettings(profile=profile).model_dump(mode="json")
-    stored["data"]["feature_set"] = "small"
-    assert RunSettings(**stored).data.features == "small"
-    assert "feature_set" not in RunSettings(**stored).model_dump()["data"]
-    assert settings_from(profile, {}, ["data.feature_set=small"]).data.features == "small"
 
 
 def test_the_command_line_takes_text_and_lists():

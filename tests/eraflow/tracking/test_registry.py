@@ -255,26 +255,6 @@ def test_one_ensemble_in_two_slots_keeps_two_verdicts(tracker, ensemble, evidenc
     assert champion_info(tracker, ALPHA).seat == ALPHA
 
 
-def test_a_champion_of_an_earlier_version_stands_for_its_source_and_target_until_a_slot_has_its_own(
-    tracker, ensemble, tmp_path
-):
-    register_old(tracker, ensemble, "abc123", "numerai/v5.3")
-    assert champion_info(tracker, ALPHA).signature == "abc123"
-    assert champion_info(tracker, replace(ALPHA, slot="id-beta")).signature == "abc123"
-    assert champion_info(tracker, replace(ALPHA, target="target_ender_60")) is None
-    assert champion_info(tracker, replace(ALPHA, source="numerai/v5.4")) is None
-    assert str(seats(tracker)[0][0]) == "numerai/v5.3, any slot, target_ender_20"
-    ship(tracker, write_ensemble(tmp_path / "second", seed=1), "def456", seat=ALPHA)
-    assert champion_info(tracker, ALPHA).signature == "def456"
-    assert champion_info(tracker, replace(ALPHA, slot="id-beta")).signature == "abc123"
-
-
-def register_old(tracker, ensemble, signature, source):
-    with tracker.run("week", kind="ensemble", tags={"signature": signature}) as run:
-        pass
-    register_champion(tracker, ensemble, run.run_id, {**TAGS, "signature": signature, "source": source})
-
-
 def test_a_slot_that_was_renamed_keeps_its_champion(tracker, ensemble):
     ship(tracker, ensemble, seat=ALPHA)
     assert champion_info(tracker, replace(ALPHA, slot_name="renamed")).signature == "abc123"
