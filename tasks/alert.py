@@ -82,6 +82,7 @@ def parts_taken(block: Any) -> frozenset[str]:
     everything = frozenset(MARKS)
     if not isinstance(block, CustomWebhookNotificationBlock):
         return everything
+    # What would be sent has no public door but sending it; pyproject.toml names one version of Prefect.
     request = block._build_request_args(MARKS["body"], MARKS["subject"])
     text = str(request)
     return frozenset(part for part, mark in MARKS.items() if mark in text)

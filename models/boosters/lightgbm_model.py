@@ -185,6 +185,7 @@ class LightGBMModel(BoosterModel):
 def _canonical_names() -> dict[str, str]:
     """Every name LightGBM knows to its main name. LightGBM itself passes over unknown names in silence."""
     names: dict[str, str] = {}
+    # LightGBM's table of names has no public door in Python; pyproject.toml therefore bounds the version.
     for main, others in _ConfigAliases._get_all_param_aliases().items():
         names.update(dict.fromkeys(others, main), **{main: main})
     return names

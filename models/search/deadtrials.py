@@ -87,8 +87,8 @@ def bury_dead(study: Study, patience_seconds: float, worker: Worker | None = Non
         if not (orphan or is_dead(mark)):
             continue
         try:
-            study._storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
-        except UpdateFinishedTrialError:  # another process was quicker
+            study.tell(trial.number, state=TrialState.FAIL)
+        except (UpdateFinishedTrialError, ValueError):  # another process was quicker: just now, or some time ago
             continue
         do_again(study, trial)
         buried += 1

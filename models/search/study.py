@@ -149,7 +149,8 @@ def remembered(storage: optuna.storages.BaseStorage, search: Search) -> list[dic
         for found in optuna.get_all_study_summaries(storage)
         if found.user_attrs.get("family") == search.family and found.study_name != search.name and found.n_trials
     ]
-    for found in sorted(earlier, key=lambda one: one._study_id, reverse=True):
+    numbers = {found.study_name: storage.get_study_id_from_name(found.study_name) for found in earlier}
+    for found in sorted(earlier, key=lambda one: numbers[one.study_name], reverse=True):
         study = optuna.load_study(storage=storage, study_name=found.study_name)
         done = [one for one in finished(study) if one.scores is not None and one.params]
         if done:
