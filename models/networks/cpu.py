@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
@@ -72,7 +73,8 @@ class Cpu:
         return tensors
 
     def release_memory(self) -> None:
-        """See `Device`; the freed tensors were given back already."""
+        """See `Device`; what no circle of references holds was given back already."""
+        gc.collect()
 
     def random_state(self) -> torch.Tensor:
         """See `Device`."""

@@ -93,7 +93,7 @@ def train(
     with _one_thread_an_operation():
         device = device_of(plan)
         module = device.place(_made(network, seed))
-        shapes = [list(parameter.shape) for parameter in trained(module)]
+        shapes = {name: list(tensor.shape) for name, tensor in _tensors(module)}
         key = {"rate_factor": plan.rate_factor, "clip_norm": plan.clip_norm, "seed": seed, "shapes": shapes}
         gradient = BatchGradient(network, module, rows, targets, batches, device, seed)
         training = _Training(
@@ -114,7 +114,7 @@ def train(
 def _made(network: Network, seed: int) -> torch.nn.Module:
     """A new module, the same for the same seed, whatever was drawn before; the global generator is left as it was."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # modules are made on the CPU
         return network.make().train()
 
 
@@ -199,9 +199,10 @@ class _Training:
 
     def _judge(self, sums: Sums, norm: float) -> None:
         """Before the weights change: end a training that goes wrong. The device itself leaves out an overflow."""
-        if not self._device.overflowed(norm):
-            rate = self._schedule.get_last_lr()[0]
-            self._monitor.update(self._step, sums.mean_loss, grad_norm=norm, rate=rate)
+        if math.isfinite(sums.loss) and self._device.overflowed(norm):
+            return
+        rate = self._schedule.get_last_lr()[0]
+        self._monitor.update(self._step, sums.mean_loss, grad_norm=norm, rate=rate)
 
     def _end_epoch(self, number: int) -> None:
         loss, spread = self._epoch.mean_loss, self._epoch.spread
