@@ -32,7 +32,7 @@ from benchmarks.ownprocess import in_child
 from benchmarks.plantedworld import SIDES, World, top_correlated
 from eraflow.data.eras import purge_weeks
 from eraflow.discovery.association import corr_target, measure
-from eraflow.discovery.selection import choose
+from eraflow.discovery.selection import choose_features
 from eraflow.erastore.erareader import EraStore
 from eraflow.erastore.erawriter import write_era_store
 from eraflow.scoring.metrics import era_corr
@@ -86,7 +86,7 @@ def one_horizon(options: argparse.Namespace, world: Any, days: int) -> dict[str,
     for name, over in METHODS.items():
         began = time.process_time()
         settings = SelectionSettings(least=2, false_discovery_rate=options.rate, **over)
-        selection = choose(world, target, associations, settings, overlap_weeks=overlap)
+        selection = choose_features(world, target, associations, settings, overlap_weeks=overlap)
         cpu = measured + time.process_time() - began
         own = np.flatnonzero(selection.order > 0)
         for label, chosen in ((name, own), (f"  as many by plain correlation ({name})", None)):

@@ -24,7 +24,7 @@ from eraflow.machine.plan import Plan
 from eraflow.scoring.metrics import era_corr
 from eraflow.scoring.statistics import ewc_interval, overlap_weeks, paired_comparison
 from eraflow.settings.windows import WindowSettings
-from models.base.predictions import read_predictions
+from models.base.predictions import read_out_of_fold
 from models.training.train import train_model
 
 
@@ -117,7 +117,7 @@ def print_market(options: argparse.Namespace) -> None:
                     plan=Plan(threads=options.threads).as_dict(),
                     selection=None if file is None else str(file),
                 )
-                oof = read_predictions(stage / "oof.parquet")
+                oof = read_out_of_fold(stage / "oof.parquet")
                 scores[name] = era_corr(oof.values, store.column(market.target, oof.eras), oof.groups)
                 own = ewc_interval(scores[name], overlap)
                 line = f"{name:44}{own.mean:9.4f}   {own.low:7.4f} to {own.high:7.4f}{cpu:9.1f}"

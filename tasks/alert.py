@@ -36,7 +36,7 @@ class AlertError(EraflowError):
     code = "alert"
 
 
-def send(block_name: str, subject: str, body: str) -> None:
+def send_alert(block_name: str, subject: str, body: str) -> None:
     """Deliver one message through a notification block; the subject is in it once.
 
     Args:
@@ -93,13 +93,13 @@ def _without_addresses(text: str) -> str:
     return re.sub(r"\w+://\S+", "(address)", text)
 
 
-def tell(run: Run, subject: str, body: str) -> bool:
+def tell_people(run: Run, subject: str, body: str) -> bool:
     """One message in the middle of a run that goes on; without a block it is only in the log. Whether it was sent."""
     if run.settings.alert.block is None:
         return False
     sandbox = " (sandbox)" if run.settings.source.kind == "sandbox" else ""
     try:
-        send(run.settings.alert.block, f"{subject}{sandbox}", body)
+        send_alert(run.settings.alert.block, f"{subject}{sandbox}", body)
     except AlertError as error:
         get_run_logger().error("%s", error)
         return False
@@ -116,21 +116,21 @@ def tell_of_trouble(flow: Any, flow_run: Any, state: Any) -> None:
     name = f"{flow.name}: {state.name.lower()}"
     if folder is not None:
         name = outcome_of(folder, "crashed" if state.is_crashed() else None).name
-    body = "\n".join([state.message or "no message", *places(flow_run, folder)])
+    body = "\n".join([state.message or "no message", *alert_places(flow_run, folder)])
     deliver(flow_run, logger, block_name, f"Eraflow {name}", body)
 
 
 def deliver(flow_run: Any, logger: Any, block_name: str, subject: str, body: str) -> None:
     """Send a message at the end of a run; one that could not be delivered is logged and shown."""
     try:
-        send(block_name, subject, body)
+        send_alert(block_name, subject, body)
         logger.info("alert sent through %s", block_name)
     except AlertError as error:
         logger.error("%s", error)
         _show_failure(flow_run, error)
 
 
-def places(flow_run: Any, folder: Path | None) -> list[str]:
+def alert_places(flow_run: Any, folder: Path | None) -> list[str]:
     """Where there is more to see: the run's page and its folder."""
     page = flow_run_link(flow_run.id)
     return [*([f"run {page}"] if page else []), *([f"folder {folder}"] if folder else [])]

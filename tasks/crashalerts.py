@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from eraflow.disk.atomic import write_json
-from tasks.alert import AlertError, send
+from tasks.alert import AlertError, send_alert
 from tasks.recovery.reconcile import Decision
 
 TOLD = "told.json"
@@ -34,7 +34,7 @@ def tell_of_crashes(decisions: Sequence[Decision], folder: Path) -> list[str]:
             continue
         subject = f"Eraflow {decision.deployment}: crashed, {'goes on' if decision.rescheduled else 'given up'}"
         try:
-            send(decision.block, subject, f"run {decision.name}\n{decision.news}")
+            send_alert(decision.block, subject, f"run {decision.name}\n{decision.news}")
         except AlertError as error:
             errors.append(str(error))
             continue

@@ -17,7 +17,7 @@ from tasks.submit import Submission, submit, write_checked_submission
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedDelivery:
     """What would be sent.
 
     Attributes:
@@ -32,7 +32,7 @@ class Prepared:
 class Destination(Protocol):
     """One way of delivery."""
 
-    def prepare(self, run: Run, shipped: JudgedEnsemble, live: Path) -> Prepared:
+    def prepare(self, run: Run, shipped: JudgedEnsemble, live: Path) -> PreparedDelivery:
         """Make what is to be sent of the live file, and check it. Nothing leaves this computer.
 
         Raises:
@@ -46,7 +46,7 @@ class Destination(Protocol):
         slot: Slot,
         round_now: Round,
         shipped: JudgedEnsemble,
-        prepared: Prepared,
+        prepared: PreparedDelivery,
     ) -> Submission:
         """Send it where the verdict allows it, and read back that it arrived; a dry run stops just before.
 
@@ -58,10 +58,10 @@ class Destination(Protocol):
 class CsvUpload:
     """The live era is predicted here, twice, and a CSV is uploaded to the model slot."""
 
-    def prepare(self, run: Run, shipped: JudgedEnsemble, live: Path) -> Prepared:
+    def prepare(self, run: Run, shipped: JudgedEnsemble, live: Path) -> PreparedDelivery:
         """`RUN_DIR/submission/submission.csv` after all checks."""
         first, second = predict_twice(run, shipped, live)
-        return Prepared(first, write_checked_submission(run, first, second, live))
+        return PreparedDelivery(first, write_checked_submission(run, first, second, live))
 
     def send(
         self,
@@ -70,7 +70,7 @@ class CsvUpload:
         slot: Slot,
         round_now: Round,
         shipped: JudgedEnsemble,
-        prepared: Prepared,
+        prepared: PreparedDelivery,
     ) -> Submission:
         """Upload it, unless another submission is filed for this round already."""
         return submit(run, tournament, slot, round_now, shipped, prepared.prediction, prepared.file)

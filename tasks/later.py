@@ -29,7 +29,7 @@ from tasks.submit import Submission
 from tasks.tournament import destination, open_tournament
 
 
-def allowed(run: Run, week: StoredWeek) -> Verdict:
+def allowing_verdict(run: Run, week: StoredWeek) -> Verdict:
     """The verdict by the settings as they are now, from stored scores.
 
     Raises:

@@ -11,7 +11,7 @@ from eraflow.numerai.client import Tournament
 from eraflow.numerai.errors import TournamentError
 from eraflow.numerai.roundcheck import differences
 from eraflow.numerai.rounds import Round
-from tasks.alert import tell
+from tasks.alert import tell_people
 from tasks.run import Run
 
 TOLD = "told-differences.json"
@@ -39,7 +39,7 @@ def _tell_once(run: Run, found: Round, differing: list[str]) -> None:
     if not fresh or run.settings.alert.block is None:
         return
     advice = "correct the settings (data.target, data.version) if that was not meant; this is said once"
-    if tell(run, f"Eraflow: round {found.number} differs from the settings", "\n".join([*fresh, advice])):
+    if tell_people(run, f"Eraflow: round {found.number} differs from the settings", "\n".join([*fresh, advice])):
         write_json(place, [*told, *fresh][-KEPT:])
 
 

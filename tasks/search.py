@@ -21,7 +21,7 @@ from eraflow.runs.weekrecord import SEARCH, note_lost
 from eraflow.settings.models import ModelSettings
 from models.search.best import search_key
 from models.search.folds import SearchEras, search_eras
-from tasks.alert import tell
+from tasks.alert import tell_people
 from tasks.features import Features
 from tasks.pages.searchpage import search_in_words, show_search
 from tasks.round import wait_for_round
@@ -72,7 +72,7 @@ def search_all(run: Run, features: Features, multipliers: Mapping[str, float] | 
         lost[model.name] = outcome
         note_lost(run.path, f"{SEARCH}{model.name}", outcome)
         get_run_logger().error("the search for %s is lost: %s", model.name, outcome)
-        tell(run, f"Eraflow: the search for {model.name} is lost", f"{outcome}\nrun folder {run.path}")
+        tell_people(run, f"Eraflow: the search for {model.name} is lost", f"{outcome}\nrun folder {run.path}")
     if not found and lost:
         raise next(iter(lost.values()))
     return found

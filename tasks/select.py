@@ -14,7 +14,7 @@ from eraflow.runs.attempt import Work
 from eraflow.runs.stage import StageRecord
 from eraflow.runs.weekrecord import SELECT, note_lost
 from eraflow.scoring.statistics import overlap_weeks
-from tasks.alert import tell
+from tasks.alert import tell_people
 from tasks.features import Features
 from tasks.pages.discoverypage import show_associations, show_selection
 from tasks.run import Run
@@ -39,7 +39,7 @@ def select(run: Run, features: Features) -> StageRecord | None:
         return outcome
     note_lost(run.path, SELECT, outcome)
     get_run_logger().error("the selection is lost, all features are used: %s", outcome)
-    tell(run, "Eraflow: the selection of features is lost, all are used", f"{outcome}\nrun folder {run.path}")
+    tell_people(run, "Eraflow: the selection of features is lost, all are used", f"{outcome}\nrun folder {run.path}")
     return None
 
 

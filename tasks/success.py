@@ -12,7 +12,7 @@ from eraflow.disk.jsonobject import read_object
 from eraflow.runs.outcome import ALREADY, WORDS, outcome_of
 from eraflow.settings.alert import AlertSettings
 from eraflow.settings.run import RunSettings
-from tasks.alert import deliver, folder_of, places
+from tasks.alert import alert_places, deliver, folder_of
 from tasks.ping import ping
 
 FILED = (WORDS["submitted"], ALREADY, WORDS["kept"])
@@ -30,7 +30,7 @@ def tell_of_success(flow: Any, flow_run: Any, state: Any) -> None:
     if alert.on_success and alert.block is None:
         logger.warning("alert: alert.on_success is set and alert.block is not, so nobody is told")
     elif alert.on_success and alert.block is not None:
-        body = "\n".join([*week_in_words(record, outcome.sandbox), *places(flow_run, folder)])
+        body = "\n".join([*week_in_words(record, outcome.sandbox), *alert_places(flow_run, folder)])
         deliver(flow_run, logger, alert.block, f"Eraflow {outcome.name}", body)
 
 

@@ -14,7 +14,7 @@ from eraflow.runs.attempt import Work
 from eraflow.runs.stage import StageRecord
 from eraflow.runs.weekrecord import TRAIN, note_lost
 from eraflow.settings.models import ModelSettings
-from tasks.alert import tell
+from tasks.alert import tell_people
 from tasks.features import Features, final_eras_for, windows_for
 from tasks.needs import train_need
 from tasks.pages.discoverypage import show_importance
@@ -111,7 +111,9 @@ def train_all(run: Run, features: Features, chosen: StageRecord | None = None) -
         lost[model.name] = outcome
         note_lost(run.path, f"{TRAIN}{model.name}", outcome)
         get_run_logger().error("%s is lost, the week goes on without it: %s", model.name, outcome)
-        tell(run, f"Eraflow: {model.name} is lost, the week goes on without it", f"{outcome}\nrun folder {run.path}")
+        tell_people(
+            run, f"Eraflow: {model.name} is lost, the week goes on without it", f"{outcome}\nrun folder {run.path}"
+        )
     if len(trained) < min(run.settings.gate.min_models, len(run.settings.models)):
         raise next(iter(lost.values()))
     return trained

@@ -20,7 +20,7 @@ from eraflow.runs.scratch import scratch_folder
 from eraflow.runs.sharedstages import SharedStages
 from eraflow.sandbox.records import Records
 from eraflow.tracking.mlflowlink import MlflowLink
-from flows.command.doctor.examine_machine import home_folder
+from flows.command.doctor.examine_machine import home_finding
 from flows.command.prefectserver.runningserver import noted_server
 from models.boosters.bincache import BinCache
 from models.boosters.binentry import BinEntry
@@ -115,7 +115,7 @@ def test_a_users_own_folder_without_locks_leaves_the_lock_of_the_home_and_is_tol
 
 
 def test_doctor_finds_it_before_any_run(tmp_path, no_locks):
-    check = home_folder(tmp_path)
+    check = home_finding(tmp_path)
     assert (check.state, "has no locks" in check.found) == ("failed", True)
 
 

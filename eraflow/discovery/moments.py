@@ -76,7 +76,7 @@ class Moments:
     xy: FloatArray
 
 
-def cut(eras: int, environments: int, overlap: int) -> Cells:
+def cut_windows(eras: int, environments: int, overlap: int) -> Cells:
     """Cut `eras` neighbouring eras into environments and these into cells.
 
     Fewer environments than asked for are cut when they would be too short to be tested: each holds at least two

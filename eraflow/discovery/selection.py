@@ -10,7 +10,7 @@ import polars as pl
 from eraflow.discovery.association import Associations, MeanTests, mean_tests, overlap_entries
 from eraflow.discovery.falsediscovery import q_values
 from eraflow.discovery.invariance import search
-from eraflow.discovery.moments import Moments, cut, gather, most_candidates
+from eraflow.discovery.moments import Moments, cut_windows, gather, most_candidates
 from eraflow.erastore.erareader import EraStore
 from eraflow.scoring.ranking import BoolArray, FloatArray, IntArray
 from eraflow.settings.selection import SelectionSettings
@@ -65,7 +65,7 @@ class FeatureSelection:
         )
 
 
-def choose(
+def choose_features(
     store: EraStore,
     target: str,
     associations: Associations,
@@ -90,7 +90,7 @@ def choose(
     overlap = overlap_entries(associations.eras, overlap_weeks)
     choice = _Choice(mean_tests(associations.values, overlap), settings)
     if settings.method == "invariant":
-        cells = cut(len(associations.eras), settings.environments, overlap)
+        cells = cut_windows(len(associations.eras), settings.environments, overlap)
         candidates = choice.candidates(most_candidates(cells))
         moments = gather(store, target, associations.eras, candidates, cells, threads=threads)
         choice.take_invariant(candidates, moments)

@@ -18,7 +18,7 @@ import polars as pl
 
 from eraflow.discovery.association import Associations, measure
 from eraflow.discovery.drift import BLOCK_ERAS, block_means
-from eraflow.discovery.selection import choose
+from eraflow.discovery.selection import choose_features
 from eraflow.disk.atomic import atomic_path, write_json
 from eraflow.disk.digest import file_sha256, value_sha256
 from eraflow.disk.plainpaths import read_parquet
@@ -50,7 +50,7 @@ class _Job:
         signature = self._signature(eras)
         kept = _kept(path, signature)
         if kept is None:
-            found = choose(
+            found = choose_features(
                 self.store,
                 self.target,
                 self.associations.of(eras),

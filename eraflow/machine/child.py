@@ -23,7 +23,7 @@ from eraflow.disk.atomic import write_text
 from eraflow.errors import EraflowError
 from eraflow.machine.failures import classify
 from eraflow.machine.processmark import STAGE_VARIABLE, kill_marked
-from eraflow.machine.progress import send
+from eraflow.machine.progress import send_progress
 
 PR_SET_PDEATHSIG = 1  # prctl(2), linux/prctl.h
 MAX_TRACEBACK = 20_000  # characters
@@ -147,7 +147,7 @@ def _leave(record: dict[str, Any], path: Path) -> None:
         write_text(path, json.dumps(record))
     except (EraflowError, OSError) as error:
         traceback.print_exc()
-        send("failure", _failure(error) if record["ok"] else record)
+        send_progress("failure", _failure(error) if record["ok"] else record)
         record["ok"] = False
 
 

@@ -21,7 +21,7 @@ from statistics import fmean, median
 from typing import Any, NoReturn
 
 from eraflow.machine.failures import REMEDIES, StageDiverged, StageNaN, StageStalled
-from eraflow.machine.progress import ENVIRONMENT_FLAG, SECONDS_BETWEEN, send
+from eraflow.machine.progress import ENVIRONMENT_FLAG, SECONDS_BETWEEN, send_progress
 
 # Losses are judged by the median of this many updates: a spike of a few batches, however high, does not move it.
 WINDOW = 31
@@ -222,7 +222,7 @@ def _constant(spreads: Sequence[float | None]) -> bool:
 
 def _to_parent(content: dict[str, Any]) -> None:
     if ENVIRONMENT_FLAG in os.environ:
-        send("training", content)
+        send_progress("training", content)
 
 
 def _json_number(value: float | None) -> float | int | str | None:

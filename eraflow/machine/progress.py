@@ -64,10 +64,10 @@ def report(done: float, total: float, label: str = "") -> None:
     if done < total and now - _last_sent < SECONDS_BETWEEN:
         return
     _last_sent = now
-    send("progress", [float(done), float(total), label[:MAX_LABEL]])
+    send_progress("progress", [float(done), float(total), label[:MAX_LABEL]])
 
 
-def send(name: str, content: object) -> None:
+def send_progress(name: str, content: object) -> None:
     """Write one marked line to the process's real standard output, whatever the library made of sys.stdout."""
     os.write(1, f"{MARK}{name} {json.dumps(content)}\n".encode())
 

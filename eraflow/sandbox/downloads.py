@@ -20,7 +20,7 @@ _DRIP_HEAD = 1000
 _FOOTER_BYTES = 8  # the length of a parquet footer and the mark PAR1
 
 
-def answer(path: Path, name: str, request: Request, faults: Faults, scratch: Path) -> Response:
+def file_answer(path: Path, name: str, request: Request, faults: Faults, scratch: Path) -> Response:
     """The answer to a GET of the file at `path`, offered as `name`; faults meet parquet files only.
 
     Args:

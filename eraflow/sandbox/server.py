@@ -22,7 +22,7 @@ from eraflow.sandbox.faults import Faults
 from eraflow.sandbox.hostile import API_FAULTS, HostileEdge, api_answer, skewed_answer
 from eraflow.sandbox.operations import Operations
 from eraflow.sandbox.records import SANDBOX_KEYS, Records
-from eraflow.sandbox.signing import allowed
+from eraflow.sandbox.signing import signature_allows
 
 log = logging.getLogger(__name__)
 
@@ -127,7 +127,7 @@ def _add_files(app: FastAPI, operations: Operations, faults: Faults, scratch: Pa
             return Response("the signature is unknown or has expired", status_code=403)
         if path.name == "live.parquet":
             _change_round(operations, faults)
-        return downloads.answer(path, name, request, faults, scratch)
+        return downloads.file_answer(path, name, request, faults, scratch)
 
 
 def _change_round(operations: Operations, faults: Faults) -> None:
@@ -175,7 +175,7 @@ def _add_uploads(app: FastAPI, operations: Operations, faults: Faults) -> None:
 def _is_signed(operations: Operations, method: str, request: Request) -> bool:
     expires, mark = (request.query_params.get(f"X-Sandbox-{part}") for part in ("Expires", "Signature"))
     key = operations.records.data["signing"]
-    return allowed(method, request.url.path, expires, mark, key, operations.clock())
+    return signature_allows(method, request.url.path, expires, mark, key, operations.clock())
 
 
 def _add_switchboard(app: FastAPI, operations: Operations, faults: Faults) -> None:

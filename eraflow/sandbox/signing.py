@@ -16,7 +16,7 @@ def signed(base: str, method: str, path: str, key: str, now: float, lifetime: fl
     return f"{base.rstrip('/')}{quote(path)}?{mark}"
 
 
-def allowed(method: str, path: str, expires: str | None, mark: str | None, key: str, now: float) -> bool:
+def signature_allows(method: str, path: str, expires: str | None, mark: str | None, key: str, now: float) -> bool:
     """Whether the address was signed by this sandbox for this method and has not expired."""
     if not expires or not mark or not expires.isdigit():
         return False

@@ -27,7 +27,7 @@ class Judgement:
     sha256: str
 
 
-def judge(path: Path | None, data: DataFolder) -> Judgement:
+def judge_submission(path: Path | None, data: DataFolder) -> Judgement:
     """Read an uploaded CSV and apply numerai-tools' own validation against the live ids."""
     # numerai-tools pulls scikit-learn in: over a second that starting the sandbox need not wait for.
     from numerai_tools.submissions import validate_submission_numerai
@@ -57,7 +57,7 @@ class Submissions:
 
     def create(self, filename: str, model: str, source: str | None) -> dict[str, Any]:
         """Take a submission for the round that is open now (the caller has checked that one is)."""
-        judged = judge(self._records.stored(filename), self._data)
+        judged = judge_submission(self._records.stored(filename), self._data)
         record = {
             "id": str(uuid.uuid4()),
             "filename": filename,

@@ -16,7 +16,7 @@ from eraflow.disk.plainpaths import read_parquet
 from eraflow.erastore.erareader import EraStore
 from eraflow.errors import EraflowError
 from eraflow.machine.progress import report
-from eraflow.scoring.neutralisationworth import Judged, neutralisation_worth
+from eraflow.scoring.neutralisationworth import JudgedEras, neutralisation_worth
 from eraflow.scoring.scoring import ModelScores, score_predictions
 from eraflow.scoring.statistics import overlap_weeks, paired_comparison
 
@@ -76,7 +76,7 @@ def backtest(
             horizon_days=horizon_days,
         )
     if neutralisation is not None and unneutralised is not None:
-        judged = Judged(
+        judged = JudgedEras(
             eras, target, horizon_days, benchmark, META_MODEL if META_MODEL in opened.columns else None, confidence
         )
         write_json(Path(out) / NEUTRALISATION, _worth(opened, Path(unneutralised), neutralisation, judged))
@@ -87,7 +87,7 @@ def backtest(
     }
 
 
-def _worth(store: EraStore, blend: Path, neutralisation: Mapping[str, Any], judged: Judged) -> dict[str, Any]:
+def _worth(store: EraStore, blend: Path, neutralisation: Mapping[str, Any], judged: JudgedEras) -> dict[str, Any]:
     eras, values = aligned_predictions(store, blend)
     if eras != list(judged.eras):
         raise MisalignedPredictionsError(f"{blend} does not hold the judged eras", "blend again")

@@ -32,7 +32,7 @@ TRIED_ERAS = 3
 
 
 @dataclass(frozen=True)
-class Judged:
+class JudgedEras:
     """What the proportions are judged with.
 
     Attributes:
@@ -57,7 +57,7 @@ def neutralisation_worth(
     blend: FloatArray,
     features: Sequence[str],
     chosen: float,
-    judged: Judged,
+    judged: JudgedEras,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """The table of proportions.
@@ -141,7 +141,7 @@ def _one_pass(
 
 
 def _scorers(
-    store: ScoreStore, groups: EraGroups, judged: Judged
+    store: ScoreStore, groups: EraGroups, judged: JudgedEras
 ) -> Iterator[tuple[str, PreparedCorr | PreparedContribution]]:
     target = store.column(judged.target, judged.eras)
     yield "corr", PreparedCorr(target, groups)

@@ -28,12 +28,14 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def text_params(flat: Mapping[str, Any]) -> dict[str, str]:
     """Names and values within MLflow's limits."""
-    return {key_text(name): cut(value_text(value), PARAM_VALUE_LENGTH) for name, value in flat.items()}
+    return {key_text(name): cut_text(value_text(value), PARAM_VALUE_LENGTH) for name, value in flat.items()}
 
 
 def as_tags(tags: Mapping[str, Any]) -> dict[str, str]:
     """Tags within MLflow's limits; None values are left out."""
-    return {key_text(n): cut(value_text(value), TAG_VALUE_LENGTH) for n, value in tags.items() if value is not None}
+    return {
+        key_text(n): cut_text(value_text(value), TAG_VALUE_LENGTH) for n, value in tags.items() if value is not None
+    }
 
 
 def value_text(value: Any) -> str:
@@ -41,7 +43,7 @@ def value_text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, default=str)
 
 
-def cut(text: str, length: int) -> str:
+def cut_text(text: str, length: int) -> str:
     """The text, or its beginning with a note of how long it was."""
     if len(text) <= length:
         return text

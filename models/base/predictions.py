@@ -55,7 +55,7 @@ class Predictions:
         return path
 
 
-def read_predictions(path: Path) -> Predictions:
+def read_out_of_fold(path: Path) -> Predictions:
     """Read a prediction file.
 
     Raises:

@@ -15,7 +15,7 @@ import numpy as np
 from eraflow.erastore.erareader import EraStore
 from eraflow.errors import EraflowError, SettingsError
 from eraflow.machine.progress import report
-from models.base.predictions import Predictions, read_predictions
+from models.base.predictions import Predictions, read_out_of_fold
 from models.base.protocol import check_predictions
 from models.ensembles.blends import checked_weights, find_blend
 from models.ensembles.ensemble import write_ensemble
@@ -105,7 +105,7 @@ def _read_members(members: Mapping[str, str]) -> dict[str, Predictions]:
     found = {}
     for done, (name, folder) in enumerate(members.items()):
         report(done, len(members) + 1, f"reading {name}")
-        found[name] = read_predictions(Path(folder) / OOF)
+        found[name] = read_out_of_fold(Path(folder) / OOF)
         check_predictions(found[name].values, name)
     return found
 

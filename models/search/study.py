@@ -152,7 +152,7 @@ def remembered(storage: optuna.storages.BaseStorage, search: Search) -> list[dic
     numbers = {found.study_name: storage.get_study_id_from_name(found.study_name) for found in earlier}
     for found in sorted(earlier, key=lambda one: numbers[one.study_name], reverse=True):
         study = optuna.load_study(storage=storage, study_name=found.study_name)
-        done = [one for one in finished(study) if one.scores is not None and one.params]
+        done = [one for one in finished_trials(study) if one.scores is not None and one.params]
         if done:
             best = sorted(done, key=lambda one: -one.scores.value(one.pressure.penalty))  # type: ignore[union-attr]
             return [dict(one.params) for one in best[:EARLIER_KEPT]]
@@ -177,7 +177,7 @@ def run_trials(
                 pass
     finally:
         worker.close()
-    return finished(study)
+    return finished_trials(study)
 
 
 def _work(study: Study, search: Search, bench: Bench, worker: Worker, told: _Told) -> bool:
@@ -236,10 +236,10 @@ def _objective(trial: Trial, study: Study, search: Search, bench: Bench, worker:
 
 def history(study: Study) -> list[CompletedTrial]:
     """Completed trials in the order of their numbers, as adaptive regularisation reads them."""
-    return [done.scores.seen(done.pressure.penalty) for done in finished(study) if done.scores is not None]
+    return [done.scores.seen(done.pressure.penalty) for done in finished_trials(study) if done.scores is not None]
 
 
-def finished(study: Study) -> list[Done]:
+def finished_trials(study: Study) -> list[Done]:
     """All trials that ended well, in the order of their places."""
     counted = study.get_trials(deepcopy=False, states=COUNTED)
     return [_done(trial, place) for place, trial in enumerate(counted) if trial.state in FINISHED]

@@ -20,7 +20,7 @@ from eraflow.errors import EraflowError
 from eraflow.machine.plan import Plan
 from eraflow.machine.progress import report
 from eraflow.scoring.insample import write_learned
-from models.base.predictions import OutOfFoldFileError, Predictions, join, read_predictions
+from models.base.predictions import OutOfFoldFileError, Predictions, join, read_out_of_fold
 from models.base.protocol import ProgressFn
 from models.kinds import make_model
 from models.training.selectedfeatures import SelectedFeatures
@@ -177,7 +177,7 @@ def _kept_fold(trainer: Trainer, position: int, window: Mapping[str, Any]) -> tu
     try:
         note = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
         if note["signature"] == trainer.fold_signature(window, position) and note["sha256"] == file_sha256(path):
-            return read_predictions(path), float(note["seconds"]), str(note["plan"])
+            return read_out_of_fold(path), float(note["seconds"]), str(note["plan"])
     except (OSError, ValueError, KeyError, TypeError, OutOfFoldFileError):
         return None
     return None

@@ -22,7 +22,7 @@ from eraflow.runs import stage
 from eraflow.runs.attempt import StageExhaustedError, Work, attempt_stage
 from eraflow.scoring.metrics import era_corr
 from eraflow.settings.machine import MachineSettings
-from models.base.predictions import read_predictions
+from models.base.predictions import read_out_of_fold
 from tests.models.planted import TARGET, plant, windows_of
 
 TARGET_FUNCTION = "models.training.train:train_model"
@@ -72,7 +72,7 @@ def walk_down(given, out, first, ceiling_mb):
 
 
 def score(store, folder):
-    oof = read_predictions(folder / "oof.parquet")
+    oof = read_out_of_fold(folder / "oof.parquet")
     return float(np.mean(era_corr(oof.values, store.column(TARGET, oof.eras), oof.groups)))
 
 
@@ -92,7 +92,7 @@ def test_a_ceiling_below_the_need_is_walked_under_and_the_predictions_are_the_sa
     assert failures
     assert set(failures) == {"oom"}
     assert done.peak_mb < free.peak_mb
-    usual, lean = (read_predictions(tmp_path / name / "oof.parquet") for name in ("free", "under"))
+    usual, lean = (read_out_of_fold(tmp_path / name / "oof.parquet") for name in ("free", "under"))
     np.testing.assert_array_equal(lean.values, usual.values)
     assert score(store, tmp_path / "under") == score(store, tmp_path / "free")
     saved = [(tmp_path / name / "model" / "model.json").read_bytes() for name in ("free", "under")]

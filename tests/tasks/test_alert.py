@@ -10,7 +10,7 @@ from prefect.states import Failed
 
 from eraflow.errors import SettingsError
 from eraflow.settings.run import RunSettings
-from tasks.alert import AlertError, parts_taken, send, tell_of_trouble
+from tasks.alert import AlertError, parts_taken, send_alert, tell_of_trouble
 from tests.weeks import receiver
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("prefect_server")]
@@ -57,8 +57,8 @@ def test_a_blocked_gate_is_told_once():
 
 def test_a_subject_is_told_once():
     with receiver() as inbox:
-        send(webhook("once-both", inbox.url), "SUBJECT", "BODY")
-        send(webhook("once-body", inbox.url, json_data={"text": "{{ body }}"}), "SUBJECT", "BODY")
+        send_alert(webhook("once-both", inbox.url), "SUBJECT", "BODY")
+        send_alert(webhook("once-body", inbox.url, json_data={"text": "{{ body }}"}), "SUBJECT", "BODY")
         failing(RunSettings(alert={"block": webhook("once-flow", inbox.url)}), return_state=True)
     assert [message["text"] for message in inbox.messages[:2]] == ["SUBJECT | BODY", "SUBJECT\nBODY"]
     assert inbox.messages[2]["text"].count("Eraflow failing") == 1
@@ -77,7 +77,7 @@ def test_a_webhook_that_leaves_the_text_out_is_no_success_and_says_how_to_fill_i
     with receiver() as inbox:
         block = webhook("left-out", inbox.url, **fields)
         with pytest.raises(AlertError, match="without its text") as caught:
-            send(block, "SUBJECT", "BODY")
+            send_alert(block, "SUBJECT", "BODY")
         assert len(inbox.messages) == 1  # something is better than nothing
     assert "{{subject}}" in caught.value.remedy
     assert "{{body}}" in caught.value.remedy
@@ -92,28 +92,28 @@ def test_the_text_may_be_anywhere_in_what_a_webhook_sends(fields):
 def test_a_block_that_sends_no_messages_is_named():
     Secret(value="x").save("no-messages", overwrite=True)
     with pytest.raises(AlertError, match="sends no messages"):
-        send("secret/no-messages", "subject", "body")
+        send_alert("secret/no-messages", "subject", "body")
 
 
 def test_a_receiver_that_refuses_is_an_error_not_a_success():
     with receiver(status=500) as inbox:
         name = webhook("alert-refused", inbox.url)
         with pytest.raises(AlertError, match="did not deliver"):
-            send(name, "subject", "body")
+            send_alert(name, "subject", "body")
 
 
 def test_the_address_of_a_webhook_is_a_secret():
     with receiver(status=404) as inbox:
         name = webhook("alert-secret", f"{inbox.url}services/SECRETTOKEN")
         with pytest.raises(AlertError) as caught:
-            send(name, "subject", "body")
+            send_alert(name, "subject", "body")
     assert "SECRETTOKEN" not in str(caught.value)
     assert caught.value.__cause__ is None
 
 
 def test_an_unknown_block_is_named():
     with pytest.raises(AlertError, match="custom-webhook/none"):
-        send("custom-webhook/none", "subject", "body")
+        send_alert("custom-webhook/none", "subject", "body")
 
 
 @pytest.mark.parametrize("settings", [RunSettings(alert={"block": "custom-webhook/none"}), RunSettings()])

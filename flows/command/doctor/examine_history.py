@@ -46,13 +46,13 @@ def examine_history(home: Path, before: Mapping[str, str]) -> Iterator[Finding]:
         home: the home folder.
         before: the environment as the user's shell made it.
     """
-    yield in_use(home, before)
+    yield history_in_use(home, before)
     for other in other_histories(prefect_folder(home)):
         found = f"{other.folder} holds {other.deployments} deployments and {other.runs} runs of Eraflow"
         yield Finding("second history", "warning", found, ONE_HISTORY)
 
 
-def in_use(home: Path, before: Mapping[str, str]) -> Finding:
+def history_in_use(home: Path, before: Mapping[str, str]) -> Finding:
     """The server or the folder that the commands of this home speak to."""
     folder, named = prefect_folder(home), before.get("PREFECT_API_URL")
     running = running_server(folder)

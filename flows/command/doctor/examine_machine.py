@@ -41,7 +41,7 @@ def examine_machine(home: Path) -> Iterator[Finding]:
     yield python_version()
     yield from pins()
     yield tested_versions(ROOT / "constraints.txt")
-    yield home_folder(home)
+    yield home_finding(home)
     found = probe(home)
     yield Finding("cores", "ok", str(found.cores))
     for profile in PROFILES:
@@ -110,7 +110,7 @@ def tested_versions(constraints: Path) -> Finding:
     return judged("tested versions", not differing, shown or "all as in constraints.txt", "make install")
 
 
-def home_folder(home: Path) -> Finding:
+def home_finding(home: Path) -> Finding:
     """Whether the home folder is ours, can be written and has locks. What is somebody else's is not touched."""
     try:
         check_home(home)

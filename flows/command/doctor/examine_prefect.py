@@ -149,14 +149,16 @@ def heartbeats(client: SyncPrefectClient, deployed: Sequence[Any]) -> Finding:
 
 def alerts(blocks: set[str]) -> Iterator[Finding]:
     """A test message through each block: the only proof that somebody is told."""
-    from tasks.alert import AlertError, send
+    from tasks.alert import AlertError, send_alert
 
     if not blocks:
         remedy = "eraflow go-live --webhook URL; or `eraflow alert --webhook URL` and --set alert.block=..."
         yield Finding("alert", "warning", "no block is named: nobody is told of a failed week", remedy)
     for block in sorted(blocks):
         try:
-            send(block, "Eraflow: a test", "A test message of `eraflow doctor` or `eraflow go-live`. Nothing is wrong.")
+            send_alert(
+                block, "Eraflow: a test", "A test message of `eraflow doctor` or `eraflow go-live`. Nothing is wrong."
+            )
         except AlertError as error:
             yield Finding("alert", "failed", error.problem, error.remedy)
         else:

@@ -45,11 +45,11 @@ def alert(arguments: argparse.Namespace) -> int:
 
     home = home_folder(arguments.home)
     require_server(prepare(home), f"eraflow server{home_option(home)}")
-    from tasks.alert import send
+    from tasks.alert import send_alert
     from tasks.alertblock import save_webhook
 
     block = arguments.block or save_webhook(address(arguments.webhook), arguments.name)
-    send(block, "Eraflow: a test", "A test message of `eraflow alert`. Nothing is wrong.")
+    send_alert(block, "Eraflow: a test", "A test message of `eraflow alert`. Nothing is wrong.")
     if arguments.json:
         print_record({"block": block, "sent": True})
     else:

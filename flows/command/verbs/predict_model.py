@@ -32,7 +32,7 @@ def model_for(arguments: argparse.Namespace, scratch: Path) -> tuple[Path, str, 
         folder = require(Path(arguments.run_dir) / "blend").path / "ensemble"
         return folder, str(folder), _oof_beside(folder)
     found = run_isolated(  # MLflow takes more memory than the prediction: it is not to stay
-        "flows.command.verbs.predict_model:fetch_champion",
+        "flows.command.verbs.predict_model:fetch_any_champion",
         {"home": str(home_folder(arguments.home)), "destination": str(scratch / "champion")},
         memory_mb=None,
         timeout_s=None,
@@ -64,7 +64,7 @@ def _check_is_model(folder: Path) -> None:
     raise SettingsError(f"--ensemble: {folder} holds neither ensemble.json nor model.json", remedy)
 
 
-def fetch_champion(*, home: str, destination: str) -> dict[str, str | None]:
+def fetch_any_champion(*, home: str, destination: str) -> dict[str, str | None]:
     """Bring the champion to a folder: Numerai's, or where there is none yet the sandbox's.
 
     Returns:

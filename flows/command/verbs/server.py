@@ -94,7 +94,7 @@ def server(arguments: argparse.Namespace) -> int:
                 told += [f"MLflow    {address}"]
             stack.enter_context(noted_server(folder, url))
             say("\n".join([*told, *_hints(home)]))
-            close_dead_runs(home, folder, url)
+            start_closing_dead_runs(home, folder, url)
             heed_ctrl_c()
             ended.wait()
     except BlockingIOError as error:
@@ -158,7 +158,7 @@ def mlflow_server(home: Path, port: int, ended: threading.Event, failed: list[st
                 child.wait(END_SECONDS)
 
 
-def close_dead_runs(home: Path, folder: Path, url: str) -> threading.Thread:
+def start_closing_dead_runs(home: Path, folder: Path, url: str) -> threading.Thread:
     """Close in the background what killed runs have left as running; whatever comes of it costs the server nothing."""
     named = {"PREFECT_API_URL": f"{url}/api", "PREFECT_HOME": str(folder)}
     environment = {**without_credentials(os.environ, PREFECT), **named}

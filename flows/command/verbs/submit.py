@@ -130,11 +130,11 @@ def _judged_and_sent(run_dir: Path, settings: Any, *, dry_run: bool) -> dict[str
 
     week = read_stored_week(run_dir, settings)
     prepare(settings.home_path)  # before anything imports Prefect
-    from tasks.later import allowed, send_later
+    from tasks.later import allowing_verdict, send_later
     from tasks.run import Run
 
     run = Run(settings, run_dir)
-    verdict = allowed(run, week)
+    verdict = allowing_verdict(run, week)
     record = {"run_dir": str(run_dir), "outcome": "ready", "verdict": verdict.as_dict(), "submission": None}
     if not dry_run:
         with _server_for_keys(settings):

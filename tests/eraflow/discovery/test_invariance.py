@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 import eraflow.discovery.moments as moments_module
 from eraflow.discovery.association import DiscoveryDataError, corr_target
 from eraflow.discovery.invariance import given_all_others, partial_out, partials, search, variances
-from eraflow.discovery.moments import Moments, cut, era_covariances, gather
+from eraflow.discovery.moments import Moments, cut_windows, era_covariances, gather
 from tests.eraflow.discovery.worlds import TARGET, draw, overlapping_noise, store_of
 
 
 def moments_of(x, y, environments=4, overlap=5):
     """Moments of x int8[eras, rows, features] and y float[eras, rows], without a store."""
-    cells = cut(len(x), environments, overlap)
+    cells = cut_windows(len(x), environments, overlap)
     found = Moments(cells, np.zeros((len(cells.eras), *[x.shape[2]] * 2)), np.zeros((len(cells.eras), x.shape[2])))
     for era, cell in enumerate(cells.of_era):
         xx, xy = era_covariances(x[era], corr_target(y[era]))
@@ -25,7 +25,7 @@ def moments_of(x, y, environments=4, overlap=5):
 
 def by_least_squares(x, y, feature, others):
     """The coefficient of a feature in each environment's regression of the target on it and `others`."""
-    cells = cut(len(x), 4, 5)
+    cells = cut_windows(len(x), 4, 5)
     environment = cells.environment[cells.of_era]
     result = []
     for number in range(cells.environments):
@@ -76,7 +76,7 @@ def test_partial_coefficients_are_those_of_least_squares_in_each_environment(sma
 def test_gathering_from_a_store_is_the_same_and_independent_of_threads(small, tmp_path):
     x, y = small
     store = store_of(x, y, tmp_path / "store")
-    cells = cut(60, 4, 5)
+    cells = cut_windows(60, 4, 5)
     picked = np.array([0, 2, 5])
     wanted = moments_of(x[:, :, picked], y)
     one, two = (gather(store, TARGET, store.eras, picked, cells, threads=threads) for threads in (1, 2))
@@ -172,7 +172,7 @@ def test_equality_holds_its_level_under_overlapping_noise():
     values = []
     for seed in range(120):
         noise = overlapping_noise(120, 10, 5, 0.1, seed=seed)
-        cells = cut(120, 4, 5)
+        cells = cut_windows(120, 4, 5)
         per_cell = np.zeros((len(cells.eras), 10))
         np.add.at(per_cell, cells.of_era, 0.1 + noise + 0.05 * np.random.default_rng(seed).standard_normal((120, 10)))
         per_cell /= cells.eras[:, None]
@@ -208,10 +208,10 @@ def test_no_more_than_allowed_are_chosen():
 @settings(max_examples=60, deadline=None)
 @given(st.integers(20, 700), st.integers(2, 12), st.sampled_from([1, 2, 5, 13]))
 def test_cells_and_environments_cover_the_eras_in_order(eras, environments, overlap):
-    cells = cut(eras, environments, overlap) if eras >= 4 * max(overlap, 1) else None
+    cells = cut_windows(eras, environments, overlap) if eras >= 4 * max(overlap, 1) else None
     if cells is None:
         with pytest.raises(DiscoveryDataError, match="too few"):
-            cut(eras, environments, overlap)
+            cut_windows(eras, environments, overlap)
         return
     assert (np.diff(cells.of_era) >= 0).all()
     assert (np.diff(cells.environment) >= 0).all()

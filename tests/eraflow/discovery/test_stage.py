@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from eraflow.discovery.association import DiscoveryDataError, measure
-from eraflow.discovery.selection import CHOSEN, FILLED, REDUNDANT, VARYING, WEAK, choose
+from eraflow.discovery.selection import CHOSEN, FILLED, REDUNDANT, VARYING, WEAK, choose_features
 from eraflow.discovery.stage import select_features
 from eraflow.machine.plan import Plan
 from eraflow.settings.selection import SelectionSettings
@@ -112,7 +112,7 @@ def test_targets_and_features_after_a_windows_training_eras_change_nothing_in_it
 def test_budgets_are_kept(store, method, least, most, wanted):
     settings = SelectionSettings(method=method, least=least, most=most)
     associations = measure(store, TARGET, store.eras)
-    found = choose(store, TARGET, associations, settings, overlap_weeks=5)
+    found = choose_features(store, TARGET, associations, settings, overlap_weeks=5)
     if (method, least, most) == ("invariant", 2, 3):
         assert 2 <= found.chosen.sum() <= 3
     else:
@@ -140,7 +140,7 @@ def test_a_killed_stage_keeps_its_windows_and_the_same_work_gives_the_same_bytes
 
 def test_too_few_eras_are_named(store, tmp_path):
     with pytest.raises(DiscoveryDataError, match="too few for two environments"):
-        choose(
+        choose_features(
             store,
             TARGET,
             measure(store, TARGET, store.eras[:15]),

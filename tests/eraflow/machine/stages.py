@@ -170,13 +170,13 @@ def full_disk(folder: str) -> dict:
 
 def train_a_little(steps: int, pause: float = 0.0) -> None:
     """Marks of a training: two fits, the second one diverges at its end."""
-    from eraflow.machine.progress import send
+    from eraflow.machine.progress import send_progress
 
     for _ in range(2):
         for step in range(1, steps + 1):
-            send("training", {"step": step, "loss": 1 / step, "grad_norm": None, "rate": 0.1})
+            send_progress("training", {"step": step, "loss": 1 / step, "grad_norm": None, "rate": 0.1})
             time.sleep(pause)
-    send("training", {"step": steps + 1, "loss": "nan", "grad_norm": "inf", "rate": 0.1})
+    send_progress("training", {"step": steps + 1, "loss": "nan", "grad_norm": "inf", "rate": 0.1})
 
 
 def sleep_with_plan(seconds: float, note: str, plan: dict[str, object]) -> str:

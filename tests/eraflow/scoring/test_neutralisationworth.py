@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from eraflow.scoring import neutralisationworth
-from eraflow.scoring.neutralisationworth import Judged, estimated_minutes, neutralisation_worth
+from eraflow.scoring.neutralisationworth import JudgedEras, estimated_minutes, neutralisation_worth
 from eraflow.scoring.neutralise import neutralise
 from eraflow.scoring.ranking import EraGroups
 from eraflow.scoring.scoring import score_predictions
@@ -26,7 +26,7 @@ def judged_of(store, **over):
         "meta_model": "meta",
         "confidence": 0.95,
     }
-    return Judged(**{**values, **over})
+    return JudgedEras(**{**values, **over})
 
 
 @pytest.fixture(scope="module")

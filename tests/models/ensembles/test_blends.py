@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from eraflow.disk.digest import value_sha256
 from eraflow.scoring.ranking import EraGroups
 from eraflow.settings.blend import BlendMethod, BlendSettings
-from models.base.predictions import read_predictions
+from models.base.predictions import read_out_of_fold
 from models.ensembles.blend import blend_members
 from models.ensembles.blends import BLENDS, Blend, BlendWeightsError, UnknownBlendError, checked_weights, equal_weights
 from models.ensembles.ensemble import Ensemble, read_ensemble
@@ -49,7 +49,7 @@ def rows(monkeypatch):
 
 
 def out_of_fold(week):
-    return np.stack([read_predictions(Path(each) / "oof.parquet").values for each in week.folders.values()], axis=1)
+    return np.stack([read_out_of_fold(Path(each) / "oof.parquet").values for each in week.folders.values()], axis=1)
 
 
 def test_the_settings_name_every_row_of_the_table_and_no_other():
@@ -62,7 +62,7 @@ def test_the_settings_name_every_row_of_the_table_and_no_other():
 def test_one_row_is_judged_written_loaded_and_predicted_with(week, tmp_path, method, neutralise):
     metrics = blend_members(**blending(week.store, tmp_path, week.folders, method=method, neutralise=neutralise))
     described = read_ensemble(tmp_path / "ensemble")
-    ensemble, oof = Ensemble.load(tmp_path / "ensemble"), read_predictions(tmp_path / "oof.parquet")
+    ensemble, oof = Ensemble.load(tmp_path / "ensemble"), read_out_of_fold(tmp_path / "oof.parquet")
     assert (metrics["method"], described["method"]) == (method, method)
     assert metrics["weights"] == [each["weight"] for each in described["members"]] == ensemble.weights.tolist()
     finished = ensemble.finish(out_of_fold(week), oof.groups, lambda era: week.store.matrix([oof.eras[era]]))
@@ -86,13 +86,13 @@ def test_rows_of_the_table_differ_out_of_fold_and_live(week, tmp_path):
     for method in ("rank-gaussian", "unequal", "toy"):
         out = tmp_path / method
         signatures.add(blend_members(**blending(week.store, out, week.folders, method=method))["ensemble_signature"])
-        judged.append(read_predictions(out / "oof.parquet").values)
+        judged.append(read_out_of_fold(out / "oof.parquet").values)
         sent.append(Ensemble.load(out / "ensemble").predict(x, groups, plan=PLAN))
     for found in (judged, sent):
         assert not any(np.allclose(found[a], found[b]) for a, b in ((0, 1), (0, 2), (1, 2)))
     assert len(signatures) == 3
     weighted = rank_gaussian_blend(
-        out_of_fold(week), read_predictions(week.blend / "oof.parquet").groups, np.array(UNEQUAL)
+        out_of_fold(week), read_out_of_fold(week.blend / "oof.parquet").groups, np.array(UNEQUAL)
     )
     np.testing.assert_array_equal(judged[1], weighted)
 

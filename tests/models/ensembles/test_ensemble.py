@@ -13,7 +13,7 @@ from eraflow.data.readable import MissingFileError
 from eraflow.disk.digest import file_sha256
 from eraflow.errors import SettingsError
 from eraflow.scoring.ranking import EraGroups
-from models.base.predictions import Predictions, read_predictions
+from models.base.predictions import Predictions, read_out_of_fold
 from models.ensembles.blend import MembersDifferError, blend_members
 from models.ensembles.blends import UnknownBlendError
 from models.ensembles.ensemble import DamagedEnsembleError, Ensemble, EnsembleFeatureError, read_ensemble
@@ -48,8 +48,8 @@ def predict(week, frame, folder, **plan):
 
 
 def test_the_blend_is_that_of_the_members_on_their_rows(week):
-    members = [read_predictions(Path(folder) / "oof.parquet") for folder in week.folders.values()]
-    blend = read_predictions(week.blend / "oof.parquet")
+    members = [read_out_of_fold(Path(folder) / "oof.parquet") for folder in week.folders.values()]
+    blend = read_out_of_fold(week.blend / "oof.parquet")
     assert blend.eras == members[0].eras
     np.testing.assert_array_equal(blend.ids, members[0].ids)
     expected = rank_gaussian_blend(np.stack([each.values for each in members], axis=1), members[0].groups)
@@ -79,7 +79,7 @@ def test_the_signature_is_stable_and_tells_ensembles_apart(week, tmp_path):
 
 def test_members_on_other_rows_are_refused(week, tmp_path):
     other = shutil.copytree(week.folders["xgboost"], tmp_path / "xgboost")
-    oof = read_predictions(other / "oof.parquet")
+    oof = read_out_of_fold(other / "oof.parquet")
     folders = {**week.folders, "xgboost": str(other)}
     last = int(oof.groups.offsets[-2])
     shorter = Predictions(oof.ids[:last], oof.eras[:-1], EraGroups(oof.groups.offsets[:-1]), oof.values[:last])

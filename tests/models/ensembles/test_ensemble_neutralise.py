@@ -13,7 +13,7 @@ from eraflow.errors import SettingsError
 from eraflow.scoring.backtest import BLEND, backtest, read_neutralisation, read_scores
 from eraflow.scoring.neutralise import neutralise
 from eraflow.scoring.ranking import EraGroups
-from models.base.predictions import read_predictions
+from models.base.predictions import read_out_of_fold
 from models.ensembles.blend import UNNEUTRALISED, blend_members
 from models.ensembles.ensemble import DamagedEnsembleError, Ensemble, FeaturesNeededError, read_ensemble, write_ensemble
 from models.ensembles.rankblend import NothingLeftError, rank_gaussian_blend
@@ -27,7 +27,7 @@ SOME = ["feature_00", "feature_04", "feature_05", "feature_11"]
 
 def blended(week, out, **over):
     metrics = blend_members(**blending(week.store, out, week.folders, **over))
-    return read_predictions(out / "oof.parquet"), Ensemble.load(out / "ensemble"), metrics
+    return read_out_of_fold(out / "oof.parquet"), Ensemble.load(out / "ensemble"), metrics
 
 
 def by_hand(values, groups, codes, proportion):
@@ -44,8 +44,8 @@ def some(request, week, tmp_path_factory):
 
 def test_the_blend_out_of_fold_is_neutralised_era_by_era(week, some):
     out, proportion, oof, _, _ = some
-    before = read_predictions(out / UNNEUTRALISED)
-    plain = read_predictions(week.blend / "oof.parquet")
+    before = read_out_of_fold(out / UNNEUTRALISED)
+    plain = read_out_of_fold(week.blend / "oof.parquet")
     np.testing.assert_array_equal(before.values, plain.values)
     np.testing.assert_array_equal(oof.ids, plain.ids)
     codes = week.store.matrix(oof.eras, SOME)
@@ -56,7 +56,7 @@ def test_what_is_judged_is_what_would_be_sent_to_the_last_bit(week, some):
     """The members' own out-of-fold predictions, finished as for a live era, one at a time or all at once."""
     _, _, oof, ensemble, _ = some
     members = np.stack(
-        [read_predictions(Path(folder) / "oof.parquet").values for folder in week.folders.values()], axis=1
+        [read_out_of_fold(Path(folder) / "oof.parquet").values for folder in week.folders.values()], axis=1
     )
     whole = ensemble.finish(members, oof.groups, lambda era: week.store.matrix([oof.eras[era]]))
     np.testing.assert_array_equal(whole, oof.values)
@@ -124,7 +124,7 @@ def test_the_description_says_what_is_neutralised_and_old_versions_refuse_it(wee
 def test_all_features_are_the_same_as_naming_them_all(week, tmp_path):
     every = {"proportion": 1.0, "features": list(week.store.features)}
     oof, ensemble, _ = blended(week, tmp_path, neutralise=every)
-    plain = read_predictions(week.blend / "oof.parquet")
+    plain = read_out_of_fold(week.blend / "oof.parquet")
     expected = by_hand(plain.values, plain.groups, week.store.matrix(plain.eras), 1.0)
     np.testing.assert_allclose(oof.values, expected, atol=1e-9)
     assert ensemble.description["neutralise"]["features"] == list(week.store.features)

@@ -10,7 +10,7 @@ import models.training.train as stage
 from eraflow.disk.digest import file_sha256
 from eraflow.scoring.metrics import era_corr
 from eraflow.scoring.statistics import ewc_interval
-from models.base.predictions import read_predictions
+from models.base.predictions import read_out_of_fold
 from models.base.protocol import ConstantPredictionsError, ModelSettingsError
 from models.training.train import LeakingWindowError, train_model
 from models.training.trainer import training_view
@@ -21,7 +21,7 @@ OVERLAP_WEEKS = 5  # of a 20-day target
 
 
 def per_era_corr(store, path):
-    oof = read_predictions(path)
+    oof = read_out_of_fold(path)
     return era_corr(oof.values, store.column(TARGET, oof.eras), oof.groups)
 
 
@@ -61,7 +61,7 @@ def test_a_fold_never_sees_the_eras_after_its_purge(week, tmp_path):
     store = type(week.planted)(week.planted.x, y, week.planted.era).store(tmp_path / "store")
     train_model(**training(store, tmp_path / "out", member("lightgbm")))
     first, second = (
-        [read_predictions(folder / f"fold-{i}.parquet").values for i in (0, 1)]
+        [read_out_of_fold(folder / f"fold-{i}.parquet").values for i in (0, 1)]
         for folder in (tmp_path / "out", stage.Path(week.folders["lightgbm"]))
     )
     np.testing.assert_array_equal(first[0], second[0])
@@ -186,7 +186,7 @@ def test_all_threads_of_a_plan_give_one_answer(week, tmp_path):
     for threads in (1, 2):
         plan = {**PLAN.as_dict(), "threads": threads}
         train_model(**training(week.store, tmp_path / str(threads), member("lightgbm"), plan=plan))
-    first, second = (read_predictions(tmp_path / name / "oof.parquet").values for name in "12")
+    first, second = (read_out_of_fold(tmp_path / name / "oof.parquet").values for name in "12")
     np.testing.assert_array_equal(first, second)
 
 

@@ -13,7 +13,7 @@ from eraflow.scoring.metrics import era_contribution, era_correlation_with
 from eraflow.scoring.ranking import EraGroups
 from eraflow.scoring.residual import benchmark_residual
 from eraflow.scoring.statistics import ewc_interval
-from models.base.predictions import read_predictions
+from models.base.predictions import read_out_of_fold
 from models.training.selectedfeatures import SelectionFileError
 from models.training.train import LeakingWindowError, train_model
 from models.training.trainer import training_view
@@ -65,7 +65,7 @@ def covered(store, **over):
 
 
 def judged(store, folder):
-    oof = read_predictions(folder / "oof.parquet")
+    oof = read_out_of_fold(folder / "oof.parquet")
     return oof, store.column(TARGET, oof.eras), store.column(BENCHMARK, oof.eras)
 
 
@@ -135,7 +135,7 @@ def test_each_fit_uses_its_own_features_and_no_other(store, planted, tmp_path):
     for name, data in (("a", store), ("b", other)):
         metrics, *_ = trained(data, tmp_path / name, selection=selection)
         assert metrics["features"] == [3, 3, 12]
-    first, second = ([read_predictions(tmp_path / n / f"fold-{i}.parquet").values for i in (0, 1)] for n in "ab")
+    first, second = ([read_out_of_fold(tmp_path / n / f"fold-{i}.parquet").values for i in (0, 1)] for n in "ab")
     np.testing.assert_array_equal(first[0], second[0])
     assert not np.array_equal(first[1], second[1])
 
@@ -178,7 +178,7 @@ def test_targets_whose_known_rows_agree_share_one_file_of_bins(planted, tmp_path
     kept("plain", TARGET)
     for name in ("oof.parquet", "model/model.txt"):
         assert file_sha256(tmp_path / "first" / name) == file_sha256(tmp_path / "plain" / name)
-    oofs = [read_predictions(tmp_path / name / stage.OOF).values for name in ("first", "second")]
+    oofs = [read_out_of_fold(tmp_path / name / stage.OOF).values for name in ("first", "second")]
     assert not np.array_equal(*oofs)
 
 

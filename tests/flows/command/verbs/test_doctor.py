@@ -284,14 +284,14 @@ def test_a_foreign_home_is_told_and_nothing_in_it_is_touched(tmp_path):
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / ".doctor").write_text("mine")
     before = (tmp_path / "thesis").stat().st_mtime_ns
-    found = examine_machine.home_folder(tmp_path / "thesis")
+    found = examine_machine.home_finding(tmp_path / "thesis")
     assert (found.state, "no home folder of Eraflow" in found.found) == ("failed", True)
     assert (tmp_path / "thesis" / ".doctor").read_text() == "mine"
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "record.json").write_text('{"outcome": "submitted"}')
-    assert examine_machine.home_folder(tmp_path / "run" / "home").state == "failed"
+    assert examine_machine.home_finding(tmp_path / "run" / "home").state == "failed"
     assert not (tmp_path / "run" / "home").exists()
     assert (tmp_path / "thesis").stat().st_mtime_ns == before
-    assert examine_machine.home_folder(tmp_path / "new").state == "ok"
+    assert examine_machine.home_finding(tmp_path / "new").state == "ok"
     (tmp_path / "file").write_text("")
-    assert examine_machine.home_folder(tmp_path / "file").state == "failed"
+    assert examine_machine.home_finding(tmp_path / "file").state == "failed"
