@@ -96,6 +96,7 @@ def _track(
     book = tracker(run)
     tags = {"run_dir": str(run.path), "data_signature": features.record.signature}
     kinds = {model.name: model for model in run.settings.models}
+    weights = dict(zip(blended.metrics["members"], blended.metrics["weights"], strict=True))
     week = outcome_of(run.path)
     label = week.flow.capitalize() if week.round_number is None else f"Round {week.round_number}"
     with book.run(
@@ -123,6 +124,7 @@ def _track(
                 child.log_settings(learnt)
                 model = log_model(book, child, name, record.path / "model", params=learnt, tags=tags)
                 _log_stage(child, record, scores[name], model)
+                child.log_metrics({"weight": weights[name]}, model)
     return ensemble.run_id
 
 

@@ -12,6 +12,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from eraflow.kinds import ROWS
 from tests.pins import PYTHONS, pins
 
 ROOT = Path(__file__).parent.parent
@@ -96,6 +97,12 @@ def test_what_the_product_imports_is_declared_and_only_networks_use_what_their_e
     networks = set(files("models/networks"))
     assert undeclared((path for path in files(*PRODUCT) if path not in networks), declared("")) == []
     assert undeclared(iter(sorted(networks)), declared("", "networks")) == []
+
+
+def test_the_library_of_every_kind_of_model_is_declared_where_the_kind_says():
+    for kind in ROWS:
+        extra = kind.extra.partition("[")[2].rstrip("]")
+        assert not kind.library or kind.library in declared(extra), kind.name
 
 
 def test_what_tests_and_measurements_import_is_declared():

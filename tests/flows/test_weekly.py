@@ -10,12 +10,15 @@ import pytest
 from numerai_tools.submissions import validate_submission_numerai
 
 import tasks.run
+from eraflow.disk.sqliteurl import sqlite_url
 from eraflow.numerai.client import Slot
 from eraflow.reports.weekreport import week_report
 from eraflow.runs.continuation import take_over
 from eraflow.runs.rundir import locked
 from eraflow.runs.unfinished import note_run
+from eraflow.tracking.mlflowlink import quiet_mlflow
 from eraflow.tracking.registry import champion_info
+from eraflow.tracking.tracking import DATABASE
 from flows.command.cli import main
 from flows.command.starting.summary import summary
 from flows.command.terminal.printing import plain
@@ -57,6 +60,19 @@ def test_the_week_ends_in_an_accepted_submission(shipped):
     heavy = {"features", "train-lightgbm", "train-xgboost", "train-catboost", "blend", "backtest", "predict-live"}
     assert heavy <= set(record["stages"])
     assert all(record["stages"][name]["peak_mb"] > 10 for name in heavy)
+    assert record["blend"] == {
+        "method": "rank-gaussian",
+        "weights": dict.fromkeys(("lightgbm", "xgboost", "catboost"), 1 / 3),
+    }
+
+
+def test_what_a_member_weighs_stands_in_mlflow_and_in_the_report(shipped):
+    settings, _ = shipped
+    client = quiet_mlflow().MlflowClient(sqlite_url(settings.home_path / DATABASE))
+    experiments = [each.experiment_id for each in client.search_experiments()]
+    found = [each.data.metrics for each in client.search_runs(experiments, "tags.kind = 'model'")]
+    assert [round(metrics["weight"], 6) for metrics in found] == [round(1 / 3, 6)] * 3
+    assert "Blended by `rank-gaussian` with the weights" in week_report(Path(settings.run_dir), {})
 
 
 def test_a_cleaning_knows_that_the_champion_points_to_the_run(shipped):
