@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +15,20 @@ import polars as pl
 from benchmarks.ownprocess import in_child
 from benchmarks.plantedworld import top_correlated
 from eraflow.data.eras import target_horizon, walk_forward
+from eraflow.data.membereras import Member
 from eraflow.discovery.association import measure
 from eraflow.discovery.selection import CHOSEN
-from eraflow.discovery.stage import select_features
+from eraflow.discovery.stage import SelectJob, select_features
 from eraflow.erastore.erareader import EraStore
 from eraflow.erastore.erawriter import write_era_store
 from eraflow.machine.plan import Plan
 from eraflow.scoring.metrics import era_corr
 from eraflow.scoring.statistics import ewc_interval, overlap_weeks, paired_comparison
+from eraflow.settings.selection import SelectionSettings
 from eraflow.settings.windows import WindowSettings
 from models.base.predictions import read_out_of_fold
+from models.training.job import TrainJob
+from models.training.selectedfeatures import read_selection
 from models.training.train import train_model
 
 
@@ -60,17 +64,15 @@ def market_selections(options: argparse.Namespace, market: Market, out: Path) ->
     associations = measure(store, market.target, market.eras, threads=options.threads)
     files: dict[str, Path | None] = {"all features": None}
     for method in ("association", "invariant"):
-        told, cpu, peak = in_child(
-            select_features,
-            out=str(out / method),
-            store=str(market.store),
-            windows=[asdict(window) for window in market.windows],
-            resolved_eras=market.eras,
+        job = SelectJob(
+            windows=tuple(market.windows),
+            final_eras=tuple(market.eras),
             target=market.target,
             overlap_weeks=overlap_weeks(target_horizon(market.target)),
-            selection={"method": method, "most": options.most, "false_discovery_rate": options.rate},
-            plan=Plan(threads=options.threads).as_dict(),
+            selection=SelectionSettings(method=method, most=options.most, false_discovery_rate=options.rate),
+            store=market.store,
         )
+        told, cpu, peak = in_child(select_features, job, out / method, Plan(threads=options.threads))
         files[method] = out / method / "selection.json"
         passed = {label: counts.get(CHOSEN, 0) for label, counts in told["outcomes"].items()}
         print(
@@ -105,18 +107,13 @@ def print_market(options: argparse.Namespace) -> None:
             )
             for number, (name, file) in enumerate(files.items()):
                 stage = out / f"{kind}-{number}"
-                _, cpu, _ = in_child(
-                    train_model,
-                    out=str(stage),
-                    store=str(market.store),
-                    windows=[asdict(window) for window in market.windows],
-                    resolved_eras=market.windows[0].train[:40],  # the fit for live is not looked at
-                    target=market.target,
-                    model={"kind": kind, "name": kind, "params": {"n_estimators": options.trees}},
-                    seed=7,
-                    plan=Plan(threads=options.threads).as_dict(),
-                    selection=None if file is None else str(file),
-                )
+                windows = tuple(market.windows)
+                few = windows[0].train[:40]  # the fit for live is not looked at
+                member = Member(kind, kind, {"n_estimators": options.trees}, market.target, windows, few)
+                if file is not None:
+                    member = replace(member, features=read_selection(file, windows))
+                job = TrainJob(member=member, seed=7, store=market.store)
+                _, cpu, _ = in_child(train_model, job, stage, Plan(threads=options.threads))
                 oof = read_out_of_fold(stage / "oof.parquet")
                 scores[name] = era_corr(oof.values, store.column(market.target, oof.eras), oof.groups)
                 own = ewc_interval(scores[name], overlap)

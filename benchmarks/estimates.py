@@ -20,11 +20,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
 
+from eraflow.data.eras import Window
+from eraflow.data.membereras import Member
 from eraflow.erastore.erareader import EraStore
 from eraflow.erastore.erawriter import write_era_store
 from eraflow.machine.estimate import Need, estimate, least_mb
@@ -34,6 +35,7 @@ from eraflow.machine.plan import Plan
 from eraflow.runs.attempt import StageExhaustedError, Work, attempt_stage
 from eraflow.runs.stage import LEDGER
 from eraflow.settings.machine import MachineSettings
+from models.training.job import TrainJob
 
 CASES = 20
 SEED = 1
@@ -109,31 +111,22 @@ def store(folder: Path, rows: int, features: int) -> EraStore:
     return write_era_store([folder / "train.parquet"], names, [TARGET], path)
 
 
-def _windows(eras: Sequence[str]) -> list[dict[str, Any]]:
+def _windows(eras: Sequence[str]) -> tuple[Window, ...]:
     judged = np.array_split(np.array(eras[int(0.4 * len(eras)) :]), 2)
-    return [
-        {
-            "index": index,
-            "train": [era for era in eras if int(era) < int(block[0]) - 8],
-            "test": block.tolist(),
-            "purge_weeks": 8,
-        }
+    return tuple(
+        Window(index, tuple(era for era in eras if int(era) < int(block[0]) - 8), tuple(block.tolist()), 8)
         for index, block in enumerate(judged)
-    ]
+    )
 
 
 def run(case: Case, home: Path, stores: Path, place: int) -> Result:
     """The stage with as many attempts as it takes; the figures are those of the first."""
     data = store(stores, case.rows, case.features)
-    decided = {
-        "model": {"kind": case.kind, "name": case.kind, "params": {"n_estimators": case.trees}},
-        "windows": _windows(data.eras),
-        "resolved_eras": list(data.eras),
-        "target": TARGET,
-        "seed": 1,
-    }
+    params = {"n_estimators": case.trees}
+    member = Member(case.kind, case.kind, params, TARGET, _windows(data.eras), data.eras)
     need = _need(case.kind, case.rows, case.features, case.trees)
-    job = Work("train", "models.training.train:train_model", decided, {}, {**decided, "store": str(data.path)}, need)
+    work = TrainJob(member=member, seed=1, store=data.path)
+    job = Work("train", "models.training.train:train_model", work, need=need)
     folder = home / "runs" / f"{place:04d}"
     machine = MachineSettings(memory_mb=case.budget_mb, threads=2, disk_floor_mb=0)
     expected, finished = _attempts(job, folder, machine, home)

@@ -36,12 +36,16 @@ from scipy import stats
 
 from benchmarks.aims import note
 from benchmarks.fullstage import FULL_TARGET, feature_names
+from eraflow.data.eras import Window
+from eraflow.data.membereras import Member
 from eraflow.disk.atomic import atomic_path, remove_leftovers, write_json
 from eraflow.erastore.erareader import EraStore
 from eraflow.machine.estimate import Estimate, Need, fitting
 from eraflow.machine.failures import StageError
 from eraflow.machine.isolate import IsolatedResult, run_isolated
+from eraflow.machine.job import as_json
 from eraflow.machine.plan import Plan
+from models.training.job import TrainJob
 
 FULL_ROWS = 2_700_000
 ROWS_AN_ERA = 2_500
@@ -185,20 +189,13 @@ def train(bench: Bench, rows: int, kind: str, store: Path, trees: int) -> dict[s
     kept = bench.results().get(name)
     if kept is not None:
         return kept
-    eras = list(EraStore.open(store).eras)
+    eras = EraStore.open(store).eras
     half = len(eras) // 2
     plan, _ = full_plan(kind, bench.features, bench.budget_mb, bench.threads)
-    window = {"index": 0, "train": eras[: half - PURGE], "test": eras[half:], "purge_weeks": PURGE}
-    decided = {
-        "store": str(store),
-        "windows": [window],
-        "resolved_eras": eras,
-        "target": FULL_TARGET,
-        "model": {"kind": kind, "name": kind, "params": {"n_estimators": trees}},
-        "seed": 1,
-        "plan": plan.as_dict(),
-    }
-    found = measured(bench, name, "models.training.train:train_model", decided)
+    window = Window(0, eras[: half - PURGE], eras[half:], PURGE)
+    member = Member(kind, kind, {"n_estimators": trees}, FULL_TARGET, (window,), eras)
+    given = {"job": as_json(TrainJob(member=member, seed=1, store=store)), "plan": plan.as_dict()}
+    found = measured(bench, name, "models.training.train:train_model", given)
     shutil.rmtree(bench.folder / "stages" / name, ignore_errors=True)
     return found
 

@@ -14,10 +14,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from eraflow.machine.estimate import Need
+from eraflow.machine.job import stage_function
+from eraflow.machine.plan import Plan
 from eraflow.runs.attempt import Work, attempt_stage
 from eraflow.settings.machine import MachineSettings
 
@@ -27,7 +30,14 @@ HELD_MB = 300
 PLAIN = "import json; from benchmarks.overhead import work; print(json.dumps(work(loops={loops})))"
 
 
-def work(*, loops: int, out: str = "", plan: object = None) -> dict[str, float]:
+@dataclass(frozen=True)
+class Loops:
+    """How many there are."""
+
+    loops: int
+
+
+def work(loops: int) -> dict[str, float]:
     """Keep a core busy for a number of loops with some memory held; gives the seconds and processor seconds it took."""
     began, processor = time.perf_counter(), time.process_time()
     held = bytearray(HELD_MB << 20)
@@ -36,6 +46,12 @@ def work(*, loops: int, out: str = "", plan: object = None) -> dict[str, float]:
         total += sum(range(1000))
         held[turn % len(held)] = turn & 1
     return {"seconds": time.perf_counter() - began, "processor": time.process_time() - processor}
+
+
+@stage_function(Loops)
+def stage(job: Loops, _out: Path, _plan: Plan) -> dict[str, Any]:
+    """The work as a stage."""
+    return work(job.loops)
 
 
 def calibrated(seconds: float) -> int:
@@ -53,9 +69,7 @@ def plain(loops: int) -> dict[str, float]:
 
 def as_stage(loops: int, folder: Path) -> dict[str, Any]:
     """The function as a stage; `wall` and `parent` are what the whole cost this process."""
-    job = Work(
-        "stage", "benchmarks.overhead:work", {"loops": loops}, {}, {"loops": loops}, Need("unknown", judged=HELD_MB)
-    )
+    job = Work("stage", "benchmarks.overhead:stage", Loops(loops), need=Need("unknown", judged=HELD_MB))
     wall, parent = time.perf_counter(), time.process_time()
     record = attempt_stage(job, folder, MachineSettings(threads=1), log=lambda line: None, home=folder)
     spent = {"wall": time.perf_counter() - wall, "parent": time.process_time() - parent}

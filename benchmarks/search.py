@@ -106,10 +106,11 @@ def our_search(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     from eraflow.machine.plan import Plan
     from eraflow.settings.search import SearchSettings
     from models.search.best import common_value
+    from models.search.job import Learnt
     from models.search.objective import CORR_ALONE
     from models.search.scored import Sides
     from models.search.study import Search, opened, run_trials
-    from models.search.trial import Bench, Learnt
+    from models.search.trial import Bench
 
     names = names_of(folder)
     with tempfile.TemporaryDirectory() as place:

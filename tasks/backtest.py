@@ -8,15 +8,14 @@ from typing import Any
 
 from prefect import task
 
-from eraflow.data.catalog import read_catalog
 from eraflow.machine.estimate import Need
 from eraflow.runs.attempt import Work
 from eraflow.runs.stage import StageRecord
-from eraflow.scoring.backtest import BLEND, read_comparisons, read_neutralisation, read_scores
+from eraflow.scoring.backtest import BLEND, BacktestJob, read_comparisons, read_neutralisation, read_scores
+from eraflow.scoring.neutralise import Neutralisation
 from eraflow.scoring.scorefile import fnc_features
 from eraflow.scoring.scoring import ModelScores
 from models.ensembles.blend import UNNEUTRALISED
-from tasks.blend import Neutralisation
 from tasks.features import Features
 from tasks.needs import backtest_need
 from tasks.pages.artifacts import show_chart, show_models
@@ -40,26 +39,23 @@ def backtest(
     """
     contract = features.contract
     scored = {**{record.name.removeprefix("train-"): record for record in members}, BLEND: blended}
-    decided = {
-        "target": contract.target,
-        "horizon_days": contract.horizon_days,
-        "benchmark": contract.benchmark,
-        "fnc_features": fnc_features(read_catalog(data.files.features_json), contract.features),
-        "confidence": run.settings.gate.confidence,
-        "neutralisation": _to_try(run, neutralisation),
-    }
+    job = BacktestJob(
+        target=contract.target,
+        horizon_days=contract.horizon_days,
+        benchmark=contract.benchmark,
+        fnc_features=tuple(fnc_features(data.catalog, contract.features)),
+        confidence=run.settings.gate.confidence,
+        neutralisation=neutralisation if run.settings.blend.try_neutralise else None,
+        store=features.store,
+        predictions={name: record.path / "oof.parquet" for name, record in scored.items()},
+        unneutralised=blended.path / (UNNEUTRALISED if neutralisation.proportion > 0 else "oof.parquet"),
+    )
     work = Work(
         name="backtest",
         target="eraflow.scoring.backtest:backtest",
-        settings=decided,
+        job=job,
         inputs={"features": features.record.signature, **{name: record.signature for name, record in scored.items()}},
-        arguments={
-            **decided,
-            "store": str(features.store),
-            "predictions": {name: str(record.path / "oof.parquet") for name, record in scored.items()},
-            "unneutralised": str(blended.path / (UNNEUTRALISED if neutralisation.proportion > 0 else "oof.parquet")),
-        },
-        need=_need(backtest_need(contract, members), tried=decided["neutralisation"] is not None),
+        need=_need(backtest_need(contract, members), tried=job.neutralisation is not None),
     )
     record = run_stage(run, work)
     scores = read_scores(record.path)
@@ -73,12 +69,6 @@ def backtest(
 def _need(need: Need, *, tried: bool) -> Need:
     """With the blend and its residual, where the worth of neutralising is judged: less than what a member costs."""
     return replace(need, members=need.members + 1) if tried else need
-
-
-def _to_try(run: Run, neutralisation: Neutralisation) -> dict[str, Any] | None:
-    if not run.settings.blend.try_neutralise:
-        return None
-    return {"proportion": neutralisation.proportion, "features": list(neutralisation.features)}
 
 
 def model_table(

@@ -3,34 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 from prefect import task
 
-from eraflow.data.catalog import UnknownFeatureSetError, read_catalog
+from eraflow.data.catalog import UnknownFeatureSetError
 from eraflow.errors import SettingsError
 from eraflow.machine.estimate import Need
 from eraflow.runs.attempt import Work
 from eraflow.runs.stage import StageRecord
+from eraflow.scoring.neutralise import Neutralisation
 from eraflow.settings.features import in_short
+from models.ensembles.job import BlendJob
 from tasks.features import Features
 from tasks.needs import blend_need
 from tasks.refresh import Data
 from tasks.run import Run
 from tasks.stage import STAGE_TASK, run_stage
-
-
-@dataclass(frozen=True)
-class Neutralisation:
-    """What is taken out of the blend: a proportion (0: nothing) of what these features explain, in their order."""
-
-    proportion: float
-    features: tuple[str, ...]
-
-    def as_dict(self) -> dict[str, Any] | None:
-        """Plain JSON values; None when nothing is taken out."""
-        return {"proportion": self.proportion, "features": list(self.features)} if self.proportion > 0 else None
 
 
 def chosen_neutralisation(run: Run, data: Data) -> Neutralisation:
@@ -43,7 +32,7 @@ def chosen_neutralisation(run: Run, data: Data) -> Neutralisation:
     asked, used = run.settings.blend, data.contract.features
     if not asked.neutralise_features:
         return Neutralisation(asked.neutralise, used)
-    sets = read_catalog(data.files.features_json).sets
+    sets = data.catalog.sets
     if asked.neutralise_features not in sets:
         raise UnknownFeatureSetError(
             f"features.json has no set {asked.neutralise_features!r}; it has {', '.join(sets)}",
@@ -64,29 +53,18 @@ def chosen_neutralisation(run: Run, data: Data) -> Neutralisation:
 def blend(run: Run, features: Features, members: Sequence[StageRecord], neutralisation: Neutralisation) -> StageRecord:
     """The blend's out-of-fold predictions and the ensemble folder that predicts live."""
     names = {record.name.removeprefix("train-"): record for record in members}
-    contract = features.contract
-    decided = {
-        "method": run.settings.blend.method,
-        "target": contract.target,
-        "horizon_days": contract.horizon_days,
-        "data_version": run.settings.data.version,
-    }
-    neutralise = neutralisation.as_dict()
-    if neutralise is not None:  # otherwise the signature is what it was before there was such a thing
-        decided["neutralise"] = neutralise
-    work = Work(
-        name="blend",
-        target="models.ensembles.blend:blend_members",
-        settings=decided,
-        inputs={name: record.signature for name, record in names.items()},
-        arguments={
-            **decided,
-            "members": {name: record.folder for name, record in names.items()},
-            "store": str(features.store),
-        },
-        need=_need(members, neutralisation),
+    job = BlendJob(
+        method=run.settings.blend.method,
+        target=features.contract.target,
+        horizon_days=features.contract.horizon_days,
+        data_version=run.settings.data.version,
+        neutralise=neutralisation if neutralisation.proportion > 0 else None,
+        members={name: record.path for name, record in names.items()},
+        store=features.store,
     )
-    return run_stage(run, work)
+    inputs = {name: record.signature for name, record in names.items()}
+    need = _need(members, neutralisation)
+    return run_stage(run, Work("blend", "models.ensembles.blend:blend_members", job, inputs, need))
 
 
 def _need(members: Sequence[StageRecord], neutralisation: Neutralisation) -> Need:

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from prefect import get_run_logger, task
 
 from eraflow.data.contract import Contract
 from eraflow.data.eras import Window, final_eras, walk_forward
-from eraflow.data.membereras import member_final_eras, member_windows, target_of
+from eraflow.data.membereras import Member, cut_member
+from eraflow.erastore.stage import STORE, FeaturesJob
 from eraflow.errors import SettingsError
 from eraflow.machine.estimate import Need
 from eraflow.runs.attempt import Work
 from eraflow.runs.reclaim import ERAS
 from eraflow.runs.sharedstages import SharedStages
 from eraflow.runs.stage import StageRecord
-from eraflow.settings.models import ModelSettings
-from eraflow.settings.windows import WindowSettings
 from tasks.refresh import Data
 from tasks.run import Run
 from tasks.stage import STAGE_TASK, run_stage
@@ -32,9 +31,9 @@ class Features:
     """The era store's record, and what every model is judged on.
 
     Attributes:
-        windows: of the run's own target: who is judged where. Members of other targets learn from `windows_for`.
-        training_eras: what the final fit on the run's own target learns from; for members see `final_eras_for`.
-        cut: how windows are cut.
+        windows: of the run's own target: who is judged where.
+        training_eras: what a final fit on the run's own target learns from.
+        members: by name; what each learns from before the same judged eras, as its own target's purge allows.
         stride: learn from every n-th era.
     """
 
@@ -42,29 +41,13 @@ class Features:
     contract: Contract
     windows: tuple[Window, ...]
     training_eras: tuple[str, ...]
-    cut: WindowSettings = field(default_factory=WindowSettings)
+    members: Mapping[str, Member]
     stride: int = 1
 
     @property
     def store(self) -> Path:
         """The folder of the era store."""
-        return self.record.path / "store"
-
-
-def windows_for(features: Features, model: ModelSettings) -> tuple[Window, ...]:
-    """What a member learns from in each window: the eras that its own target's purge allows before the judged ones.
-
-    The judged eras are the same for everybody. A member that learns a residual has only eras that the benchmark covers.
-
-    Raises:
-        TooFewErasError, BenchmarkCoverageError: a window is left with too little.
-    """
-    return member_windows(features.contract, features.windows, model, features.cut, features.stride)
-
-
-def final_eras_for(features: Features, model: ModelSettings) -> tuple[str, ...]:
-    """What a member's model for live learns from: every era in which its own target is resolved, thinned by stride."""
-    return member_final_eras(features.contract, model, features.cut, features.stride)
+        return self.record.path / STORE
 
 
 @task(name="features", task_run_name="features", **STAGE_TASK)
@@ -76,19 +59,12 @@ def build_features(run: Run, data: Data) -> Features:
         raise SettingsError(f"a model is called like the benchmark {', '.join(taken)}", "give it another name")
     stride = settings.data.era_stride
     windows = walk_forward(contract.resolved_eras, contract.horizon_days, settings.windows, stride=stride)
-    for model in settings.models:
-        own = member_windows(contract, windows, model, settings.windows, stride)
-        if own != tuple(windows):
-            get_run_logger().info("%s", _told(model, target_of(contract, model), own))
-    decided = {"data": settings.data.model_dump(mode="json"), "contract": contract.agreement()}
-    work = Work(
-        name="features",
-        target="eraflow.erastore.stage:build_features",
-        settings=decided,
-        inputs={"data": data.signature},
-        arguments={"files": data.files.as_dict(), "contract": contract.as_dict()},
-        need=_need(contract),
-    )
+    members = {model.name: cut_member(contract, windows, model, settings.windows, stride) for model in settings.models}
+    for member in members.values():
+        if member.windows != tuple(windows):
+            get_run_logger().info("%s", _told(member))
+    job, inputs = FeaturesJob(contract, data.files), {"data": data.signature}
+    work = Work("features", "eraflow.erastore.stage:build_features", job, inputs, _need(contract))
     record = _shared(run, work)
     get_run_logger().info(
         "%d windows over eras %s to %s, purge %d weeks",
@@ -102,7 +78,7 @@ def build_features(run: Run, data: Data) -> Features:
         contract,
         tuple(windows),
         final_eras(contract.resolved_eras, settings.windows, stride=stride),
-        settings.windows,
+        members,
         stride,
     )
 
@@ -119,10 +95,10 @@ def _shared(run: Run, work: Work) -> StageRecord:
     return record
 
 
-def _told(model: ModelSettings, target: str, windows: Sequence[Window]) -> str:
-    what = f"the residual of {target}" if model.learn == "residual" else target
+def _told(member: Member) -> str:
+    windows, what = member.windows, member.target if member.benchmark is None else f"the residual of {member.target}"
     return (
-        f"{model.name} learns {what}: eras {windows[0].train[0]} to {windows[0].train[-1]} in the first window, "
+        f"{member.name} learns {what}: eras {windows[0].train[0]} to {windows[0].train[-1]} in the first window, "
         f"to {windows[-1].train[-1]} in the last, purge {windows[0].purge_weeks} weeks"
     )
 

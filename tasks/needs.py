@@ -4,48 +4,37 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from eraflow.data.contract import Contract
 from eraflow.data.footer import read_footer
+from eraflow.data.membereras import Member
 from eraflow.errors import EraflowError
 from eraflow.kinds import find
 from eraflow.machine.estimate import Need
 from eraflow.runs.stage import StageRecord
-from eraflow.settings.models import ModelSettings
 from models.kinds import count_weights
-from models.training.selectedfeatures import SelectedFeatures
-from tasks.features import Features, final_eras_for, windows_for
-from tasks.select import selection_path
+from tasks.features import Features
 
 TREE_NAMES = ("n_estimators", "num_iterations", "iterations", "num_boost_round", "num_trees")
 USUAL_TREES = 2_000
 
 
-def train_need(features: Features, model: ModelSettings, selection: StageRecord | None = None) -> Need:
-    """All eras in which the member's target is resolved, for the final fit; every judged row out of fold.
-
-    Args:
-        features: the era store and the windows.
-        model: the member.
-        selection: the stage that chose its features; None: it uses all of the store.
-    """
-    stored, eras, windows = features.record.metrics, final_eras_for(features, model), windows_for(features, model)
-    per_era, columns = stored["rows"] / max(stored["eras"], 1), int(stored["features"])
-    path = selection_path(selection)
-    if path is not None:
-        columns = SelectedFeatures.read(Path(path), [asdict(window) for window in windows]).most()
+def train_need(features: Features, member: Member) -> Need:
+    """All eras in which the member's target is resolved, for the final fit; every judged row out of fold."""
+    stored, eras = features.record.metrics, len(member.final_eras)
+    per_era = stored["rows"] / max(stored["eras"], 1)
+    columns = max(map(len, member.features)) if member.features else int(stored["features"])
     return Need(
-        model.kind,
-        rows=round(per_era * len(eras)),
+        member.kind,
+        rows=round(per_era * eras),
         columns=columns,
-        eras=len(eras),
-        judged=round(per_era * sum(len(window.test) for window in windows)),
-        trees=_trees(model.params),
-        weights=count_weights(model.kind, model.params, columns),
-        cost=find(model.kind).cost,
+        eras=eras,
+        judged=round(per_era * sum(len(window.test) for window in member.windows)),
+        trees=_trees(member.params),
+        weights=count_weights(member.kind, member.params, columns),
+        cost=find(member.kind).cost,
     )
 
 

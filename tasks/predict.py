@@ -8,7 +8,10 @@ from prefect import task
 
 from eraflow.disk.digest import file_sha256
 from eraflow.runs.attempt import Work
+from eraflow.runs.codeversion import learners_of
 from eraflow.runs.stage import StageRecord
+from models.prediction.job import PredictJob
+from models.prediction.predictor import kinds_in
 from tasks.gate import JudgedEnsemble
 from tasks.needs import predict_need
 from tasks.run import Run
@@ -27,9 +30,9 @@ def predict_live(run: Run, shipped: JudgedEnsemble, live: Path, name: str) -> St
     work = Work(
         name=f"predict-{name}",
         target="models.prediction.predict:predict_live",
-        settings={},
+        job=PredictJob(shipped.ensemble, live),
         inputs={"ensemble": shipped.signature, "live": file_sha256(live)},
-        arguments={"ensemble": str(shipped.ensemble), "live": str(live)},
         need=predict_need(shipped.ensemble, live),
+        learners=learners_of(kinds_in(judged.ensemble)),
     )
     return run_stage(run, work)

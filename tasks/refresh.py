@@ -9,11 +9,14 @@ from pathlib import Path
 
 from prefect import get_run_logger, task
 
+from eraflow.data.catalog import Catalog, read_catalog
 from eraflow.data.contract import LIVE, Contract
 from eraflow.data.datafiles import DataFiles
 from eraflow.disk.digest import value_sha256
 from eraflow.errors import EraflowError
+from eraflow.machine.job import from_json
 from eraflow.numerai.client import Tournament
+from eraflow.numerai.inspection import LiveJob, RoundJob
 from eraflow.numerai.receipts import Receipt
 from eraflow.numerai.rounds import Round
 from eraflow.runs.attempt import Work
@@ -40,13 +43,19 @@ class IncompleteDatasetError(EraflowError):
 
 @dataclass(frozen=True)
 class Data:
-    """The verified files of a round: paths, the contract they fulfil, and a signature over all but the live files.
+    """The verified files of a round.
 
-    A new live file alone retrains nothing; the prediction has its own signature over it.
+    Attributes:
+        files: where they lie.
+        contract: what they fulfil.
+        catalog: features.json, as it was checked.
+        signature: over all but the live files. A new live file alone retrains nothing; the prediction has its own
+            signature over it.
     """
 
     files: DataFiles
     contract: Contract
+    catalog: Catalog
     signature: str
 
 
@@ -61,11 +70,12 @@ def refresh(run: Run, tournament: Tournament, round_now: Round) -> Data:
     record = fetch.until_whole(lambda receipts: run_stage(run, _contract_work(run, receipts)))
     _drop_old_rounds(root, round_now.number, logger.info)
     receipts = {name.partition("/")[2]: receipt for name, receipt in fetch.receipts.items()}
-    contract = Contract.from_dict(record.metrics["contract"])
+    contract = from_json(Contract, record.metrics["contract"])
     learned_from = {name: receipt.sha256 for name, receipt in receipts.items() if not name.startswith("live")}
     signature = value_sha256(learned_from)
     logger.info("data contract holds: %s", contract.describe())
-    return Data(_data_files(receipts), contract, signature)
+    files = _data_files(receipts)
+    return Data(files, contract, read_catalog(files.features_json), signature)
 
 
 @task(name="refresh-live", task_run_name="refresh-live", **STAGE_TASK)
@@ -89,38 +99,28 @@ def _fetching(run: Run, tournament: Tournament, places: Mapping[str, Path]) -> F
     )
 
 
-def _fresh(receipts: Mapping[str, Receipt]) -> dict[str, str]:
-    return {name: str(receipt.path) for name, receipt in receipts.items() if not receipt.decoded}
+def _fresh(receipts: Mapping[str, Receipt]) -> dict[str, Path]:
+    return {name: Path(receipt.path) for name, receipt in receipts.items() if not receipt.decoded}
 
 
 def _contract_work(run: Run, receipts: Mapping[str, Receipt]) -> Work:
     """The stage `contract`: one child for all files of the round."""
-    settings = run.settings
-    decided = {
-        "data": settings.data.model_dump(mode="json"),
-        "auxiliary": list(settings.auxiliary_targets),
-        "residual": settings.learns_residual,
-    }
-    files = _data_files({name.partition("/")[2]: receipt for name, receipt in receipts.items()})
-    proved = [name for name, receipt in receipts.items() if receipt.checksum is not None]
-    return Work(
-        name=STAGE,
-        target="eraflow.numerai.inspection:inspect_round",
-        settings=decided,
-        inputs={name: receipt.sha256 for name, receipt in receipts.items()},
-        arguments={**decided, "fresh": _fresh(receipts), "proved": proved, "files": files.as_dict()},
+    job = RoundJob(
+        data=run.settings.data,
+        auxiliary=run.settings.auxiliary_targets,
+        residual=run.settings.learns_residual,
+        files=_data_files({name.partition("/")[2]: receipt for name, receipt in receipts.items()}),
+        fresh=_fresh(receipts),
+        proved=tuple(name for name, receipt in receipts.items() if receipt.checksum is not None),
     )
+    inputs = {name: receipt.sha256 for name, receipt in receipts.items()}
+    return Work(STAGE, "eraflow.numerai.inspection:inspect_round", job, inputs)
 
 
 def _live_work(receipts: Mapping[str, Receipt]) -> Work:
     """The stage `contract` of a run that only predicts: the live file can be decoded."""
-    return Work(
-        name=STAGE,
-        target="eraflow.numerai.inspection:inspect_live",
-        settings={},
-        inputs={name: receipt.sha256 for name, receipt in receipts.items()},
-        arguments={"fresh": _fresh(receipts)},
-    )
+    inputs = {name: receipt.sha256 for name, receipt in receipts.items()}
+    return Work(STAGE, "eraflow.numerai.inspection:inspect_live", LiveJob(_fresh(receipts)), inputs)
 
 
 def _root(run: Run) -> Path:

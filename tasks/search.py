@@ -15,12 +15,14 @@ from eraflow.machine.estimate import Need
 from eraflow.numerai.client import Tournament
 from eraflow.numerai.rounds import Round
 from eraflow.runs.attempt import Work
+from eraflow.runs.codeversion import learners_of
 from eraflow.runs.searchrecord import REPORT
 from eraflow.runs.stage import StageRecord
 from eraflow.runs.weekrecord import SEARCH, note_lost
 from eraflow.settings.models import ModelSettings
 from models.search.best import search_key
 from models.search.folds import SearchEras, search_eras
+from models.search.job import Learnt, SearchJob
 from tasks.alert import tell_people
 from tasks.features import Features
 from tasks.pages.searchpage import search_in_words, show_search
@@ -30,10 +32,8 @@ from tasks.searchtracking import track_search
 from tasks.stage import STAGE_TASK, record_or_loss, run_stage
 from tasks.tournament import source_key
 
-# Where the trials lie, how patiently they are watched and who is searched for changes nothing that a search finds.
 # What a database of trials on another computer may ask for.
 DATABASE_CREDENTIALS = ("ERAFLOW_SEARCH_PASSWORD", "PGPASSWORD", "MYSQL_PWD")
-NOT_OF_THE_RESULT = {"storage", "patience_minutes", "models", "before_training"}
 
 
 def key_of(run: Run, model: ModelSettings) -> str:
@@ -101,37 +101,31 @@ def search(
     run: Run, features: Features, model: ModelSettings, multipliers: Mapping[str, float] | None = None
 ) -> StageRecord:
     """All trials of one member, the confirmation, the page and the MLflow runs."""
-    contract, settings = features.contract, run.settings
-    cut = eras_for(run, features, model)
-    decided = {
-        "kind": model.kind,
-        "name": model.name,
-        "params": dict(model.params),
-        "key": key_of(run, model),
-        "eras": cut.as_dict(),
-        "learn": {
-            "target": target_of(contract, model),
-            "benchmark": contract.benchmark if model.learn == "residual" else None,
-        },
-        "target": contract.target,
-        "horizon_days": contract.horizon_days,
-        "contribution": _contribution(features),
-        "multipliers": None if multipliers is None else dict(multipliers),
-        "seed": settings.seed,
-    }
+    contract, cut = features.contract, eras_for(run, features, model)
+    job = SearchJob(
+        kind=model.kind,
+        name=model.name,
+        params=dict(model.params),
+        key=key_of(run, model),
+        eras=cut,
+        learn=Learnt(target_of(contract, model), contract.benchmark if model.learn == "residual" else None),
+        target=contract.target,
+        horizon_days=contract.horizon_days,
+        contribution=_contribution(features),
+        multipliers=None if multipliers is None else dict(multipliers),
+        search=run.settings.search,
+        seed=run.settings.seed,
+        store=features.store,
+        home=run.settings.home_path,
+    )
     work = Work(
         name=f"{SEARCH}{model.name}",
         target="models.search.stage:search_model",
-        settings={**decided, "search": settings.search.model_dump(mode="json", exclude=NOT_OF_THE_RESULT)},
+        job=job,
         inputs={"features": features.record.signature},
-        arguments={
-            **decided,
-            "search": settings.search.model_dump(mode="json"),
-            "store": str(features.store),
-            "home": str(settings.home_path),
-        },
         need=search_need(features, model, cut),
         credentials=DATABASE_CREDENTIALS,
+        learners=learners_of([model.kind]),
     )
     record = run_stage(run, work)
     report = json.loads((record.path / REPORT).read_text(encoding="utf-8"))
@@ -187,8 +181,8 @@ def research_round(run: Run, tournament: Tournament) -> Round:
     return tournament.current_round() or wait_for_round(run, tournament)
 
 
-def _contribution(features: Features) -> list[str]:
+def _contribution(features: Features) -> tuple[str, ...]:
     """Columns against which contribution may be measured: the meta model is what pays, the benchmark stands in."""
     contract = features.contract
     known = [META_MODEL] if contract.meta_model_eras else []
-    return [*known, *([contract.benchmark] if contract.benchmark else [])]
+    return (*known, *([contract.benchmark] if contract.benchmark else []))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 from prefect import get_run_logger, task
 
 from eraflow.discovery.selection import FILLED
-from eraflow.discovery.stage import SELECTION
+from eraflow.discovery.stage import SelectJob
 from eraflow.runs.attempt import Work
 from eraflow.runs.stage import StageRecord
 from eraflow.runs.weekrecord import SELECT, note_lost
@@ -19,8 +18,6 @@ from tasks.features import Features
 from tasks.pages.discoverypage import show_associations, show_selection
 from tasks.run import Run
 from tasks.stage import STAGE_TASK, record_or_loss, run_stage
-
-NOT_OF_THE_CHOICE = {"models", "importance_rows"}
 
 
 def select(run: Run, features: Features) -> StageRecord | None:
@@ -45,22 +42,17 @@ def select(run: Run, features: Features) -> StageRecord | None:
 
 @task(name=SELECT, task_run_name=SELECT, **STAGE_TASK)
 def _select(run: Run, features: Features) -> StageRecord:
-    contract, settings = features.contract, run.settings.selection
-    decided = {
-        "windows": [asdict(window) for window in features.windows],
-        "resolved_eras": list(features.training_eras),
-        "target": contract.target,
-        "overlap_weeks": overlap_weeks(contract.horizon_days),
-        "selection": settings.model_dump(mode="json", exclude=NOT_OF_THE_CHOICE),
-    }
-    work = Work(
-        name=SELECT,
-        target="eraflow.discovery.stage:select_features",
-        settings=decided,
-        inputs={"features": features.record.signature},
-        arguments={**decided, "store": str(features.store)},
-        # The memory it needs is bounded, whatever the size of the data: a few tiles and the candidates' covariances.
+    contract = features.contract
+    job = SelectJob(
+        windows=features.windows,
+        final_eras=features.training_eras,
+        target=contract.target,
+        overlap_weeks=overlap_weeks(contract.horizon_days),
+        selection=run.settings.selection,
+        store=features.store,
     )
+    # The memory it needs is bounded, whatever the size of the data: a few tiles and the candidates' covariances.
+    work = Work(SELECT, "eraflow.discovery.stage:select_features", job, {"features": features.record.signature})
     record = run_stage(run, work)
     get_run_logger().info("features selected of %d: %s", record.metrics["features"], selection_in_words(record.metrics))
     show_selection(record)
@@ -75,8 +67,3 @@ def selection_in_words(metrics: Mapping[str, Any]) -> str:
         f"window {label} {count}" + (f" ({filled[label]} only to reach the least number)" if filled[label] else "")
         for label, count in metrics["chosen"].items()
     )
-
-
-def selection_path(record: StageRecord | None) -> str | None:
-    """The path of `selection.json`, or None when nothing was selected."""
-    return None if record is None else str(record.path / SELECTION)

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import asdict
-from typing import Any
+from dataclasses import replace
 
 from prefect import get_run_logger, task
 
-from eraflow.data.membereras import target_of
+from eraflow.discovery.stage import SELECTION
 from eraflow.kinds import find
 from eraflow.runs.attempt import Work
+from eraflow.runs.codeversion import learners_of
 from eraflow.runs.stage import StageRecord
 from eraflow.runs.weekrecord import TRAIN, note_lost
 from eraflow.settings.models import ModelSettings
+from models.training.job import ImportanceSample, KeptBins, TrainJob
+from models.training.selectedfeatures import read_selection
 from tasks.alert import tell_people
-from tasks.features import Features, final_eras_for, windows_for
+from tasks.features import Features
 from tasks.needs import train_need
 from tasks.pages.discoverypage import show_importance
 from tasks.run import Run
-from tasks.select import selection_path
 from tasks.stage import STAGE_TASK, record_or_loss, run_stage
 from tasks.tuning import tuned_models
 
@@ -31,56 +32,43 @@ FREE_SHARE = 4
 @task(name="train", task_run_name="train-{model.name}", **STAGE_TASK)
 def train(run: Run, features: Features, model: ModelSettings, chosen: StageRecord | None = None) -> StageRecord:
     """Out-of-fold predictions and the final model of one member, on its own target and the features chosen for it."""
-    selection = chosen if _selects(run, model) else None
-    decided = {
-        "model": _described(model),
-        "windows": [asdict(window) for window in windows_for(features, model)],
-        "resolved_eras": list(final_eras_for(features, model)),
-        "target": target_of(features.contract, model),
-        "benchmark": features.contract.benchmark if model.learn == "residual" else None,
-        "seed": run.settings.seed,
-    }
-    inputs = {"features": features.record.signature}
+    member = replace(features.members[model.name], params=dict(model.params), source=find(model.kind).source)
+    if chosen is not None and _selects(run, model):
+        member = replace(member, features=read_selection(chosen.path / SELECTION, member.windows))
+    job = TrainJob(
+        member=member,
+        seed=run.settings.seed,
+        store=features.store,
+        bins=kept_bins(run, features),
+        importance=_importance(run, features),
+    )
     work = Work(
         name=f"{TRAIN}{model.name}",
         target="models.training.train:train_model",
-        settings=decided,
-        inputs=inputs if selection is None else {**inputs, "selection": selection.signature},
-        arguments={
-            **decided,
-            "store": str(features.store),
-            "selection": selection_path(selection),
-            "bins": kept_bins(run, features),
-            "importance": _importance(run, features),
-        },
-        need=train_need(features, model, selection),
+        job=job,
+        inputs={"features": features.record.signature},
+        need=train_need(features, member),
+        learners=learners_of([model.kind]),
     )
     record = run_stage(run, work)
     show_importance(run.settings, model.name, record)
     return record
 
 
-def _described(model: ModelSettings) -> dict[str, Any]:
-    """What is trained; of a user's own kind, the sha256 of its source, too, and the child trains no other."""
-    source = find(model.kind).source
-    own = {"source": source} if source else {}
-    return {"kind": model.kind, "name": model.name, "params": dict(model.params), **own}
-
-
-def kept_bins(run: Run, features: Features) -> dict[str, Any] | None:
-    """Where binned rows of this era store are kept, as `trainer.KeptBins` takes it; None when they are not."""
+def kept_bins(run: Run, features: Features) -> KeptBins | None:
+    """Where binned rows of this era store are kept; None when they are not."""
     folder = run.settings.home_path / CACHE
     free_mb = shutil.disk_usage(run.settings.home_path).free // 2**20
     most_mb = min(run.settings.machine.cache_mb, free_mb // FREE_SHARE)
     if most_mb == 0:
         return None
-    return {"folder": str(folder), "data_key": features.record.signature, "most_mb": most_mb}
+    return KeptBins(folder, features.record.signature, most_mb)
 
 
-def _importance(run: Run, features: Features) -> dict[str, Any] | None:
-    """How importance is measured, as `trainer.ImportanceSample` takes it: on what everybody is judged on."""
+def _importance(run: Run, features: Features) -> ImportanceSample | None:
+    """How importance is measured: on what everybody is judged on."""
     rows = run.settings.selection.importance_rows
-    return {"target": features.contract.target, "rows": rows} if rows else None
+    return ImportanceSample(features.contract.target, rows) if rows else None
 
 
 def _selects(run: Run, model: ModelSettings) -> bool:

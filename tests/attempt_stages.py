@@ -3,37 +3,53 @@
 import os
 import signal
 import time
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 
+from eraflow.machine.job import How, stage_function
 
-def needs_memory(*, out, plan, bytes_a_row):
+
+@dataclass(frozen=True)
+class Job:
+    """`other` decides; the rest is how."""
+
+    other: int = 0
+    bytes_a_row: How[int] = 0
+    times: How[int] = 0
+    seconds: How[float] = 60.0
+
+
+@stage_function(Job)
+def needs_memory(job, out, plan):
     """Memory in proportion to the rows held at once, twice that unless asked to be lean; the result is the same."""
-    held = plan["rows_in_memory"] * (1 if plan["low_memory"] else 2)
-    block = np.ones((held, bytes_a_row), dtype=np.int8)
+    held = plan.rows_in_memory * (1 if plan.low_memory else 2)
+    block = np.ones((held, job.bytes_a_row), dtype=np.int8)
     time.sleep(0.4)  # real work holds its memory for longer than the watchdog looks away
-    (Path(out) / "result.txt").write_text("the same result")
+    (out / "result.txt").write_text("the same result")
     return {"held": held, "sum": int(block[:, 0].sum() > 0)}
 
 
-def dies_until(*, out, plan, times):
-    """Killed from outside for the first `times` attempts, as by the kernel."""
-    counter = Path(out) / "attempts"
+@stage_function(Job)
+def dies_until(job, out, plan):
+    """Killed from outside for the first `job.times` attempts, as by the kernel."""
+    counter = out / "attempts"
     done = int(counter.read_text()) if counter.exists() else 0
     counter.write_text(str(done + 1))
-    if done < times:
+    if done < job.times:
         os.kill(os.getpid(), signal.SIGKILL)
     return {"attempts": done + 1}
 
 
-def refuses(*, out, plan):
+@stage_function(Job)
+def refuses(job, out, plan):
     from eraflow.errors import SettingsError
 
     raise SettingsError("it cannot be so", "make it otherwise")
 
 
-def dawdles(*, out, plan, seconds=60.0):
+@stage_function(Job)
+def dawdles(job, out, plan):
     """Does nothing for a while."""
-    time.sleep(seconds)
+    time.sleep(job.seconds)
     return {}

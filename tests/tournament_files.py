@@ -1,7 +1,8 @@
 """Tiny tournament folders for tests, whole or damaged on demand.
 
     files = write_tournament(tmp_path, damage="value_7")
-    contract = check_contract(DataFiles.in_folder(files.folder), files.settings())
+    found = DataFiles.in_folder(files.folder)
+    contract = check_contract(found, files.settings(), read_catalog(found.features_json))
 
 Everything is drawn from one seed, so the same arguments give the same numbers. The features carry a weak signal.
 """

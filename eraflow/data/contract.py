@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Annotated
 
 from eraflow.data.eras import era_number, purge_weeks, target_horizon
+from eraflow.machine.job import How, HowOf
 
 LIVE = "live.parquet"
-UNDECIDED = ("chunks", "live_era", "live_rows", "notes")
-"""What of a contract decides nothing that is learnt."""
 
 
 @dataclass(frozen=True)
 class Contract:
-    """What was agreed about the data. JSON through `as_dict`, back through `from_dict`.
+    """What was agreed about the data. Nothing of the live file decides what is learnt, nor how files are cut.
 
     Attributes:
         features: of the chosen set, in the order of features.json.
@@ -40,16 +38,16 @@ class Contract:
     train_eras: tuple[str, ...]
     validation_eras: tuple[str, ...]
     unresolved_eras: tuple[str, ...]
-    live_rows: int
-    live_era: str | None
+    live_rows: How[int]
+    live_era: How[str | None]
     benchmarks: tuple[str, ...]
     benchmark: str | None
     benchmark_eras: tuple[str, ...]
     meta_model_eras: tuple[str, ...]
-    rows: dict[str, int]
-    notes: tuple[str, ...] = ()
+    rows: Annotated[dict[str, int], HowOf(frozenset({LIVE}))]
+    notes: How[tuple[str, ...]] = ()
     auxiliary: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    chunks: dict[str, int] = field(default_factory=dict, compare=False)
+    chunks: How[dict[str, int]] = field(default_factory=dict, compare=False)
 
     @property
     def resolved_eras(self) -> tuple[str, ...]:
@@ -74,25 +72,6 @@ class Contract:
     def horizon_of(self, target: str) -> int:
         """The horizon of one of `targets` in trading days."""
         return self.horizon_days if target == self.target else target_horizon(target)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        plain = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
-        return {**plain, "auxiliary": {target: list(eras) for target, eras in self.auxiliary.items()}}
-
-    def agreement(self) -> dict[str, Any]:
-        """What of `as_dict` can decide what is learnt, for signatures: nothing of the live file, of how files are cut,
-        and of the notes.
-        """
-        decides = {name: value for name, value in self.as_dict().items() if name not in UNDECIDED}
-        return {**decides, "rows": {name: rows for name, rows in self.rows.items() if name != LIVE}}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Contract:
-        """The reverse of `as_dict`."""
-        plain: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
-        others = {target: tuple(eras) for target, eras in values.get("auxiliary", {}).items()}
-        return cls(**{**plain, "auxiliary": others})
 
     def describe(self) -> str:
         """One line for people."""

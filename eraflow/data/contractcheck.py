@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from eraflow.data.catalog import Catalog, read_catalog
+from eraflow.data.catalog import Catalog
 from eraflow.data.contract import Contract
 from eraflow.data.coverage import (
     META_MODEL,
@@ -73,25 +73,31 @@ class BadTargetValueError(EraflowError):
 
 
 def check_contract(
-    folder: DataFiles, data: DataSettings, *, auxiliary: Sequence[str] = (), residual: bool = False
+    folder: DataFiles,
+    data: DataSettings,
+    catalog: Catalog,
+    *,
+    auxiliary: Sequence[str] = (),
+    residual: bool = False,
 ) -> Contract:
     """Check the files against each other, features.json and the settings.
 
     Args:
         folder: the files.
         data: the run's own target, the features and the benchmark.
+        catalog: what features.json defines.
         auxiliary: other targets that members learn, of 20 or 60 days.
         residual: some member learns what the benchmark leaves over, so there has to be one.
 
     Raises:
-        an EraflowError for each way to break the contract: MissingFileError, TruncatedFileError, CatalogError,
+        an EraflowError for each way to break the contract: MissingFileError, TruncatedFileError,
         UnknownFeatureSetError, MissingFeatureError, FeatureTypeError, BadFeatureValueError, AliasTargetError,
         UnknownHorizonError, MissingTargetError, BadTargetValueError, NullEraError, BadEraError, UnorderedErasError,
         NullIdError, DuplicateIdError, BadDataTypeError, MissingBenchmarkError, JoinedFileMismatchError,
         TooFewErasError (no era is resolved).
     """
     horizon = _horizon(data, auxiliary)
-    checked = _checked_files(folder, data, auxiliary, residual)
+    checked = _checked_files(folder, data, catalog, auxiliary, residual)
     indexes, live, footers = checked.indexes, checked.live, checked.footers
     train_eras, validation_eras = (_resolved(index, data.target, data.first_era) for index in indexes)
     others = {other: _resolved_in_all(indexes, other, data.first_era) for other in auxiliary}
@@ -154,9 +160,10 @@ def _horizon(data: DataSettings, auxiliary: Sequence[str]) -> int:
     return horizon
 
 
-def _checked_files(folder: DataFiles, data: DataSettings, auxiliary: Sequence[str], residual: bool) -> _Checked:
+def _checked_files(
+    folder: DataFiles, data: DataSettings, catalog: Catalog, auxiliary: Sequence[str], residual: bool
+) -> _Checked:
     """All that can be said before the targets are read."""
-    catalog = read_catalog(folder.features_json)
     features = catalog.features(data.features)
     footers = _read_footers(folder)
     _check_columns(footers.data, features, catalog, (data.target, *auxiliary))

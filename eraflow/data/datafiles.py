@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -40,16 +39,6 @@ class DataFiles:
                 f"{folder} has no {', '.join(absent)}", "name a folder in tournament layout, or download the data"
             )
         return cls(**{name: folder / file for name, file in names.items() if is_there(folder / file)})
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, str | None]) -> DataFiles:
-        """The reverse of `as_dict`."""
-        return cls(**{name: Path(path) for name, path in values.items() if path is not None})
-
-    def as_dict(self) -> dict[str, str | None]:
-        """Paths as strings, for JSON."""
-        paths = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {name: None if path is None else str(path) for name, path in paths.items()}
 
     @property
     def benchmark_files(self) -> tuple[Path, ...]:

@@ -1,4 +1,4 @@
-"""Which eras a member of the ensemble may learn from, when it learns something else than the run's own target.
+"""A member of the ensemble, and which eras it may learn from when it learns something else than the run's own target.
 
 Everybody is judged on the same eras. What lies before them is a matter of the target that is learnt: its own horizon's
 purge, its own resolved eras, and, for a residual, the eras that the benchmark covers.
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from eraflow.data.contract import Contract
 from eraflow.data.eras import Window, era_number, eras_before, final_eras, member_purge, windows_before
@@ -26,6 +28,51 @@ class BenchmarkCoverageError(EraflowError):
 
     code = "benchmark_coverage"
     exit_code = 2
+
+
+@dataclass(frozen=True)
+class Member:
+    """A model of the ensemble with everything that decides what it learns.
+
+    Attributes:
+        kind, name, params: of the model.
+        target: explicit name of what is learnt; rows where it is NaN teach nothing but are predicted.
+        windows: what it learns from and is judged on, in order of the judged eras.
+        final_eras: what the fit for live learns from.
+        benchmark: column whose residual is learnt (see eraflow/scoring/residual.py); None: the target itself.
+        features: chosen for each window, then for live; None: all of the store.
+        source: of a user's own kind, the sha256 of its source, and no other is trained; empty: it is one of Eraflow's.
+    """
+
+    kind: str
+    name: str
+    params: dict[str, Any]
+    target: str
+    windows: tuple[Window, ...]
+    final_eras: tuple[str, ...]
+    benchmark: str | None = None
+    features: tuple[tuple[str, ...], ...] | None = None
+    source: str = ""
+
+    @property
+    def learns(self) -> str:
+        """What it learns, for people."""
+        return self.target if self.benchmark is None else f"{self.target} beyond {self.benchmark}"
+
+
+def cut_member(
+    contract: Contract, judged: Sequence[Window], model: ModelSettings, cut: WindowSettings, stride: int
+) -> Member:
+    """A member as the settings have it, its windows cut; arguments and errors as for `member_windows`."""
+    return Member(
+        kind=model.kind,
+        name=model.name,
+        params=dict(model.params),
+        target=target_of(contract, model),
+        windows=member_windows(contract, judged, model, cut, stride),
+        final_eras=member_final_eras(contract, model, cut, stride),
+        benchmark=contract.benchmark if model.learn == "residual" else None,
+    )
 
 
 def target_of(contract: Contract, model: ModelSettings) -> str:

@@ -8,14 +8,15 @@ out/associations.parquet mean association of every feature in blocks of eras, fo
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import polars as pl
 
+from eraflow.data.eras import Window
 from eraflow.discovery.association import Associations, measure
 from eraflow.discovery.drift import BLOCK_ERAS, block_means
 from eraflow.discovery.selection import choose_features
@@ -23,6 +24,7 @@ from eraflow.disk.atomic import atomic_path, write_json
 from eraflow.disk.digest import file_sha256, value_sha256
 from eraflow.disk.plainpaths import read_parquet
 from eraflow.erastore.erareader import EraStore
+from eraflow.machine.job import How, HowOf, stage_function
 from eraflow.machine.plan import Plan
 from eraflow.machine.progress import report
 from eraflow.settings.selection import SelectionSettings
@@ -30,17 +32,38 @@ from eraflow.settings.selection import SelectionSettings
 SELECTION = "selection.json"
 ASSOCIATIONS = "associations.parquet"
 LIVE = "live"
+NOT_OF_THE_CHOICE = frozenset({"models", "importance_rows"})
+"""Settings that say who uses a selection and how importance is measured."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelectJob:
+    """Eras to select features from.
+
+    Attributes:
+        windows: for each, features are selected from its training eras alone.
+        final_eras: what the final fit learns from.
+        target: explicit name of the target.
+        overlap_weeks: weeks over which its labels overlap.
+        selection: the settings; who uses the selection, and how importance is measured, changes nothing in it.
+        store: folder of the era store.
+    """
+
+    windows: tuple[Window, ...]
+    final_eras: tuple[str, ...]
+    target: str
+    overlap_weeks: int
+    selection: Annotated[SelectionSettings, HowOf(NOT_OF_THE_CHOICE)]
+    store: How[Path]
 
 
 @dataclass(frozen=True)
-class _Job:
+class _Selecting:
     """What all windows share."""
 
+    job: SelectJob
     out: Path
     store: EraStore
-    target: str
-    settings: SelectionSettings
-    overlap_weeks: int
     threads: int
     associations: Associations
 
@@ -52,10 +75,10 @@ class _Job:
         if kept is None:
             found = choose_features(
                 self.store,
-                self.target,
+                self.job.target,
                 self.associations.of(eras),
-                self.settings,
-                overlap_weeks=self.overlap_weeks,
+                self.job.selection,
+                overlap_weeks=self.job.overlap_weeks,
                 threads=self.threads,
             )
             kept = found.table(self.store.features)
@@ -66,32 +89,15 @@ class _Job:
         return chosen, dict(zip(counts["outcome"].to_list(), counts["len"].to_list(), strict=True))
 
     def _signature(self, eras: Sequence[str]) -> str:
-        settings = self.settings.model_dump(mode="json")
-        return value_sha256({"settings": settings, "target": self.target, "eras": list(eras)})
+        settings = self.job.selection.model_dump(mode="json", exclude=set(NOT_OF_THE_CHOICE))
+        return value_sha256({"settings": settings, "target": self.job.target, "eras": list(eras)})
 
 
-def select_features(
-    *,
-    out: str,
-    store: str,
-    windows: Sequence[Mapping[str, Any]],
-    resolved_eras: Sequence[str],
-    target: str,
-    overlap_weeks: int,
-    selection: Mapping[str, Any],
-    plan: Mapping[str, Any],
-) -> dict[str, Any]:
-    """Select features for every window from its training eras, and for live from `resolved_eras`.
+@stage_function(SelectJob)
+def select_features(job: SelectJob, out: Path, plan: Plan) -> dict[str, Any]:
+    """Select features for every window from its training eras, and for live from the final ones; see `SelectJob`.
 
-    Args:
-        out: folder of the stage.
-        store: folder of the era store.
-        windows: index and train of each, as `eraflow.data.eras.Window` has them.
-        resolved_eras: what the final fit learns from.
-        target: explicit name of the target.
-        overlap_weeks: weeks over which its labels overlap.
-        selection: SelectionSettings as a dictionary.
-        plan: a Plan as a dictionary; only its threads matter.
+    Of the plan only the threads matter.
 
     Returns:
         Figures for tables: features of the store, chosen and the outcomes for each window and live, and how many
@@ -100,34 +106,35 @@ def select_features(
     Raises:
         DiscoveryDataError: too few eras, or the target is not known in them.
     """
-    opened, settings = EraStore.open(store), SelectionSettings(**selection)
-    wanted = {era for window in windows for era in window["train"]} | set(resolved_eras)
-    eras = [era for era in opened.eras if era in wanted]
-    threads = Plan(**plan).threads
-    steps = 100 / (len(windows) + 2)
-    associations = measure(
-        opened,
-        target,
-        eras,
-        threads=threads,
-        progress=lambda done, total: report(steps * done / total, 100, f"associations, era {done} of {total}"),
-    )
-    job = _Job(Path(out), opened, target, settings, overlap_weeks, threads, associations)
+    store, steps = EraStore.open(job.store), 100 / (len(job.windows) + 2)
+    selecting = _Selecting(job, out, store, plan.threads, _associations(job, store, plan.threads, steps))
     chosen: dict[str, list[str]] = {}
     counts: dict[str, dict[str, int]] = {}
-    jobs = {str(window["index"]): window["train"] for window in windows} | {LIVE: resolved_eras}
-    for done, (label, train) in enumerate(jobs.items(), 1):
-        chosen[label], counts[label] = job.window(label, train)
+    learnt = {str(window.index): window.train for window in job.windows} | {LIVE: job.final_eras}
+    for done, (label, train) in enumerate(learnt.items(), 1):
+        chosen[label], counts[label] = selecting.window(label, train)
         report(steps * (1 + done), 100, f"window {label}: {len(chosen[label])} features")
-    _write_blocks(job, associations.of(resolved_eras))
-    listed = [{"index": window["index"], "features": chosen[str(window["index"])]} for window in windows]
-    write_json(job.out / SELECTION, {"method": settings.method, "windows": listed, "live": chosen[LIVE]})
+    _write_blocks(out, selecting.associations.of(job.final_eras))
+    listed = [{"index": window.index, "features": chosen[str(window.index)]} for window in job.windows]
+    write_json(out / SELECTION, {"method": job.selection.method, "windows": listed, "live": chosen[LIVE]})
     return {
-        "features": len(opened.features),
+        "features": len(store.features),
         "chosen": {label: len(names) for label, names in chosen.items()},
         "in_all": len(set.intersection(*(set(names) for names in chosen.values()))),
         "outcomes": counts,
     }
+
+
+def _associations(job: SelectJob, store: EraStore, threads: int, share: float) -> Associations:
+    """Of every era that some window or the fit for live learns from; `share` of the stage's progress, percent."""
+    wanted = {era for window in job.windows for era in window.train} | set(job.final_eras)
+    return measure(
+        store,
+        job.target,
+        [era for era in store.eras if era in wanted],
+        threads=threads,
+        progress=lambda done, total: report(share * done / total, 100, f"associations, era {done} of {total}"),
+    )
 
 
 def _kept(path: Path, signature: str) -> pl.DataFrame | None:
@@ -148,7 +155,7 @@ def write_frame(path: Path, frame: pl.DataFrame) -> Path:
     return path
 
 
-def _write_blocks(job: _Job, associations: Associations) -> None:
+def _write_blocks(out: Path, associations: Associations) -> None:
     blocks, means = block_means(associations.eras, associations.values, BLOCK_ERAS)
     columns = {block: np.ascontiguousarray(row) for block, row in zip(blocks, means, strict=True)}
-    write_frame(job.out / ASSOCIATIONS, pl.DataFrame({"feature": associations.features, **columns}))
+    write_frame(out / ASSOCIATIONS, pl.DataFrame({"feature": associations.features, **columns}))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,27 +10,37 @@ from eraflow.data.contract import Contract
 from eraflow.data.coverage import META_MODEL
 from eraflow.data.datafiles import DataFiles
 from eraflow.erastore.erawriter import write_era_store
+from eraflow.machine.job import How, stage_function
 from eraflow.machine.plan import Plan
 from eraflow.machine.progress import report
 
+STORE = "store"
 
-def build_features(
-    *, out: str, files: Mapping[str, str | None], contract: Mapping[str, Any], plan: Mapping[str, Any]
-) -> dict[str, Any]:
+
+@dataclass(frozen=True)
+class FeaturesJob:
+    """What the era store is made of; the content of the files is known by their signature."""
+
+    contract: Contract
+    files: How[DataFiles]
+
+
+@stage_function(FeaturesJob)
+def build_features(job: FeaturesJob, out: Path, plan: Plan) -> dict[str, Any]:
     """Write `out/store`: every resolved era of train and validation, all targets, the benchmarks and the meta model.
 
     Returns:
         rows, features and eras of the store, and what is missing in it.
     """
-    paths, agreed = DataFiles.from_dict(files), Contract.from_dict(contract)
+    paths, agreed = job.files, job.contract
     store = write_era_store(
         [paths.train, paths.validation],
         agreed.features,
         agreed.targets,
-        Path(out) / "store",
+        out / STORE,
         eras=agreed.stored_eras,
         joined=joined_files(paths, agreed),
-        rows_in_memory=Plan(**plan).rows_in_memory,
+        rows_in_memory=plan.rows_in_memory,
         progress=lambda done, total: report(done, total, "rows written"),
     )
     return {

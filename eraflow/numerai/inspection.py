@@ -6,17 +6,20 @@ that is spoilt, or that the child dies of, is told by name: it can be fetched ag
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from eraflow.data.catalog import read_catalog
+from eraflow.data.catalog import Catalog, read_catalog
 from eraflow.data.contractcheck import check_contract
 from eraflow.data.datafiles import DataFiles
 from eraflow.data.readable import MissingFileError, UnreadableFileError, told
 from eraflow.disk.atomic import write_text
 from eraflow.errors import EraflowError
 from eraflow.machine.failures import StageError, classify
+from eraflow.machine.job import How, as_json, stage_function
+from eraflow.machine.plan import Plan
 from eraflow.machine.progress import report
 from eraflow.numerai.filecheck import verifier, verify_parquet
 from eraflow.settings.data import DataSettings
@@ -41,26 +44,35 @@ class SpoiltFilesError(EraflowError):
         super().__init__(f"damaged on the way or on this disk: {listed}", "run again: these files are fetched anew")
 
 
-def inspect_round(
-    *,
-    out: str,
-    fresh: Mapping[str, str],
-    proved: Sequence[str],
-    files: Mapping[str, str | None],
-    data: Mapping[str, Any],
-    auxiliary: Sequence[str],
-    residual: bool,
-    plan: Mapping[str, Any],
-) -> dict[str, Any]:
-    """Decode what was not decoded before, a few columns of a row group at a time, then check the contract.
+@dataclass(frozen=True, kw_only=True)
+class RoundJob:
+    """The files of a round, which are known by their checksums, and what is agreed about them.
 
-    Args:
-        out: folder of the stage.
+    Attributes:
+        data, auxiliary, residual: as for `check_contract`.
+        files: all of them.
         fresh: name and path of each file whose pages nobody has decoded yet.
         proved: those of them that agree with a checksum of the server; an impossible value there is the server's own.
-        files: all files of the round; see `DataFiles.as_dict`.
-        data, auxiliary, residual: as for `check_contract`.
-        plan: a Plan as a dictionary.
+    """
+
+    data: DataSettings
+    auxiliary: tuple[str, ...] = ()
+    residual: bool = False
+    files: How[DataFiles]
+    fresh: How[dict[str, Path]]
+    proved: How[tuple[str, ...]] = ()
+
+
+@dataclass(frozen=True)
+class LiveJob:
+    """The live file alone: its name and path, where nobody has decoded it yet."""
+
+    fresh: How[dict[str, Path]]
+
+
+@stage_function(RoundJob)
+def inspect_round(job: RoundJob, out: Path, _: Plan) -> dict[str, Any]:
+    """Decode what was not decoded before, a few columns of a row group at a time, then check the contract.
 
     Returns:
         The contract.
@@ -69,23 +81,26 @@ def inspect_round(
         SpoiltFilesError: naming every file of `fresh` that cannot be decoded.
         EraflowError: see `check_contract`.
     """
-    settings = DataSettings.model_validate(data)
-    codes = _codes(files, settings)
-    decode(Path(out), fresh, {name: codes for name in fresh if name not in proved})
-    contract = check_contract(DataFiles.from_dict(files), settings, auxiliary=auxiliary, residual=residual)
-    return {"contract": contract.as_dict()}
+    catalog = _catalog(job.files.features_json)
+    codes = _codes(catalog, job.data)
+    decode(out, job.fresh, {name: codes for name in job.fresh if name not in job.proved})
+    if isinstance(catalog, EraflowError):
+        raise catalog
+    contract = check_contract(job.files, job.data, catalog, auxiliary=job.auxiliary, residual=job.residual)
+    return {"contract": as_json(contract)}
 
 
-def inspect_live(*, out: str, fresh: Mapping[str, str], plan: Mapping[str, Any]) -> dict[str, Any]:
+@stage_function(LiveJob)
+def inspect_live(job: LiveJob, out: Path, _: Plan) -> dict[str, Any]:
     """Decode the live file alone, for a prediction with the champion; returns its rows.
 
     Raises:
         SpoiltFilesError: it cannot be decoded.
     """
-    return {"rows": sum(decode(Path(out), fresh, dict.fromkeys(fresh, ())))}
+    return {"rows": sum(decode(out, job.fresh, dict.fromkeys(job.fresh, ())))}
 
 
-def decode(out: Path, fresh: Mapping[str, str], codes: Mapping[str, Collection[str]]) -> list[int]:
+def decode(out: Path, fresh: Mapping[str, Path | str], codes: Mapping[str, Collection[str]]) -> list[int]:
     """Decode every page of the files; returns the rows of each parquet file.
 
     Args:
@@ -119,9 +134,17 @@ def decode(out: Path, fresh: Mapping[str, str], codes: Mapping[str, Collection[s
     return rows
 
 
-def _codes(files: Mapping[str, str | None], data: DataSettings) -> frozenset[str]:
-    """The features of the run; none where features.json cannot be read, which the contract will name."""
+def _catalog(path: Path) -> Catalog | EraflowError:
+    """The catalog, or what is wrong with it: a file that was damaged on the way is to be named as that first."""
     try:
-        return frozenset(read_catalog(str(files["features_json"])).features(data.features))
+        return read_catalog(path)
+    except EraflowError as error:
+        return error
+
+
+def _codes(catalog: Catalog | EraflowError, data: DataSettings) -> frozenset[str]:
+    """The features of the run; none where they cannot be told, which the contract will name."""
+    try:
+        return frozenset() if isinstance(catalog, EraflowError) else frozenset(catalog.features(data.features))
     except EraflowError:
         return frozenset()

@@ -20,6 +20,7 @@ from eraflow.machine.budget import Budget, Lease
 from eraflow.machine.estimate import Need
 from eraflow.machine.failures import REMEDIES, StageError
 from eraflow.machine.isolate import IsolatedResult, run_isolated
+from eraflow.machine.job import as_json, decided
 from eraflow.machine.ledger import HAPPENED, Ledger
 from eraflow.machine.plan import FailureKind, Plan, next_plan
 from eraflow.machine.progress import Progress
@@ -47,10 +48,9 @@ class Work:
 
     Attributes:
         name: its folder in the run folder.
-        target: the plain function, as `package.module:function`; it is called with `arguments`, `out` and `plan`.
-        settings: what decides the result besides the inputs; part of the signature.
+        target: the plain function, as `package.module:function`; it is called with `job`, `out` and `plan`.
+        job: what it takes, a dataclass as `eraflow.machine.job` tells; its fields say what is part of the signature.
         inputs: name to signature of everything the stage reads.
-        arguments: JSON keyword arguments, paths included; not part of the signature.
         need: the size of the work, for the first plan; None when it is not known. Not part of the signature.
         credentials: names of the variables with a password that it needs; the others are kept from it.
         learners: classes of the models that it makes or loads, as `eraflow.kinds` has them; their code decides, too.
@@ -58,9 +58,8 @@ class Work:
 
     name: str
     target: str
-    settings: Mapping[str, Any]
-    inputs: Mapping[str, str]
-    arguments: Mapping[str, Any] = field(default_factory=dict)
+    job: Any
+    inputs: Mapping[str, str] = field(default_factory=dict)
     need: Need | None = None
     credentials: tuple[str, ...] = ()
     learners: tuple[str, ...] = ()
@@ -69,7 +68,7 @@ class Work:
     def signature(self) -> str:
         """The name of this work; changes with anything that can change its result."""
         code = code_version(self.target, self.learners)
-        return stage.stage_signature(self.name, self.settings, self.inputs, code)
+        return stage.stage_signature(self.name, decided(self.job), self.inputs, code)
 
 
 def attempt_stage(
@@ -197,7 +196,7 @@ def _run(
     try:
         outcome = run_isolated(
             work.target,
-            {**work.arguments, "out": str(folder), "plan": plan.as_dict()},
+            {"job": as_json(work.job), "out": str(folder), "plan": plan.as_dict()},
             memory_mb=ReportedCeiling(work.name, lease.ceiling_mb),
             timeout_s=machine.stage_minutes * 60,
             log=log,

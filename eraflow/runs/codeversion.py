@@ -11,17 +11,22 @@ What a name in the settings stands for cannot be seen in the source: a stage tel
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import suppress
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
 from eraflow.disk.digest import file_sha256
-from eraflow.runs.codewalk import CodeWalk
+from eraflow.errors import EraflowError
+from eraflow.kinds import KINDS, find
+from eraflow.runs.codewalk import CHOSEN_BY_NAME, CodeWalk
 
 PROJECT_PACKAGES = ("eraflow", "models")
 
 RootOf = Callable[[str], Path | None]
+OWN = tuple(f"{module}:" for module in sorted(CHOSEN_BY_NAME - {"eraflow.kinds"}))
+"""What a user's own kind of model needs besides its class."""
 
 
 @cache
@@ -35,13 +40,23 @@ def installed_root(package: str) -> Path | None:
     return Path(spec.origin) if spec.origin and spec.origin.endswith(".py") else None
 
 
+def learners_of(kinds: Collection[str]) -> tuple[str, ...]:
+    """The code of these kinds of models, for `code_version`; of one that cannot be found, what would have loaded it."""
+    found = [KINDS[kind].path for kind in kinds if kind in KINDS]
+    for kind in set(kinds) - KINDS.keys():
+        found.extend(OWN)
+        with suppress(EraflowError):
+            found.append(find(kind).path)
+    return tuple(sorted(set(found)))
+
+
 def code_version(function: str, learners: Iterable[str] = (), root_of: RootOf = installed_root) -> str:
     """A sha256 over all code of the project, and of the learners' packages, that can change what a stage makes.
 
     Args:
         function: of the stage, as `package.module:function`.
-        learners: classes of the models that it makes or loads, as `package.module:Class`, or as `FILE.py:Class`, of
-            which the file counts as it is.
+        learners: what the kinds of its models stand for, see `learners_of`: `package.module:Class`, all of a module as
+            `package.module:`, or `FILE.py:Class`, of which the file counts as it is.
         root_of: where a top-level package lies.
     """
     places = sorted(set(learners))
@@ -53,7 +68,7 @@ def code_version(function: str, learners: Iterable[str] = (), root_of: RootOf = 
 
 
 def _code(named: list[str], root_of: RootOf) -> Iterator[str]:
-    targets = [(module, name) for module, _, name in (place.partition(":") for place in named)]
+    targets = [(module, name or None) for module, _, name in (place.partition(":") for place in named)]
     walk = CodeWalk({*PROJECT_PACKAGES, *(module.partition(".")[0] for module, _ in targets)}, root_of)
     walk.follow(targets)
     return walk.lines()

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from eraflow.runs.sourceunits import CONSTRUCTORS, SUBCLASSED, Imported, Reference, Source, Unit, read_source
 
-CHOSEN_BY_NAME = frozenset({"eraflow.kinds"})
-"""What a name in the settings stands for is told by the stage; a row more in this table changes nobody's result."""
+CHOSEN_BY_NAME = frozenset({"eraflow.kinds", "eraflow.ownkinds", "models.own.ownclass", "models.own.ownmodel"})
+"""What a kind of model stands for is told by the stage, which names these where it needs them; otherwise one row more in
+the table of kinds, or the way in which a user's own is loaded, would count for everybody."""
 REACH_EVERYTHING = frozenset({"globals", "eval", "exec"})
 
 Target = tuple[str, str | None]
@@ -35,10 +36,12 @@ class CodeWalk:
         self.counted: dict[tuple[str, int], list[str]] = {}
         self.seen: set[Target] = set()
         self.waiting: list[Target] = []
+        self.apart: Set[str] = CHOSEN_BY_NAME
 
     def follow(self, targets: Iterable[Target]) -> None:
         """Count these and everything that they need."""
         self.waiting.extend(targets)
+        self.apart = CHOSEN_BY_NAME - {module for module, _ in self.waiting}
         while self.waiting:
             target = self.waiting.pop()
             if target in self.seen:
@@ -160,7 +163,7 @@ class CodeWalk:
     def _source(self, module: str) -> Source | None:
         if module not in self.sources:
             path = self._path(module)
-            self.sources[module] = None if path is None or module in CHOSEN_BY_NAME else read_source(path)
+            self.sources[module] = None if path is None or module in self.apart else read_source(path)
         return self.sources[module]
 
     def _path(self, module: str) -> Path | None:

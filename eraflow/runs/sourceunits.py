@@ -18,7 +18,8 @@ from pathlib import Path
 QUIET_CALLS = frozenset({
     "Field", "field", "ConfigDict", "BeforeValidator", "AfterValidator", "WrapValidator", "model_validator",
     "field_validator", "dataclass", "property", "cached_property", "classmethod", "staticmethod", "abstractmethod",
-    "contextmanager", "contextlib.contextmanager", "cache", "lru_cache", "runtime_checkable", "TypeVar", "get_args",
+    "contextmanager", "contextlib.contextmanager", "cache", "lru_cache", "runtime_checkable", "stage_function",
+    "TypeVar", "get_args",
     "frozenset", "set", "tuple", "list", "dict", "range", "len", "timedelta", "Path", "math.sqrt", "re.compile",
     "struct.Struct", "logging.getLogger", "threading.Lock",
 })  # fmt: skip

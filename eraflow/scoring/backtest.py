@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,11 @@ from eraflow.disk.atomic import write_json
 from eraflow.disk.plainpaths import read_parquet
 from eraflow.erastore.erareader import EraStore
 from eraflow.errors import EraflowError
+from eraflow.machine.job import How, stage_function
+from eraflow.machine.plan import Plan
 from eraflow.machine.progress import report
 from eraflow.scoring.neutralisationworth import JudgedEras, neutralisation_worth
+from eraflow.scoring.neutralise import Neutralisation
 from eraflow.scoring.scoring import ModelScores, score_predictions
 from eraflow.scoring.statistics import overlap_weeks, paired_comparison
 
@@ -32,71 +36,100 @@ class MisalignedPredictionsError(EraflowError):
     code = "misaligned_predictions"
 
 
-def backtest(
-    *,
-    out: str,
-    store: str,
-    predictions: Mapping[str, str],
-    target: str,
-    horizon_days: int,
-    benchmark: str | None,
-    fnc_features: Sequence[str],
-    confidence: float,
-    plan: Mapping[str, Any],
-    neutralisation: Mapping[str, Any] | None = None,
-    unneutralised: str | None = None,
-) -> dict[str, Any]:
-    """Score `predictions` (name -> parquet with id, era, prediction) and the benchmark on the same eras.
+@dataclass(frozen=True, kw_only=True)
+class BacktestJob:
+    """Predictions to be scored; what they hold is known by the signatures of their stages.
+
+    Attributes:
+        target, horizon_days: what everybody is judged on.
+        benchmark: column of the store; None: there is none.
+        fnc_features: what FNC neutralises to.
+        confidence: one-sided confidence of the bounds.
+        neutralisation: the chosen proportion, and the features of which each proportion's worth is told; None: no.
+        store: folder of the era store.
+        predictions: name -> parquet with id, era, prediction.
+        unneutralised: file of the blend as it was before.
+    """
+
+    target: str
+    horizon_days: int
+    benchmark: str | None = None
+    fnc_features: tuple[str, ...] = ()
+    confidence: float
+    neutralisation: Neutralisation | None = None
+    store: How[Path]
+    predictions: How[dict[str, Path]]
+    unneutralised: How[Path | None] = None
+
+
+@stage_function(BacktestJob)
+def backtest(job: BacktestJob, out: Path, _: Plan) -> dict[str, Any]:
+    """Score all predictions and the benchmark on the same eras.
 
     Writes `out/scores.json`: name -> ModelScores. The benchmark's own row is called by its name. With `neutralisation`
-    (the chosen `proportion`, and `features`) and the file of the blend as it was before, writes
-    `out/neutralisation.json`: what each proportion would be worth, see `neutralisation_worth`.
+    writes `out/neutralisation.json`: what each proportion would be worth, see `neutralisation_worth`.
 
     Returns:
         mean CORR and eras of each.
     """
-    opened = EraStore.open(Path(store))
-    frames = {name: aligned_predictions(opened, Path(path)) for name, path in predictions.items()}
+    store = EraStore.open(job.store)
+    frames = {name: aligned_predictions(store, path) for name, path in job.predictions.items()}
     eras = next(iter(frames.values()))[0]
     columns = {name: values for name, (_, values) in frames.items()}
-    if benchmark is not None:
-        columns[benchmark] = opened.column(benchmark, eras)
-    scores = {}
-    for done, (name, values) in enumerate(columns.items()):
-        report(done, len(columns), f"scoring {name}")
-        scores[name] = score_predictions(
-            opened,
-            values,
-            eras=eras,
-            target=target,
-            benchmark=None if name == benchmark else benchmark,
-            meta_model=META_MODEL if META_MODEL in opened.columns else None,
-            fnc_features=fnc_features,
-            confidence=confidence,
-            horizon_days=horizon_days,
-        )
-    if neutralisation is not None and unneutralised is not None:
-        judged = JudgedEras(
-            eras, target, horizon_days, benchmark, META_MODEL if META_MODEL in opened.columns else None, confidence
-        )
-        write_json(Path(out) / NEUTRALISATION, _worth(opened, Path(unneutralised), neutralisation, judged))
-    write_json(Path(out) / COMPARISONS, _comparisons(scores, benchmark, overlap_weeks(horizon_days), confidence))
-    write_json(Path(out) / SCORES, {name: model.as_dict() for name, model in scores.items()})
+    if job.benchmark is not None:
+        columns[job.benchmark] = store.column(job.benchmark, eras)
+    scores = dict(_scores(job, store, columns, eras))
+    if job.neutralisation is not None and job.unneutralised is not None:
+        worth = _worth(job, store, job.unneutralised, job.neutralisation, eras)
+        write_json(out / NEUTRALISATION, worth)
+    overlap = overlap_weeks(job.horizon_days)
+    write_json(out / COMPARISONS, _comparisons(scores, job.benchmark, overlap, job.confidence))
+    write_json(out / SCORES, {name: model.as_dict() for name, model in scores.items()})
     return {
         name: {"corr": model.summary["corr"].mean, "eras": model.summary["corr"].eras} for name, model in scores.items()
     }
 
 
-def _worth(store: EraStore, blend: Path, neutralisation: Mapping[str, Any], judged: JudgedEras) -> dict[str, Any]:
+def _scores(
+    job: BacktestJob, store: EraStore, columns: Mapping[str, NDArray[np.float64]], eras: Sequence[str]
+) -> Iterator[tuple[str, ModelScores]]:
+    for done, (name, values) in enumerate(columns.items()):
+        report(done, len(columns), f"scoring {name}")
+        yield (
+            name,
+            score_predictions(
+                store,
+                values,
+                eras=eras,
+                target=job.target,
+                benchmark=None if name == job.benchmark else job.benchmark,
+                meta_model=META_MODEL if META_MODEL in store.columns else None,
+                fnc_features=job.fnc_features,
+                confidence=job.confidence,
+                horizon_days=job.horizon_days,
+            ),
+        )
+
+
+def _worth(
+    job: BacktestJob, store: EraStore, blend: Path, neutralisation: Neutralisation, judged: Sequence[str]
+) -> dict[str, Any]:
     eras, values = aligned_predictions(store, blend)
-    if eras != list(judged.eras):
+    if eras != list(judged):
         raise MisalignedPredictionsError(f"{blend} does not hold the judged eras", "blend again")
     return neutralisation_worth(
         store,
         values,
-        list(neutralisation["features"]),
-        float(neutralisation["proportion"]),
-        judged,
+        list(neutralisation.features),
+        neutralisation.proportion,
+        JudgedEras(
+            eras,
+            job.target,
+            job.horizon_days,
+            job.benchmark,
+            META_MODEL if META_MODEL in store.columns else None,
+            job.confidence,
+        ),
         lambda done, total: report(done, total, "eras neutralised to see what it is worth"),
     )
 

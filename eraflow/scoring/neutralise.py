@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
 
@@ -20,6 +21,15 @@ from scipy import linalg
 from threadpoolctl import ThreadpoolController
 
 from eraflow.scoring.ranking import EraGroups, FloatArray, ScoreInputError
+
+
+@dataclass(frozen=True)
+class Neutralisation:
+    """What is taken out of a blend: a proportion (0: nothing) of what these features explain, in the store's order."""
+
+    proportion: float
+    features: tuple[str, ...]
+
 
 Features = npt.NDArray[Any]
 FeaturesOf = Callable[[int], Features]

@@ -107,7 +107,8 @@ def score_file(
     """
     given = read_predictions(predictions)
     files = DataFiles.in_folder(folder)
-    contract = check_contract(files, data)
+    catalog = read_catalog(files.features_json)
+    contract = check_contract(files, data, catalog)
     eras = _covered_eras(given, files, contract)
     store = write_era_store(
         [files.train, files.validation],
@@ -120,7 +121,7 @@ def score_file(
     aligned = _aligned(given, store)
     used = int(np.count_nonzero(np.isfinite(aligned)))
     origin = origin_of_file(predictions)
-    judged = _Judged(store, aligned, contract, fnc_features(read_catalog(files.features_json), contract.features))
+    judged = _Judged(store, aligned, contract, fnc_features(catalog, contract.features))
     scores, in_sample = _apart(judged, origin, confidence)
     known = given.filter(pl.col("prediction").is_finite()).height
     shown = in_sample.scores if in_sample and not scores.summary else scores

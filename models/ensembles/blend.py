@@ -5,7 +5,7 @@ What it writes as the blend out of fold is what the ensemble will do live: neutr
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,15 @@ import numpy as np
 
 from eraflow.erastore.erareader import EraStore
 from eraflow.errors import EraflowError, SettingsError
+from eraflow.machine.job import as_json, stage_function
+from eraflow.machine.plan import Plan
 from eraflow.machine.progress import report
+from eraflow.scoring.neutralise import Neutralisation
 from models.base.predictions import Predictions, read_out_of_fold
 from models.base.protocol import check_predictions
 from models.ensembles.blends import checked_weights, find_blend
 from models.ensembles.ensemble import write_ensemble
+from models.ensembles.job import BlendJob
 from models.ensembles.rankblend import neutralised_blend
 from models.training.train import MODEL_FOLDER, OOF
 
@@ -32,30 +36,11 @@ class MembersDifferError(EraflowError):
     code = "members_differ"
 
 
-def blend_members(
-    *,
-    out: str,
-    members: Mapping[str, str],
-    store: str,
-    method: str,
-    target: str,
-    horizon_days: int,
-    data_version: str,
-    neutralise: Mapping[str, Any] | None = None,
-    plan: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
+@stage_function(BlendJob)
+def blend_members(job: BlendJob, out: Path, _: Plan) -> dict[str, Any]:
     """Write `out/oof.parquet`, the blend out of fold, and `out/ensemble/`, which predicts live.
 
     Where the blend is neutralised, `out/unneutralised.parquet` holds it as it was before.
-
-    Args:
-        out: folder of the stage.
-        members: name of each member -> folder of its training stage.
-        store: folder of the era store they were trained on.
-        method: a row of `BLENDS`.
-        target, horizon_days, data_version: written into the ensemble, to be compared with the data it is used on.
-        neutralise: `proportion` (above 0) and `features`, in the order of the store; None: nothing is neutralised.
-        plan: not used; every stage takes one.
 
     Returns:
         ensemble_signature, method, members, their weights in the same order, rows, eras.
@@ -67,45 +52,49 @@ def blend_members(
         NothingLeftError: the features explain the blend of an era completely.
         StageNaN, ConstantPredictionsError: a member's predictions are of no use.
     """
-    if not members:
+    if not job.members:
         raise SettingsError("there are no members to blend", "train at least one")
-    find_blend(method)  # before any file is read
-    opened = EraStore.open(store)
-    found = _read_members(members)
-    _check_same_rows(found, opened)
-    blend, weights = _blended(found, method)
-    if neutralise is not None:
-        blend.write(Path(out) / UNNEUTRALISED)
-        blend = _neutralised(blend, opened, neutralise)
-    blend.write(Path(out) / OOF)
-    report(len(members), len(members) + 1, "writing the ensemble")
-    description = write_ensemble(
-        Path(out) / ENSEMBLE_FOLDER,
-        {name: Path(folder) / MODEL_FOLDER for name, folder in members.items()},
-        features=opened.features,
-        method=method,
-        weights=weights,
-        target=target,
-        horizon_days=horizon_days,
-        data_version=data_version,
-        neutralise=neutralise,
-    )
+    find_blend(job.method)  # before any file is read
+    store = EraStore.open(job.store)
+    found = _read_members(job.members)
+    _check_same_rows(found, store)
+    blend, weights = _blended(found, job.method)
+    if job.neutralise is not None:
+        blend.write(out / UNNEUTRALISED)
+        blend = _neutralised(blend, store, job.neutralise)
+    blend.write(out / OOF)
+    report(len(found), len(found) + 1, "writing the ensemble")
     return {
-        "ensemble_signature": description["signature"],
-        "method": method,
-        "members": list(members),
+        "ensemble_signature": _write(job, out / ENSEMBLE_FOLDER, store.features, weights)["signature"],
+        "method": job.method,
+        "members": list(found),
         "weights": weights,
         "rows": len(blend.values),
         "eras": len(blend.eras),
     }
 
 
-def _read_members(members: Mapping[str, str]) -> dict[str, Predictions]:
+def _write(job: BlendJob, folder: Path, features: Sequence[str], weights: Sequence[float]) -> dict[str, Any]:
+    """The ensemble's folder; gives its description."""
+    return write_ensemble(
+        folder,
+        {name: trained / MODEL_FOLDER for name, trained in job.members.items()},
+        features=features,
+        method=job.method,
+        weights=weights,
+        target=job.target,
+        horizon_days=job.horizon_days,
+        data_version=job.data_version,
+        neutralise=None if job.neutralise is None else as_json(job.neutralise),
+    )
+
+
+def _read_members(members: Mapping[str, Path]) -> dict[str, Predictions]:
     """What each member predicts out of fold, in the order of `members`."""
     found = {}
     for done, (name, folder) in enumerate(members.items()):
         report(done, len(members) + 1, f"reading {name}")
-        found[name] = read_out_of_fold(Path(folder) / OOF)
+        found[name] = read_out_of_fold(folder / OOF)
         check_predictions(found[name].values, name)
     return found
 
@@ -120,15 +109,14 @@ def _blended(found: Mapping[str, Predictions], method: str) -> tuple[Predictions
     return replace(first, values=values), weights.tolist()
 
 
-def _neutralised(blend: Predictions, store: EraStore, neutralise: Mapping[str, Any]) -> Predictions:
+def _neutralised(blend: Predictions, store: EraStore, neutralise: Neutralisation) -> Predictions:
     """The blend as the ensemble will finish it; one era's features lie in memory at a time."""
-    names = list(neutralise["features"])
-    chosen = None if tuple(names) == store.features else names
+    chosen = None if neutralise.features == store.features else list(neutralise.features)
     values = neutralised_blend(
         blend.values,
         blend.groups,
         lambda era: store.matrix([blend.eras[era]], chosen),
-        float(neutralise["proportion"]),
+        neutralise.proportion,
         progress=lambda done, total: report(done, total, "eras neutralised"),
     )
     check_predictions(values, "the neutralised blend")

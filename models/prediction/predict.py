@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from eraflow.errors import EraflowError
+from eraflow.machine.job import stage_function
 from eraflow.machine.plan import Plan
 from eraflow.machine.progress import ENVIRONMENT_FLAG
+from models.prediction.job import PredictJob
 from models.prediction.leanimports import lean_imports, not_needed
 from models.prediction.predictor import kinds_in, load_predictor
 from models.prediction.prefetch import Prefetch
@@ -27,9 +29,10 @@ from models.prediction.stream import predict_stream
 PREDICTIONS = "predictions.parquet"
 
 
-def predict_live(*, out: str, ensemble: str, live: str, plan: Mapping[str, Any]) -> dict[str, Any]:
+@stage_function(PredictJob)
+def predict_live(job: PredictJob, out: Path, plan: Plan) -> dict[str, Any]:
     """The stage: `out/predictions.parquet` with the blended prediction of every live row; see `predict_file`."""
-    return predict_file(ensemble=ensemble, data=live, out=str(Path(out) / PREDICTIONS), plan=plan)
+    return predict_file(ensemble=str(job.ensemble), data=str(job.live), out=str(out / PREDICTIONS), plan=plan.as_dict())
 
 
 def predict_file(

@@ -27,11 +27,11 @@ from eraflow.machine.plan import Plan
 from eraflow.scoring.statistics import ewc_interval, overlap_weeks, paired_comparison
 from models.base.protocol import FloatArray
 from models.kinds import make_model
+from models.search.job import Learnt
 from models.search.scored import ScoredEras, Sides
 from models.search.space import Space, without
 from models.search.storage import FOLDER
 from models.search.study import Done
-from models.search.trial import Learnt
 from models.training.trainer import fit_seed, training_view
 
 BEST = "best"

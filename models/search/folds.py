@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from eraflow.data.eras import TooFewErasError, Window, eras_before, member_purge, walk_forward, windows_before
 from eraflow.errors import EraflowError
@@ -36,19 +35,6 @@ class SearchEras:
     folds: tuple[Window, ...]
     confirmation: Window
     purge_weeks: int
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> SearchEras:
-        """The inverse of `as_dict`."""
-        return cls(
-            tuple(_window(fold) for fold in values["folds"]),
-            _window(values["confirmation"]),
-            int(values["purge_weeks"]),
-        )
 
 
 def search_eras(
@@ -100,7 +86,3 @@ def _too_few(found: int, learnable: int, first_judged: str, purge: int) -> TooFe
         "for the folds of a search, its confirmation, and a purge before each",
         "use more eras, raise windows.first_test_fraction, or lower search.folds and search.confirm_share",
     )
-
-
-def _window(values: Mapping[str, Any]) -> Window:
-    return Window(int(values["index"]), tuple(values["train"]), tuple(values["test"]), int(values["purge_weeks"]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +15,20 @@ from eraflow.disk.atomic import storage_errors, write_json
 from eraflow.disk.digest import value_sha256
 from eraflow.erastore.erareader import EraStore
 from eraflow.errors import SettingsError
+from eraflow.machine.job import stage_function
 from eraflow.machine.plan import Plan
 from eraflow.machine.progress import report
 from eraflow.settings.search import SearchSettings
 from models.search.best import Confirmation, Confirmed, Finalist, common_value, finalists, judged, keep, read_best
 from models.search.folds import SearchEras
+from models.search.job import Learnt, SearchJob
 from models.search.objective import CORR_ALONE, Pressure, payout_mix, pressure
 from models.search.sampling import importances
 from models.search.scored import Sides
 from models.search.space import VERSION, Space, space_for
 from models.search.storage import shown
 from models.search.study import Done, Search, history, opened, run_trials
-from models.search.trial import Bench, Learnt
+from models.search.trial import Bench
 
 REPORT = "search.json"
 SCRATCH = "scratch"
@@ -38,41 +40,9 @@ class NoContributionError(SettingsError):
     code = "no_contribution"
 
 
-def search_model(
-    *,
-    out: str,
-    store: str,
-    home: str,
-    kind: str,
-    name: str,
-    params: Mapping[str, Any],
-    key: str,
-    eras: Mapping[str, Any],
-    learn: Mapping[str, Any],
-    target: str,
-    horizon_days: int,
-    contribution: Sequence[str],
-    multipliers: Mapping[str, float] | None,
-    search: Mapping[str, Any],
-    seed: int,
-    plan: Mapping[str, Any],
-) -> dict[str, Any]:
+@stage_function(SearchJob)
+def search_model(job: SearchJob, out: Path, plan: Plan) -> dict[str, Any]:
     """Search, confirm, keep; write `search.json` with everything that people are shown.
-
-    Args:
-        out: folder of the stage.
-        store: folder of the era store.
-        home: the home folder; the storage is there unless the settings name one, and what is kept always.
-        kind, name, params: of the member; what `params` states is not searched.
-        key: see `models.search.best.search_key`.
-        eras: a `SearchEras` as a dictionary.
-        learn: target, and benchmark where its residual is learnt.
-        target, horizon_days: what is scored.
-        contribution: columns against which contribution may be measured, the preferred one first.
-        multipliers: of the round, by the names of the paid scores; only for the payout mix.
-        search: SearchSettings as a dictionary.
-        seed: everything random starts here.
-        plan: a Plan as a dictionary.
 
     Returns:
         Figures for tables: trials, given_up, best value, kept, means and difference on the confirmation eras.
@@ -80,18 +50,17 @@ def search_model(
     Raises:
         NotSearchedError, NoContributionError, SearchStorageError, ModelSettingsError.
     """
-    era_store, settings, cut = EraStore.open(store), SearchSettings(**search), SearchEras.from_dict(eras)
-    learnt = Learnt(learn["target"], learn.get("benchmark"))
-    sides = scoring_sides(era_store, cut, target, settings, contribution, multipliers)
-    space = _space(kind, params, era_store, cut)
-    work = _Work(name, era_store, cut, learnt, sides, space, settings, seed, Plan(**plan), Path(out) / SCRATCH)
-    job = _search_of(work, f"{kind}-{key}", Path(home))
-    print(f"{name}: study {job.name} in {shown(job.storage, job.home)}", flush=True)  # noqa: T201 - the stage's log
-    found = _found(work, job, read_best(job.home, kind, key))
-    result = judged(found.confirmed, cut.confirmation, horizon_days)
-    record = {"kind": kind, "key": key, "study": job.name, **_outcome(work, found, result)}
-    keep(job.home, record)
-    write_json(Path(out) / REPORT, {**record, **_told(work, found), "winner": result["winner"]})
+    store = EraStore.open(job.store)
+    sides = scoring_sides(store, job.eras, job.target, job.search, job.contribution, job.multipliers)
+    space = _space(job.kind, job.params, store, job.eras)
+    work = _Work(job.name, store, job.eras, job.learn, sides, space, job.search, job.seed, plan, out / SCRATCH)
+    search = _search_of(work, f"{job.kind}-{job.key}", job.home)
+    print(f"{job.name}: study {search.name} in {shown(search.storage, search.home)}", flush=True)  # noqa: T201 - the log
+    found = _found(work, search, read_best(search.home, job.kind, job.key))
+    result = judged(found.confirmed, job.eras.confirmation, job.horizon_days)
+    record = {"kind": job.kind, "key": job.key, "study": search.name, **_outcome(work, found, result)}
+    keep(search.home, record)
+    write_json(out / REPORT, {**record, **_told(work, found), "winner": result["winner"]})
     return _metrics(found, result)
 
 
@@ -254,7 +223,7 @@ def described(
         "version": VERSION,
         "kind": space.kind,
         "params": dict(space.given),
-        "eras": cut.as_dict(),
+        "eras": asdict(cut),
         "features": value_sha256(list(store.features)),
         "values": value_sha256([matrix[int(row)].tolist() for row in firsts]),
         "targets": value_sha256(

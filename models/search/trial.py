@@ -23,6 +23,7 @@ from models.base.protocol import Codes, ConstantPredictionsError, FloatArray
 from models.boosters.fitwatch import PartialModel
 from models.boosters.prepared import Prepared
 from models.kinds import make_model
+from models.search.job import Learnt
 from models.search.objective import CompletedTrial, penalised
 from models.search.scored import ScoredEras, Sides, probe_eras
 from models.search.space import Space
@@ -41,14 +42,6 @@ Report = Callable[[int, float], bool]
 
 class GivenUpError(Exception):
     """The trial fell behind; the fit has ended."""
-
-
-@dataclass(frozen=True)
-class Learnt:
-    """What is learnt: the column, and the benchmark whose part is taken out of it first (None: nothing is)."""
-
-    target: str
-    benchmark: str | None = None
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
+from eraflow.data.eras import Window
 from eraflow.errors import EraflowError
 
 
@@ -16,58 +16,43 @@ class SelectionFileError(EraflowError):
     code = "selection_file"
 
 
-@dataclass(frozen=True)
-class SelectedFeatures:
-    """Features of each window and for live, in the order of the store.
+def read_selection(path: Path, windows: Sequence[Window]) -> tuple[tuple[str, ...], ...]:
+    """The features of `selection.json` for these windows, then for live, in the order of the store.
 
-    Attributes:
-        windows: features of each window, in order.
-        live: features of the fit for live.
+    Raises:
+        SelectionFileError: it cannot be read, or lacks one of the windows.
     """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        chosen = {int(each["index"]): tuple(map(str, each["features"])) for each in content["windows"]}
+        return (*(chosen[window.index] for window in windows), tuple(map(str, content["live"])))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SelectionFileError(
+            f"{path} does not tell the features of every window: {type(error).__name__} {error}",
+            "remove its folder, so that the selection is made again",
+        ) from error
 
-    windows: tuple[tuple[str, ...], ...]
-    live: tuple[str, ...]
 
-    @classmethod
-    def read(cls, path: Path, windows: Sequence[Mapping[str, object]]) -> SelectedFeatures:
-        """Read `selection.json`, for these windows.
+def columns_of(chosen: Sequence[Sequence[str]], position: int, features: Sequence[str]) -> tuple[int, ...] | None:
+    """Ascending positions in `features` of what the fit at `position` uses; None when that is all of them.
 
-        Raises:
-            SelectionFileError: it cannot be read, or lacks one of the windows.
-        """
-        try:
-            content = json.loads(Path(path).read_text(encoding="utf-8"))
-            chosen = {int(each["index"]): tuple(map(str, each["features"])) for each in content["windows"]}
-            return cls(tuple(chosen[int(str(window["index"]))] for window in windows), tuple(content["live"]))
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise SelectionFileError(
-                f"{path} does not tell the features of every window: {type(error).__name__} {error}",
-                "remove its folder, so that the selection is made again",
-            ) from error
+    Args:
+        chosen: as `read_selection` gives it.
+        position: of the window, or the number of windows for live.
+        features: of the era store, in its order.
 
-    def columns(self, position: int, features: Sequence[str]) -> tuple[int, ...] | None:
-        """Ascending positions in `features` of what the fit at `position` uses; None when that is all of them.
-
-        Args:
-            position: of the window, or the number of windows for live.
-            features: of the era store, in its order.
-
-        Raises:
-            SelectionFileError: nothing was chosen, or a feature is not in the store.
-        """
-        chosen = set(self.windows[position] if position < len(self.windows) else self.live)
-        unknown = chosen.difference(features)
-        if unknown or not chosen:
-            raise SelectionFileError(
-                f"the selection names {sorted(unknown)[0]}, which the era store lacks"
-                if unknown
-                else f"the selection leaves no feature for fit {position + 1}",
-                "remove its folder, so that the selection is made again",
-            )
-        if len(chosen) == len(features):
-            return None
-        return tuple(place for place, name in enumerate(features) if name in chosen)
-
-    def most(self) -> int:
-        """The largest number of features that a fit uses."""
-        return max(len(features) for features in (*self.windows, self.live))
+    Raises:
+        SelectionFileError: nothing was chosen, or a feature is not in the store.
+    """
+    names = set(chosen[position])
+    unknown = names.difference(features)
+    if unknown or not names:
+        raise SelectionFileError(
+            f"the selection names {sorted(unknown)[0]}, which the era store lacks"
+            if unknown
+            else f"the selection leaves no feature for fit {position + 1}",
+            "remove its folder, so that the selection is made again",
+        )
+    if len(names) == len(features):
+        return None
+    return tuple(place for place, name in enumerate(features) if name in names)

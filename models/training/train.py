@@ -5,26 +5,29 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from eraflow.data.eras import ALIAS_TARGET, era_number, purge_weeks, target_horizon
+from eraflow.data.eras import ALIAS_TARGET, Window, era_number, purge_weeks, target_horizon
+from eraflow.data.membereras import Member
 from eraflow.disk.atomic import write_json
 from eraflow.disk.digest import file_sha256
 from eraflow.erastore.erareader import EraStore
 from eraflow.errors import EraflowError
+from eraflow.machine.job import stage_function
 from eraflow.machine.plan import Plan
 from eraflow.machine.progress import report
 from eraflow.scoring.insample import write_learned
 from models.base.predictions import OutOfFoldFileError, Predictions, join, read_out_of_fold
 from models.base.protocol import ProgressFn
 from models.kinds import make_model
-from models.training.selectedfeatures import SelectedFeatures
-from models.training.trainer import CHECKPOINTS, ImportanceSample, KeptBins, Trainer
+from models.training.job import TrainJob
+from models.training.trainer import CHECKPOINTS, Trainer
 
 OOF = "oof.parquet"
 MODEL_FOLDER = "model"
@@ -38,43 +41,24 @@ class LeakingWindowError(EraflowError):
     code = "leaking_window"
 
 
-def train_model(
-    *,
-    out: str,
-    store: str,
-    windows: Sequence[Mapping[str, Any]],
-    resolved_eras: Sequence[str],
-    target: str,
-    model: Mapping[str, Any],
-    seed: int,
-    plan: Mapping[str, Any],
-    benchmark: str | None = None,
-    selection: str | None = None,
-    bins: Mapping[str, Any] | None = None,
-    importance: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
+@dataclass(frozen=True)
+class _Fold:
+    """A judged window: its predictions, its seconds, what its plan changed, and whether an earlier attempt made it."""
+
+    predictions: Predictions
+    seconds: float
+    plan: str
+    reused: bool
+
+
+@stage_function(TrainJob)
+def train_model(job: TrainJob, out: Path, plan: Plan) -> dict[str, Any]:
     """Write `oof.parquet` (every judged era, predicted by a model that never saw it) and `model/` (for live).
 
     Each fold is written as it finishes, `fold-<i>.parquet` and `fold-<i>.json`, and found again by a later attempt,
     also by one whose plan learns in another way (a lower rate, fewer trees): `fold_plans` tells how each was made.
     The importance of features to each fold's model is in `importance-<i>.parquet`, measured on the judged eras.
     Checkpoints inside a fit lie in `checkpoints/` until the stage is finished.
-
-    Args:
-        out: folder of the stage.
-        store: folder of the era store.
-        windows: index, train, test and purge_weeks of each, in order of their judged eras.
-        resolved_eras: what the final fit learns from.
-        target: explicit name of the target; rows where it is NaN teach nothing but are predicted.
-        model: kind, name and params.
-        seed: everything random starts here.
-        plan: a Plan as a dictionary.
-        benchmark: column of the store whose residual is learnt (see eraflow/scoring/residual.py); None: the target
-            itself.
-        selection: file of a selection stage, with the features of each window and for live; None: all features.
-        bins: KeptBins as a dictionary; None: binned rows are not kept. It changes no result.
-        importance: ImportanceSample as a dictionary; None: no importance is measured. It changes no prediction, so a
-            finished fold is kept with what was measured when it was made.
 
     Returns:
         Figures for tables: folds, rows, eras, seconds of each fold and of the final fit; `fold_plans` and `final_plan`,
@@ -85,50 +69,51 @@ def train_model(
         ModelSettingsError, LeakingWindowError, SelectionFileError, TrainingDataError, StageNaN,
         ConstantPredictionsError.
     """
-    trainer = Trainer(
-        Path(out),
-        EraStore.open(store),
-        target,
-        model,
-        seed,
-        Plan(**plan),
-        benchmark,
-        None if selection is None else SelectedFeatures.read(Path(selection), windows),
-        None if bins is None else KeptBins(**bins),
-        None if importance is None else ImportanceSample(**importance),
-    )
-    # A wrong parameter ends the stage here, before any work.
-    make_model(model["kind"], model["params"], source=str(model.get("source", "")))
-    for window in windows:
-        _check_window(window, target)
-    widths = [_width(trainer, position) for position in range(len(windows) + 1)]
-    shares = np.cumsum([0, *(len(window["train"]) for window in windows), len(resolved_eras)])
-    made = [_fold(trainer, windows, shares, position) for position in range(len(windows))]
-    folds, seconds, plans, reused = (list(each) for each in zip(*made, strict=True))
-    oof = join(folds)
-    oof.write(trainer.out / OOF)
-    began = time.monotonic()
-    final = trainer.fit(resolved_eras, len(windows), _share_of(shares, len(windows), f"{model['name']} for live"))
-    final.save(trainer.out / MODEL_FOLDER)
-    write_learned(trainer.out / MODEL_FOLDER, resolved_eras, _own_purge(target, windows))
-    shutil.rmtree(trainer.out / CHECKPOINTS, ignore_errors=True)  # they are no part of what the stage made
+    member = job.member
+    trainer = Trainer(out, EraStore.open(job.store), member, job.seed, plan, job.bins, job.importance)
+    make_model(member.kind, member.params, source=member.source)  # a wrong parameter ends the stage before any work
+    for window in member.windows:
+        _check_window(window, member.target)
+    widths = [_width(trainer, position) for position in range(len(member.windows) + 1)]
+    shares = np.cumsum([0, *(len(window.train) for window in member.windows), len(member.final_eras)])
+    folds = [_fold(trainer, shares, position) for position in range(len(member.windows))]
+    oof = join([fold.predictions for fold in folds])
+    oof.write(out / OOF)
+    seconds = _fit_for_live(trainer, shares)
     return {
-        "folds": len(windows),
-        "folds_reused": sum(reused),
-        "fold_seconds": seconds,
-        "fold_plans": plans,
-        "final_plan": learning_plan(trainer.plan),
-        "final_seconds": round(time.monotonic() - began, 2),
+        **_told(member, folds, oof),
+        "final_plan": learning_plan(plan),
+        "final_seconds": seconds,
+        "features": widths,
+    }
+
+
+def _told(member: Member, folds: Sequence[_Fold], oof: Predictions) -> dict[str, Any]:
+    return {
+        "folds": len(folds),
+        "folds_reused": sum(fold.reused for fold in folds),
+        "fold_seconds": [fold.seconds for fold in folds],
+        "fold_plans": [fold.plan for fold in folds],
         "rows": len(oof.values),
         "eras": len(oof.eras),
         "first_era": oof.eras[0],
         "last_era": oof.eras[-1],
-        "final_eras": len(resolved_eras),
-        "learns": trainer.learns(),
-        "purge_weeks": windows[0]["purge_weeks"],
-        "features": widths,
-        "params": dict(model["params"]),
+        "final_eras": len(member.final_eras),
+        "learns": member.learns,
+        "purge_weeks": member.windows[0].purge_weeks,
+        "params": member.params,
     }
+
+
+def _fit_for_live(trainer: Trainer, shares: npt.NDArray[np.int64]) -> float:
+    """Fit on everything and save; gives the seconds."""
+    began, member = time.monotonic(), trainer.member
+    position, folder = len(member.windows), trainer.out / MODEL_FOLDER
+    final = trainer.fit(member.final_eras, position, _share_of(shares, position, f"{member.name} for live"))
+    final.save(folder)
+    write_learned(folder, member.final_eras, _own_purge(member))
+    shutil.rmtree(trainer.out / CHECKPOINTS, ignore_errors=True)  # they are no part of what the stage made
+    return round(time.monotonic() - began, 2)
 
 
 def _width(trainer: Trainer, position: int) -> int:
@@ -136,32 +121,26 @@ def _width(trainer: Trainer, position: int) -> int:
     return len(trainer.store.features) if columns is None else len(columns)
 
 
-def _fold(
-    trainer: Trainer, windows: Sequence[Mapping[str, Any]], shares: npt.NDArray[np.int64], position: int
-) -> tuple[Predictions, float, str, bool]:
-    """A fold, kept or made: its predictions, its seconds, how it was made, and whether an earlier attempt made it."""
-    progress = _share_of(shares, position, f"{trainer.model['name']} fold {position + 1} of {len(windows)}")
-    kept = _kept_fold(trainer, position, windows[position])
-    fold, seconds, how = kept or _make_fold(trainer, position, windows[position], progress)
+def _fold(trainer: Trainer, shares: npt.NDArray[np.int64], position: int) -> _Fold:
+    """A fold, kept or made."""
+    label = f"{trainer.member.name} fold {position + 1} of {len(trainer.member.windows)}"
+    progress = _share_of(shares, position, label)
+    fold = _kept_fold(trainer, position) or _make_fold(trainer, position, progress)
     progress(1, 1, "")
-    return fold, seconds, how, kept is not None
+    return fold
 
 
-def _make_fold(
-    trainer: Trainer, position: int, window: Mapping[str, Any], progress: ProgressFn
-) -> tuple[Predictions, float, str]:
-    began = time.monotonic()
-    model = trainer.fit(window["train"], position, progress)
-    fold = trainer.predict(model, window["test"])
-    path = fold.write(_fold_path(trainer, position))
-    trainer.measure(model, window["test"], position)
-    seconds = round(time.monotonic() - began, 2)
-    how = learning_plan(trainer.plan)
-    signature = trainer.fold_signature(window, position)
-    note = {"signature": signature, "sha256": file_sha256(path), "seconds": seconds, "plan": how}
-    write_json(path.with_suffix(".json"), note)
-    shutil.rmtree(trainer.checkpoints(window["train"], position), ignore_errors=True)
-    return fold, seconds, how
+def _make_fold(trainer: Trainer, position: int, progress: ProgressFn) -> _Fold:
+    began, window = time.monotonic(), trainer.member.windows[position]
+    model = trainer.fit(window.train, position, progress)
+    predictions = trainer.predict(model, window.test)
+    path = predictions.write(_fold_path(trainer, position))
+    trainer.measure(model, window.test, position)
+    fold = _Fold(predictions, round(time.monotonic() - began, 2), learning_plan(trainer.plan), reused=False)
+    note = {"signature": trainer.fold_signature(position), "sha256": file_sha256(path)}
+    write_json(path.with_suffix(".json"), {**note, "seconds": fold.seconds, "plan": fold.plan})
+    shutil.rmtree(trainer.checkpoints(window.train, position), ignore_errors=True)
+    return fold
 
 
 def learning_plan(plan: Plan) -> str:
@@ -171,13 +150,13 @@ def learning_plan(plan: Plan) -> str:
     return ", ".join(changed) or AS_ASKED
 
 
-def _kept_fold(trainer: Trainer, position: int, window: Mapping[str, Any]) -> tuple[Predictions, float, str] | None:
+def _kept_fold(trainer: Trainer, position: int) -> _Fold | None:
     """The fold that an earlier attempt finished, or None when it has to be made."""
     path = _fold_path(trainer, position)
     try:
         note = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-        if note["signature"] == trainer.fold_signature(window, position) and note["sha256"] == file_sha256(path):
-            return read_out_of_fold(path), float(note["seconds"]), str(note["plan"])
+        if note["signature"] == trainer.fold_signature(position) and note["sha256"] == file_sha256(path):
+            return _Fold(read_out_of_fold(path), float(note["seconds"]), str(note["plan"]), reused=True)
     except (OSError, ValueError, KeyError, TypeError, OutOfFoldFileError):
         return None
     return None
@@ -187,25 +166,25 @@ def _fold_path(trainer: Trainer, position: int) -> Path:
     return trainer.out / f"fold-{position}.parquet"
 
 
-def _check_window(window: Mapping[str, Any], target: str) -> None:
+def _check_window(window: Window, target: str) -> None:
     """The last line of defence against leakage: look at the eras themselves, and at what the target's name says."""
-    last, first, purge = window["train"][-1], window["test"][0], window["purge_weeks"]
+    last, first, purge = window.train[-1], window.test[0], window.purge_weeks
     least = purge if target == ALIAS_TARGET else purge_weeks(target_horizon(target))
     if purge < least:
         raise LeakingWindowError(
-            f"window {window['index']} has a purge of {purge} weeks, {target} needs at least {least}",
+            f"window {window.index} has a purge of {purge} weeks, {target} needs at least {least}",
             "cut the windows of this member with eraflow.data.eras.windows_before",
         )
-    if max(map(era_number, window["train"])) + purge >= min(map(era_number, window["test"])):
+    if max(map(era_number, window.train)) + purge >= min(map(era_number, window.test)):
         raise LeakingWindowError(
-            f"window {window['index']} learns up to era {last} and is judged from {first} on, purge {purge} weeks",
+            f"window {window.index} learns up to era {last} and is judged from {first} on, purge {purge} weeks",
             "cut the windows with eraflow.data.eras.walk_forward",
         )
 
 
-def _own_purge(target: str, windows: Sequence[Mapping[str, Any]]) -> int:
+def _own_purge(member: Member) -> int:
     """How far the labels of the target reach, with the margin; the alias does not tell it, the windows do."""
-    least = int(windows[0]["purge_weeks"])
+    least, target = member.windows[0].purge_weeks, member.target
     return least if target == ALIAS_TARGET else purge_weeks(target_horizon(target))
 
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from eraflow.data.membereras import Member
 from eraflow.disk.atomic import storage_errors
 from eraflow.disk.digest import value_sha256
 from eraflow.erastore.erareader import EraStore
@@ -25,40 +26,13 @@ from models.base.wholeeras import fit_in_eras, predict_in_eras
 from models.boosters.bincache import BinCache
 from models.kinds import make_model
 from models.training.importance import write_fold_importance
-from models.training.selectedfeatures import SelectedFeatures
+from models.training.job import ImportanceSample, KeptBins
+from models.training.selectedfeatures import columns_of
 
 SCRATCH = "scratch"
 CHECKPOINTS = "checkpoints"
 
 log = logging.getLogger("eraflow.trainer")
-
-
-@dataclass(frozen=True)
-class KeptBins:
-    """Where binned rows are kept between fits.
-
-    Attributes:
-        folder: of the cache.
-        data_key: names the era store; the span of rows is added for each fit.
-        most_mb: size of the cache at the most.
-    """
-
-    folder: str
-    data_key: str
-    most_mb: int
-
-
-@dataclass(frozen=True)
-class ImportanceSample:
-    """On what the importance of features is measured in each fold.
-
-    Attributes:
-        target: column that members are judged on.
-        rows: of each block of judged eras; see models/training/importance.py.
-    """
-
-    target: str
-    rows: int
 
 
 @dataclass(frozen=True)
@@ -68,39 +42,33 @@ class Trainer:
     Attributes:
         out: the stage's folder.
         store: the data.
-        target: column of the store.
-        model: kind, name and params; of a user's own kind, `source`, the sha256 of its source.
+        member: what is trained.
         seed: of the run; each fit draws its own from it and its position.
         plan: how to use the machine.
-        benchmark: column of the store whose residual is learnt; None: the target itself.
-        selection: the features of each fit; None: all of the store.
         bins: where binned rows are kept between fits; None: nowhere.
         importance: how the importance of features is measured in each fold; None: it is not.
     """
 
     out: Path
     store: EraStore
-    target: str
-    model: Mapping[str, Any]
+    member: Member
     seed: int
     plan: Plan
-    benchmark: str | None = None
-    selection: SelectedFeatures | None = None
     bins: KeptBins | None = None
     importance: ImportanceSample | None = None
 
     def fit(self, eras: Sequence[str], position: int, progress: ProgressFn) -> Model:
         """A new model that has learnt from `eras`; `position` is the fold's index, or the number of folds for live."""
-        x, y = training_view(self.store, self.target, eras, self.benchmark)
+        x, y = training_view(self.store, self.member.target, eras, self.member.benchmark)
         with _scratch(self.out / SCRATCH) as scratch:
             model = make_model(
-                self.model["kind"],
-                self.model["params"],
+                self.member.kind,
+                self.member.params,
                 scratch=scratch,
                 checkpoints=self.checkpoints(eras, position),
                 columns=self.columns(position),
                 bins=self._bins(eras),
-                source=str(self.model.get("source", "")),
+                source=self.member.source,
             )
             offsets = self.store.offsets(_span(self.store, eras))
             fit_in_eras(model, x, y, offsets, plan=self.plan, seed=fit_seed(self.seed, position), progress=progress)
@@ -108,7 +76,8 @@ class Trainer:
 
     def columns(self, position: int) -> tuple[int, ...] | None:
         """Ascending positions of the features that a fit uses, or None for all."""
-        return None if self.selection is None else self.selection.columns(position, self.store.features)
+        chosen = self.member.features
+        return None if chosen is None else columns_of(chosen, position, self.store.features)
 
     def checkpoints(self, eras: Sequence[str], position: int) -> Path:
         """Where the checkpoints of one fit lie: a folder named after all that decides what it learns.
@@ -121,7 +90,7 @@ class Trainer:
     def predict(self, model: Model, eras: Sequence[str]) -> Predictions:
         """Predictions of all rows of `eras`, checked."""
         values = predict_in_eras(model, self.store.matrix(eras), self.store.offsets(eras), plan=self.plan)
-        check_predictions(values, f"{self.model['name']} on eras {eras[0]} to {eras[-1]}")
+        check_predictions(values, f"{self.member.name} on eras {eras[0]} to {eras[-1]}")
         return Predictions(self.store.ids(eras), tuple(eras), EraGroups(self.store.offsets(eras)), values)
 
     def measure(self, model: Model, eras: Sequence[str], position: int) -> None:
@@ -149,33 +118,29 @@ class Trainer:
         except Exception as error:  # noqa: BLE001
             log.warning("the importance in fold %d is not known: %s: %s", position + 1, type(error).__name__, error)
 
-    def fold_signature(self, window: Mapping[str, Any], position: int) -> str:
+    def fold_signature(self, position: int) -> str:
         """The name of a fold's work; a fold file made under another one is made anew."""
-        return value_sha256({**self._parts(position), "window": dict(window)})
-
-    def learns(self) -> str:
-        """What the member learns, for people."""
-        return self.target if self.benchmark is None else f"{self.target} beyond {self.benchmark}"
+        return value_sha256({**self._parts(position), "window": asdict(self.member.windows[position])})
 
     def _parts(self, position: int) -> dict[str, Any]:
         """What decides a fit beside its eras. The member's name, its plan and where bins are kept decide nothing."""
         columns = self.columns(position)
         return {
-            "kind": self.model["kind"],
-            "params": dict(self.model["params"]),
-            "target": self.target,
-            "benchmark": self.benchmark,
+            "kind": self.member.kind,
+            "params": self.member.params,
+            "target": self.member.target,
+            "benchmark": self.member.benchmark,
             "seed": self.seed,
             "features": list(self.store.features),
             "columns": None if columns is None else list(columns),
             "rows": self.store.n_rows,
-            **({"source": self.model["source"]} if self.model.get("source") else {}),
+            "source": self.member.source,
         }
 
     def _bins(self, eras: Sequence[str]) -> BinCache | None:
         if self.bins is None:
             return None
-        return BinCache(Path(self.bins.folder), f"{self.bins.data_key}:{eras[0]}-{eras[-1]}", self.bins.most_mb)
+        return BinCache(self.bins.folder, f"{self.bins.data_key}:{eras[0]}-{eras[-1]}", self.bins.most_mb)
 
 
 def training_view(

@@ -14,8 +14,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from eraflow.data.membereras import Member
 from eraflow.machine.failures import StageError
 from eraflow.machine.isolate import run_isolated
+from eraflow.machine.job import as_json
 from eraflow.machine.ledger import Ledger
 from eraflow.machine.plan import Plan, next_plan
 from eraflow.runs import stage
@@ -23,6 +25,7 @@ from eraflow.runs.attempt import StageExhaustedError, Work, attempt_stage
 from eraflow.scoring.metrics import era_corr
 from eraflow.settings.machine import MachineSettings
 from models.base.predictions import read_out_of_fold
+from models.training.job import TrainJob
 from tests.models.planted import TARGET, plant, windows_of
 
 TARGET_FUNCTION = "models.training.train:train_model"
@@ -43,20 +46,13 @@ pytestmark = pytest.mark.skipif(
 
 
 def arguments(store, kind, params):
-    eras = list(store.eras)
-    return {
-        "store": str(store.path),
-        "windows": windows_of(eras, first=30, folds=1),
-        "resolved_eras": eras,
-        "target": TARGET,
-        "model": {"kind": kind, "name": kind, "params": params},
-        "seed": 7,
-    }
+    member = Member(kind, kind, params, TARGET, windows_of(store.eras, first=30, folds=1), store.eras)
+    return TrainJob(member=member, seed=7, store=store.path)
 
 
 def trained(given, out, plan, ceiling_mb=None):
     out.mkdir(exist_ok=True)
-    kwargs = {**given, "out": str(out), "plan": plan.as_dict()}
+    kwargs = {"job": as_json(given), "out": str(out), "plan": plan.as_dict()}
     return run_isolated(TARGET_FUNCTION, kwargs, memory_mb=ceiling_mb, timeout_s=300, log=lambda line: None, folder=out)
 
 
@@ -112,7 +108,7 @@ def test_a_ceiling_below_the_floor_ends_in_the_named_failure_that_lists_every_at
     pytest.importorskip("torch")
     store = plant(features=30, rows=50, eras=40).store(tmp_path / "store")
     given = arguments(store, "mlp", {**WIDE, "hidden": [4096, 4096]})
-    work = Work("train-mlp", TARGET_FUNCTION, settings={}, inputs={}, arguments=given)
+    work = Work("train-mlp", TARGET_FUNCTION, given)
     machine = MachineSettings(memory_mb=300, threads=2, attempts=3)
     with pytest.raises(StageExhaustedError, match="stage_exhausted: train-mlp failed 3 times") as caught:
         until_done(work, tmp_path, machine)
@@ -131,7 +127,7 @@ def test_an_absurd_rate_walks_down_to_one_that_learns_and_what_was_changed_is_re
     pytest.importorskip("torch")
     store = plant(features=12, rows=100, eras=40).store(tmp_path / "store")
     params = {"hidden": [32, 16], "epochs": 12, "batch_size": 100, "learning_rate": 30.0}
-    work = Work("train-mlp", TARGET_FUNCTION, settings={}, inputs={}, arguments=arguments(store, "mlp", params))
+    work = Work("train-mlp", TARGET_FUNCTION, arguments(store, "mlp", params))
     record = until_done(work, tmp_path, MachineSettings(memory_mb=2_000, threads=1, attempts=8))
     rows = Ledger(tmp_path / "train-mlp" / stage.LEDGER).rows
     assert {row["kind"] for row in rows[:-1]} <= {"nan", "diverged", "stalled"}

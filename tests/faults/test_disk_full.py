@@ -6,6 +6,7 @@ The disk is a real one: a small file system in memory. Where none can be mounted
 import os
 import shutil
 import subprocess
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from eraflow.disk.atomic import TEMPORARY, StorageError, write_bytes
 from eraflow.erastore import erawriter
 from eraflow.errors import EraflowError
+from eraflow.machine.job import stage_function
 from eraflow.machine.ledger import Ledger
 from eraflow.machine.plan import Plan
 from eraflow.numerai.client import Tournament
@@ -164,7 +166,13 @@ def test_an_attempt_whose_ledger_cannot_be_written_does_not_begin(disk):
     assert ledger.start(Plan()) == len(ledger.rows)
 
 
-def fills_the_disk(*, out, plan):
+@dataclass(frozen=True)
+class Nothing:
+    """What a stage takes that takes nothing."""
+
+
+@stage_function(Nothing)
+def fills_the_disk(_job, out, _plan):
     """A stage that writes more than there is."""
     with open(f"{out}/big.bin", "wb") as handle:
         for _ in range(2 * DISK_MB):
@@ -172,20 +180,21 @@ def fills_the_disk(*, out, plan):
     return {}
 
 
-def writes_a_little(*, out, plan):
+@stage_function(Nothing)
+def writes_a_little(_job, out, _plan):
     with open(f"{out}/small.bin", "wb") as handle:
         handle.write(b"small")
     return {}
 
 
 def test_a_stage_that_fills_the_disk_is_named_is_not_repeated_and_has_no_manifest(disk):
-    job = Work("stage", f"{__name__}:fills_the_disk", settings={}, inputs={})
+    job = Work("stage", f"{__name__}:fills_the_disk", Nothing())
     with pytest.raises(EraflowError, match=r"disk is full|No space left|free") as caught:
         attempt_stage(job, disk.path, NO_FLOOR, log=lambda line: None)
     assert caught.value.kind == "disk_full"
     assert not (disk.path / "stage" / stage.MANIFEST).exists()
     shutil.rmtree(disk.path / "stage", ignore_errors=True)
-    small = Work("stage", f"{__name__}:writes_a_little", settings={}, inputs={})
+    small = Work("stage", f"{__name__}:writes_a_little", Nothing())
     assert attempt_stage(small, disk.path, NO_FLOOR, log=lambda line: None).files["small.bin"].bytes == 5
 
 

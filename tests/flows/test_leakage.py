@@ -10,12 +10,14 @@ import pytest
 
 from eraflow.data.catalog import read_catalog
 from eraflow.data.eras import walk_forward
+from eraflow.data.membereras import Member
 from eraflow.erastore.erawriter import write_era_store
 from eraflow.machine.plan import Plan
 from eraflow.sandbox.generate import generate
-from eraflow.scoring.backtest import backtest
+from eraflow.scoring.backtest import BacktestJob, backtest
 from eraflow.settings.windows import WindowSettings
 from flows.weekly import weekly
+from models.training.job import TrainJob
 from models.training.train import train_model
 from tests.weeks import tiny
 
@@ -68,30 +70,19 @@ def test_on_real_equities_the_score_vanishes_with_the_order_of_the_targets(shuff
         paths.append(tmp_path / name)
     store = write_era_store(paths, features, [target], tmp_path / "store")
     windows = walk_forward(store.eras, 20, WindowSettings(folds=1, first_test_fraction=0.75))
-    plan = Plan(threads=1).as_dict()
+    plan, params = Plan(threads=1), {"n_estimators": 100, "learning_rate": 0.05}
+    member = Member("lightgbm", "lightgbm", params, target, tuple(windows), store.eras)
     (tmp_path / "train").mkdir()
-    train_model(
-        out=str(tmp_path / "train"),
-        store=str(tmp_path / "store"),
-        windows=[window.__dict__ for window in windows],
-        resolved_eras=store.eras,
-        target=target,
-        model={"kind": "lightgbm", "name": "lightgbm", "params": {"n_estimators": 100, "learning_rate": 0.05}},
-        seed=3,
-        plan=plan,
-    )
+    train_model(TrainJob(member=member, seed=3, store=store.path), tmp_path / "train", plan)
     (tmp_path / "scores").mkdir()
-    backtest(
-        out=str(tmp_path / "scores"),
-        store=str(tmp_path / "store"),
-        predictions={"lightgbm": str(tmp_path / "train" / "oof.parquet")},
+    judged = BacktestJob(
+        store=store.path,
+        predictions={"lightgbm": tmp_path / "train" / "oof.parquet"},
         target=target,
         horizon_days=20,
-        benchmark=None,
-        fnc_features=[],
         confidence=0.95,
-        plan=plan,
     )
+    backtest(judged, tmp_path / "scores", plan)
     corr = json.loads((tmp_path / "scores" / "scores.json").read_text())["lightgbm"]["summary"]["corr"]
     if shuffled:
         assert corr["low"] < 0 < corr["high"]

@@ -8,8 +8,12 @@ from typing import Any
 
 import pytest
 
+from eraflow.data.membereras import Member
 from eraflow.erastore.erareader import EraStore
+from eraflow.machine.plan import Plan
 from models.ensembles.blend import blend_members
+from models.ensembles.job import BlendJob
+from models.training.job import ImportanceSample, KeptBins, TrainJob
 from models.training.train import train_model
 from tests.models.planted import PLAN, TARGET, Planted, fast, plant, windows_of
 
@@ -32,34 +36,24 @@ def member(kind: str, **params: Any) -> dict[str, Any]:
     return {"kind": kind, "name": kind, "params": {**fast(kind), **params}}
 
 
-def training(store: EraStore, out: Path, model: dict[str, Any], **over: Any) -> dict[str, Any]:
-    """The keyword arguments of `train_model` for a store of the planted data, the last eight eras kept as unseen."""
-    eras = list(store.eras)
-    return {
-        "out": str(out),
-        "store": str(store.path),
-        "windows": windows_of(eras, first=30, folds=2),
-        "resolved_eras": eras,
-        "target": TARGET,
-        "model": model,
-        "seed": 7,
-        "plan": PLAN.as_dict(),
-        **over,
-    }
+def training(
+    store: EraStore, out: Path, model: dict[str, Any], *, plan: Plan = PLAN, seed: int = 7,
+    bins: KeptBins | None = None, importance: ImportanceSample | None = None, **over: Any,
+) -> dict[str, Any]:  # fmt: skip
+    """The arguments of `train_model` for a store of the planted data, the last eight eras kept as unseen.
+
+    `over` are fields of the member.
+    """
+    usual = {"target": TARGET, "windows": windows_of(store.eras, first=30, folds=2), "final_eras": store.eras}
+    member = Member(**model, **{**usual, **over})
+    job = TrainJob(member=member, seed=seed, store=store.path, bins=bins, importance=importance)
+    return {"job": job, "out": out, "plan": plan}
 
 
 def blending(store: EraStore, out: Path, folders: dict[str, str], **over: Any) -> dict[str, Any]:
-    return {
-        "out": str(out),
-        "members": folders,
-        "store": str(store.path),
-        "method": "rank-gaussian",
-        "target": TARGET,
-        "horizon_days": 20,
-        "data_version": "v5.3",
-        "plan": PLAN.as_dict(),
-        **over,
-    }
+    usual = {"method": "rank-gaussian", "target": TARGET, "horizon_days": 20, "data_version": "v5.3"}
+    members = {name: Path(folder) for name, folder in folders.items()}
+    return {"job": BlendJob(**{**usual, **over}, members=members, store=store.path), "out": out, "plan": PLAN}
 
 
 @pytest.fixture(scope="session")

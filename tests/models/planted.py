@@ -6,12 +6,14 @@ store = planted.store(tmp_path / "store")
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
+from eraflow.data.eras import Window
 from eraflow.erastore.erareader import EraStore
 from eraflow.erastore.erawriter import write_era_store
 from eraflow.kinds import KINDS
@@ -81,15 +83,10 @@ def plant(*, eras: int = 60, rows: int = 100, features: int = 12, noise: float =
     return Planted(x, y, np.repeat(np.arange(1, eras + 1), rows))
 
 
-def windows_of(eras: list[str], first: int, folds: int, purge: int = 8) -> list[dict]:
+def windows_of(eras: Sequence[str], first: int, folds: int, purge: int = 8) -> tuple[Window, ...]:
     """Expanding windows, written down by hand so that these tests do not depend on the code that cuts them."""
     blocks = np.array_split(np.array(eras[first:]), folds)
-    return [
-        {
-            "index": index,
-            "train": [era for era in eras if int(era) < int(block[0]) - purge],
-            "test": block.tolist(),
-            "purge_weeks": purge,
-        }
+    return tuple(
+        Window(index, tuple(era for era in eras if int(era) < int(block[0]) - purge), tuple(block.tolist()), purge)
         for index, block in enumerate(blocks)
-    ]
+    )

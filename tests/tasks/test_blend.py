@@ -1,12 +1,12 @@
 """What is neutralised is settled before any training, and in words that say what to do."""
 
-import json
 from types import SimpleNamespace
 
 import pytest
 
-from eraflow.data.catalog import UnknownFeatureSetError
+from eraflow.data.catalog import Catalog, UnknownFeatureSetError
 from eraflow.errors import SettingsError
+from eraflow.scoring.neutralise import Neutralisation
 from eraflow.settings.run import RunSettings
 from tasks.blend import chosen_neutralisation
 
@@ -14,24 +14,22 @@ FEATURES = ("feature_c", "feature_a", "feature_b")
 
 
 @pytest.fixture
-def chosen(tmp_path):
+def chosen():
     sets = {"medium": list(FEATURES), "some": ["feature_b", "feature_c"], "wide": ["feature_a", "feature_z"]}
-    (tmp_path / "features.json").write_text(json.dumps({"feature_sets": sets}))
-    data = SimpleNamespace(
-        files=SimpleNamespace(features_json=tmp_path / "features.json"), contract=SimpleNamespace(features=FEATURES)
-    )
+    catalog = Catalog({name: tuple(features) for name, features in sets.items()}, ())
+    data = SimpleNamespace(catalog=catalog, contract=SimpleNamespace(features=FEATURES))
     return lambda **blend: chosen_neutralisation(SimpleNamespace(settings=RunSettings(blend=blend)), data)
 
 
 def test_nothing_is_neutralised_unless_asked(chosen):
-    assert chosen().as_dict() is None
+    assert chosen().proportion == 0
     assert chosen().features == FEATURES  # what the table of proportions is about
 
 
 def test_all_features_or_a_set_of_them_in_the_order_of_the_store(chosen):
-    assert chosen(neutralise=0.5).as_dict() == {"proportion": 0.5, "features": list(FEATURES)}
+    assert chosen(neutralise=0.5) == Neutralisation(0.5, FEATURES)
     some = chosen(neutralise=1, neutralise_features="some")
-    assert some.as_dict() == {"proportion": 1.0, "features": ["feature_c", "feature_b"]}
+    assert some == Neutralisation(1.0, ("feature_c", "feature_b"))
 
 
 @pytest.mark.parametrize("proportion", [0, 0.5])

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from eraflow.data.contract import Contract
 from eraflow.data.eras import TooFewErasError, era_number, final_eras, purge_weeks, walk_forward
-from eraflow.data.membereras import LEAST_RESIDUAL_ERAS, BenchmarkCoverageError
+from eraflow.data.membereras import LEAST_RESIDUAL_ERAS, BenchmarkCoverageError, cut_member
 from eraflow.runs.stage import StageRecord
 from eraflow.settings.models import ModelSettings
 from eraflow.settings.windows import WindowSettings
-from tasks.features import Features, _need, final_eras_for, windows_for
+from tasks.features import Features, _need
 from tasks.needs import train_need
 
 ROWS = 100
@@ -51,15 +51,21 @@ def features_of(contract, cut=None, stride=1):
     record = StageRecord(name="features", folder="features", signature="s", files={}, metrics=metrics)
     windows = walk_forward(contract.resolved_eras, contract.horizon_days, cut, stride=stride)
     return Features(
-        record, contract, tuple(windows), final_eras(contract.resolved_eras, cut, stride=stride), cut, stride
+        record, contract, tuple(windows), final_eras(contract.resolved_eras, cut, stride=stride), {}, stride
     )
+
+
+def cut_of(features, model, cut=None):
+    """A member of this model beside the run's own windows."""
+    return cut_member(features.contract, features.windows, model, cut or WindowSettings(folds=3), features.stride)
 
 
 def test_a_member_of_the_runs_own_target_has_the_runs_own_windows():
     features = features_of(contract_of())
     for model in (ModelSettings(), ModelSettings(target="target_main_20")):
-        assert windows_for(features, model) == features.windows
-        assert final_eras_for(features, model) == features.training_eras
+        member = cut_of(features, model)
+        assert member.windows == features.windows
+        assert member.final_eras == features.training_eras
 
 
 @settings(max_examples=50, deadline=None)
@@ -83,10 +89,11 @@ def test_no_member_learns_within_its_own_purge_of_the_judged_eras(horizon, targe
     model = ModelSettings(target=target, learn=learn)
     try:
         features = features_of(contract, cut, stride)
-        windows = windows_for(features, model)
+        member = cut_of(features, model, cut)
     except (TooFewErasError, BenchmarkCoverageError):
         assume(False)
     own = target or contract.target
+    windows = member.windows
     assert [window.test for window in windows] == [window.test for window in features.windows]
     for window in windows:
         assert window.purge_weeks >= max(purge_weeks(contract.horizon_of(own)), cut.purge_weeks or 0)
@@ -94,15 +101,15 @@ def test_no_member_learns_within_its_own_purge_of_the_judged_eras(horizon, targe
         assert set(window.train) <= set(contract.eras_of(own))
         if learn == "residual":
             assert set(window.train) <= set(contract.benchmark_eras)
-    assert train_need(features, model).rows == ROWS * len(final_eras_for(features, model))
+    assert train_need(features, member).rows == ROWS * len(member.final_eras)
 
 
 def test_the_model_for_live_learns_every_era_in_which_its_own_target_is_known():
     features = features_of(contract_of())
     assert features.training_eras[-1] == "0200"
-    assert final_eras_for(features, ModelSettings(target="target_aux_20")) == labels(1, 208)
-    assert final_eras_for(features, ModelSettings(target="target_aux_60")) == labels(3, 200)
-    assert final_eras_for(features, ModelSettings(target="target_aux_20", learn="residual")) == labels(60, 208)
+    assert cut_of(features, ModelSettings(target="target_aux_20")).final_eras == labels(1, 208)
+    assert cut_of(features, ModelSettings(target="target_aux_60")).final_eras == labels(3, 200)
+    assert cut_of(features, ModelSettings(target="target_aux_20", learn="residual")).final_eras == labels(60, 208)
 
 
 @pytest.mark.parametrize("found", [LEAST_RESIDUAL_ERAS, LEAST_RESIDUAL_ERAS - 1])
@@ -112,19 +119,19 @@ def test_a_benchmark_that_begins_too_late_for_a_residual_is_named(found):
     model = ModelSettings(learn="residual")
     assert features.windows[0].test[0] == "0081"
     if found == LEAST_RESIDUAL_ERAS:
-        assert windows_for(features, model)[0].train == labels(63, 72)
+        assert cut_of(features, model).windows[0].train == labels(63, 72)
         return
     named = r"lightgbm-residual .* 9 eras before the first judged era 0081"
     with pytest.raises(BenchmarkCoverageError, match=named) as caught:
-        windows_for(features, model)
+        cut_of(features, model)
     fraction = float(re.search(r"first_test_fraction to ([\d.]+)", caught.value.remedy)[1])
     cut = WindowSettings(folds=3, first_test_fraction=fraction)
-    assert len(windows_for(features_of(features.contract, cut), model)[0].train) >= LEAST_RESIDUAL_ERAS
+    assert len(cut_of(features_of(features.contract, cut), model, cut).windows[0].train) >= LEAST_RESIDUAL_ERAS
 
 
 def test_a_benchmark_that_covers_nothing_has_no_remedy_but_to_do_without():
     with pytest.raises(BenchmarkCoverageError, match="covers no era") as caught:
-        windows_for(features_of(contract_of(benchmark_from=221)), ModelSettings(learn="residual"))
+        cut_of(features_of(contract_of(benchmark_from=221)), ModelSettings(learn="residual"))
     assert caught.value.remedy == "set learn=target for it"
 
 

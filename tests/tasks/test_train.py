@@ -1,6 +1,5 @@
 """How a member's training is asked for: where binned rows are kept, and which parameters it starts from."""
 
-import json
 import shutil
 from collections import namedtuple
 from dataclasses import replace
@@ -12,6 +11,7 @@ from eraflow.settings.models import ModelSettings
 from eraflow.settings.run import RunSettings
 from models.search.best import keep
 from models.search.storage import SearchStorageError
+from models.training.job import KeptBins
 from tasks import search as searching
 from tasks import tuning
 from tasks.needs import train_need
@@ -19,7 +19,7 @@ from tasks.run import Run
 from tasks.search import key_of
 from tasks.train import FREE_SHARE, kept_bins
 from tasks.tuning import NotSearchedYetError, search_first, tuned_models
-from tests.tasks.test_features import contract_of, features_of
+from tests.tasks.test_features import contract_of, cut_of, features_of
 
 Usage = namedtuple("Usage", "total used free")
 
@@ -32,7 +32,7 @@ def run_of(home, **settings):
 def test_binned_rows_take_what_is_allowed_and_never_most_of_the_disk(tmp_path, monkeypatch, cache_mb, free_mb, kept):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(0, 0, free_mb * 2**20))
     bins = kept_bins(run_of(tmp_path, machine={"cache_mb": cache_mb}), features_of(contract_of()))
-    assert bins == {"folder": str(tmp_path / "cache" / "bins"), "data_key": "s", "most_mb": kept}
+    assert bins == KeptBins(tmp_path / "cache" / "bins", "s", kept)
 
 
 def test_binned_rows_are_not_kept_when_nothing_is_allowed(tmp_path):
@@ -98,12 +98,10 @@ def test_a_week_goes_on_without_its_searches_but_not_with_a_wrong_setting(tmp_pa
         search_first(run, features_of(contract_of()))
 
 
-def test_the_estimate_counts_the_columns_and_eras_that_a_member_really_uses(tmp_path):
+def test_the_estimate_counts_the_columns_and_eras_that_a_member_really_uses():
     features = features_of(contract_of())
-    chosen = [{"index": index, "features": ["feature_a", "feature_c"][: index + 1]} for index in range(3)]
-    (tmp_path / "selection.json").write_text(json.dumps({"windows": chosen, "live": ["feature_b"]}))
-    selection = replace(features.record, name="select", folder=str(tmp_path))
-    other = ModelSettings(target="target_aux_20")
-    assert train_need(features, ModelSettings()).columns == 3
-    assert train_need(features, ModelSettings(), selection).columns == 2
-    assert train_need(features, other).eras == train_need(features, ModelSettings()).eras + 8
+    usual, other = (cut_of(features, ModelSettings(target=target)) for target in (None, "target_aux_20"))
+    chosen = (("feature_a",), ("feature_a", "feature_c"), ("feature_a",), ("feature_b",))
+    assert train_need(features, usual).columns == 3
+    assert train_need(features, replace(usual, features=chosen)).columns == 2
+    assert train_need(features, other).eras == train_need(features, usual).eras + 8

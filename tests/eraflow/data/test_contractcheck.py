@@ -34,6 +34,7 @@ from eraflow.data.footer import (
 from eraflow.data.readable import MissingFileError
 from eraflow.erastore.erawriter import write_era_store
 from eraflow.errors import EraflowError
+from eraflow.machine.job import as_json, decided, from_json
 from eraflow.settings.data import DataSettings
 from tests.tournament_files import DAMAGES, TournamentFiles, write_parquet, write_tournament
 
@@ -41,7 +42,12 @@ MARKET = Path(__file__).resolve().parents[4] / "shared" / "market"
 
 
 def contract_of(files: TournamentFiles, **settings) -> Contract:
-    return check_contract(DataFiles.in_folder(files.folder), files.settings(**settings))
+    return checked(files, files.settings(**settings))
+
+
+def checked(files: TournamentFiles, data: DataSettings, **more) -> Contract:
+    found = DataFiles.in_folder(files.folder)
+    return check_contract(found, data, read_catalog(found.features_json), **more)
 
 
 def rewrite(files: TournamentFiles, name: str, change) -> None:
@@ -64,7 +70,7 @@ def test_a_whole_folder(tmp_path):
     assert contract.rows == {"train.parquet": 360, "validation.parquet": 240, "live.parquet": 12}
     assert contract.notes == ()
     assert "37 resolved eras 0001 to 0037" in contract.describe()
-    assert Contract.from_dict(json.loads(json.dumps(contract.as_dict()))) == contract
+    assert from_json(Contract, json.loads(json.dumps(as_json(contract)))) == contract
 
 
 def test_how_files_are_cut_is_told_and_decides_nothing(tmp_path):
@@ -76,10 +82,8 @@ def test_how_files_are_cut_is_told_and_decides_nothing(tmp_path):
     learnt = [{name: count for name, count in contract.chunks.items() if "live" not in name} for contract in pieces]
     assert learnt[0] == {"train.parquet": 16 * columns, "validation.parquet": 16 * columns}
     assert learnt[1] == {"train.parquet": columns, "validation.parquet": columns}
-    assert pieces[0].agreement() == pieces[1].agreement()
-    assert Contract.from_dict(json.loads(json.dumps(pieces[0].as_dict()))).chunks == pieces[0].chunks
-    older = {name: value for name, value in pieces[0].as_dict().items() if name != "chunks"}
-    assert Contract.from_dict(older) == pieces[0]
+    assert decided(pieces[0]) == decided(pieces[1])
+    assert from_json(Contract, json.loads(json.dumps(as_json(pieces[0])))).chunks == pieces[0].chunks
 
 
 def test_a_new_live_file_changes_nothing_that_is_learnt(tmp_path):
@@ -88,7 +92,7 @@ def test_a_new_live_file_changes_nothing_that_is_learnt(tmp_path):
     pl.read_parquet(live).head(7).write_parquet(live)
     after = contract_of(written)
     assert (before.live_rows, after.live_rows) == (12, 7)
-    assert after.agreement() == before.agreement()
+    assert decided(after) == decided(before)
 
 
 @pytest.mark.parametrize("id_as", ["index", "column", "unnamed"])
@@ -143,7 +147,7 @@ def test_large_footers_read_in_parts_give_the_same_contract_and_store(tmp_path, 
     write_era_store(sources, whole.features, columns, tmp_path / "whole", eras=whole.resolved_eras)
     request.getfixturevalue("in_parts")
     parts = contract_of(files)
-    assert (parts, parts.as_dict()) == (whole, whole.as_dict())
+    assert (parts, as_json(parts)) == (whole, as_json(whole))
     assert read_footer(sources[0]).metadata is None  # it was read in parts indeed
     write_era_store(sources, whole.features, columns, tmp_path / "parts", eras=whole.resolved_eras)
     for file in sorted((tmp_path / "whole").iterdir()):
@@ -313,16 +317,14 @@ def test_bytes_missing_in_the_middle_are_noticed(tmp_path):
 @pytest.mark.skipif(not MARKET.is_dir(), reason="the real equities lie beside the repository in some places only")
 @pytest.mark.parametrize(("target", "resolved"), [("target_a_20", 875), ("target_b_60", 867)])
 def test_real_equities(target, resolved):
-    contract = check_contract(DataFiles.in_folder(MARKET), DataSettings(target=target, features="all"))
+    contract = checked(TournamentFiles(MARKET, (), {}), DataSettings(target=target, features="all"))
     assert len(contract.resolved_eras) == resolved
     assert len(contract.features) == 188
     assert contract.benchmark == "v52_lgbm_" + target.removeprefix("target_").replace("_", "")
 
 
 def with_members(files: TournamentFiles, *targets: str, residual: bool = False, **settings) -> Contract:
-    return check_contract(
-        DataFiles.in_folder(files.folder), files.settings(**settings), auxiliary=targets, residual=residual
-    )
+    return checked(files, files.settings(**settings), auxiliary=targets, residual=residual)
 
 
 def test_every_target_of_a_member_has_its_own_resolved_eras(tmp_path):
@@ -333,7 +335,7 @@ def test_every_target_of_a_member_has_its_own_resolved_eras(tmp_path):
     assert contract.resolved_eras[-1] == "0037"  # who is judged where is a matter of the run's own target
     assert contract.stored_eras == tuple(f"{era:04d}" for era in range(1, 47))
     assert "target_ender_20 (purge 8 weeks), 46 resolved eras to 0046" in contract.describe()
-    assert Contract.from_dict(json.loads(json.dumps(contract.as_dict()))) == contract
+    assert from_json(Contract, json.loads(json.dumps(as_json(contract)))) == contract
 
 
 def test_wrong_targets_of_members_are_named(tmp_path):

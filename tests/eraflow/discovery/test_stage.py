@@ -7,9 +7,10 @@ import numpy as np
 import polars as pl
 import pytest
 
+from eraflow.data.eras import Window
 from eraflow.discovery.association import DiscoveryDataError, measure
 from eraflow.discovery.selection import CHOSEN, FILLED, REDUNDANT, VARYING, WEAK, choose_features
-from eraflow.discovery.stage import select_features
+from eraflow.discovery.stage import SelectJob, select_features
 from eraflow.machine.plan import Plan
 from eraflow.settings.selection import SelectionSettings
 from tests.eraflow.discovery.worlds import TARGET, draw, store_of
@@ -21,23 +22,22 @@ def labels(stop, start=0):
     return [f"{number + 1:04d}" for number in range(start, stop)]
 
 
-WINDOWS = [
-    {"index": 0, "train": labels(64), "test": labels(90, 72), "purge_weeks": 8},
-    {"index": 1, "train": labels(88), "test": labels(ERAS, 96), "purge_weeks": 8},
-]
+WINDOWS = (
+    Window(0, tuple(labels(64)), tuple(labels(90, 72)), 8),
+    Window(1, tuple(labels(88)), tuple(labels(ERAS, 96)), 8),
+)
 
 
 def stage(store, out, **over):
-    return select_features(
-        out=str(out),
-        store=str(store.path),
+    job = SelectJob(
         windows=WINDOWS,
-        resolved_eras=labels(ERAS),
+        final_eras=tuple(labels(ERAS)),
         target=TARGET,
         overlap_weeks=5,
-        selection={"least": 2, **over},
-        plan=Plan(threads=2).as_dict(),
+        selection=SelectionSettings(**{"least": 2, **over}),
+        store=store.path,
     )
+    return select_features(job, out, Plan(threads=2))
 
 
 def copies(z):

@@ -8,12 +8,14 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
+from eraflow.data.catalog import read_catalog
 from eraflow.data.contractcheck import check_contract
 from eraflow.data.datafiles import DataFiles
 from eraflow.errors import EraflowError
 from eraflow.machine.failures import StageCrashed
 from eraflow.machine.isolate import run_isolated
-from eraflow.numerai.inspection import SpoiltFilesError, decode, inspect_live, inspect_round
+from eraflow.machine.job import as_json
+from eraflow.numerai.inspection import LiveJob, RoundJob, SpoiltFilesError, decode, inspect_live, inspect_round
 from tests.deadly_files import deadly, empty_groups, many_columns
 from tests.tournament_files import write_tournament
 
@@ -26,22 +28,19 @@ def whole(tmp_path_factory):
 
 
 def arguments(files, fresh=(), out=None, **changes):
-    told = {
-        "fresh": {f"{name}.parquet": str(files.path(name)) for name in fresh},
-        "proved": [],
-        "files": DataFiles.in_folder(files.folder).as_dict(),
-        "data": files.settings().model_dump(mode="json"),
-        "auxiliary": [],
-        "residual": False,
-        "plan": {},
-    }
-    return {**told, **({} if out is None else {"out": str(out)}), **changes}
+    job = RoundJob(
+        data=files.settings(),
+        files=DataFiles.in_folder(files.folder),
+        fresh={f"{name}.parquet": files.path(name) for name in fresh},
+        **changes,
+    )
+    return {"job": as_json(job), "out": str(out), "plan": {}}
 
 
-def isolated(files, folder, **changes):
+def isolated(files, folder, fresh=(), **changes):
     return run_isolated(
         "eraflow.numerai.inspection:inspect_round",
-        arguments(files, out=folder, **changes),
+        arguments(files, fresh, out=folder, **changes),
         memory_mb=1500,
         timeout_s=60,
         log=lambda _: None,
@@ -167,8 +166,10 @@ def test_a_child_that_is_aborted_over_a_file_leaves_its_name(whole, tmp_path, mo
 
 
 def test_what_is_whole_gives_the_contract(whole, tmp_path):
+    files = DataFiles.in_folder(whole.folder)
+    catalog = read_catalog(files.features_json)
     found = inspect_round(**arguments(whole, NAMES, tmp_path))
-    assert found["contract"] == check_contract(DataFiles.in_folder(whole.folder), whole.settings()).as_dict()
+    assert found["contract"] == as_json(check_contract(files, whole.settings(), catalog))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -188,7 +189,7 @@ def test_an_impossible_code_is_a_fault_of_a_file_that_nothing_vouches_for(tmp_pa
     files = write_tournament(tmp_path / "data", damage="value_7_hidden")
     with pytest.raises(SpoiltFilesError, match=r"is 7 in row"):
         inspect_round(**arguments(files, ["validation"], tmp_path))
-    inspect_round(**arguments(files, ["validation"], tmp_path, proved=["validation.parquet"]))
+    inspect_round(**arguments(files, ["validation"], tmp_path, proved=("validation.parquet",)))
 
 
 def test_a_lack_of_memory_is_not_a_fault_of_the_file(whole, tmp_path, monkeypatch):
@@ -217,9 +218,8 @@ def test_a_footer_of_a_million_entries_ends_quickly(write, says, whole, tmp_path
 
 
 def test_the_live_file_alone(whole, tmp_path):
-    fresh = {"live.parquet": str(whole.path("live"))}
-    assert inspect_live(out=str(tmp_path), fresh=fresh, plan={}) == {"rows": len(whole.frames["live"])}
+    assert inspect_live(LiveJob({"live.parquet": whole.path("live")}), tmp_path) == {"rows": len(whole.frames["live"])}
     spoilt = tmp_path / "spoilt.parquet"
     spoilt.write_bytes(whole.path("live").read_bytes()[:-30] + b"x" * 30)
     with pytest.raises(SpoiltFilesError, match="PAR1 is missing"):
-        inspect_live(out=str(tmp_path), fresh={"live.parquet": str(spoilt)}, plan={})
+        inspect_live(LiveJob({"live.parquet": spoilt}), tmp_path)

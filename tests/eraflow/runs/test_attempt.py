@@ -16,10 +16,11 @@ from eraflow.machine.plan import RETRIED_KINDS, Plan
 from eraflow.runs import stage
 from eraflow.runs.attempt import StageExhaustedError, Work, _smaller_is_left, attempt_stage
 from eraflow.settings.machine import MachineSettings
+from tests.attempt_stages import Job
 
 
 def work(function, **arguments):
-    return Work("stage", f"tests.attempt_stages:{function}", settings={}, inputs={}, arguments=arguments)
+    return Work("stage", f"tests.attempt_stages:{function}", Job(**arguments))
 
 
 def until_done(job, folder, machine):
@@ -86,7 +87,7 @@ def test_finished_work_is_skipped_and_other_work_is_not(tmp_path):
     machine = MachineSettings(memory_mb=500, threads=1)
     until_done(work("dies_until", times=0), tmp_path, machine)
     assert until_done(work("dies_until", times=0), tmp_path, machine).reused
-    changed = Work("stage", "tests.attempt_stages:dies_until", {"other": 1}, {}, {"times": 0})
+    changed = Work("stage", "tests.attempt_stages:dies_until", Job(other=1))
     assert not until_done(changed, tmp_path, machine).reused
 
 

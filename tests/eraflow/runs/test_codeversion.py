@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from eraflow.runs.codeversion import PROJECT_PACKAGES, code_version, installed_root
+from eraflow.kinds import KINDS
+from eraflow.runs.codeversion import PROJECT_PACKAGES, code_version, installed_root, learners_of
 from eraflow.runs.codewalk import CodeWalk
 
 ROOT = Path(__file__).parents[3]
@@ -115,6 +116,48 @@ def test_what_can_change_a_byte_makes_the_stages_that_reach_it_new(tree, file, o
     assert tree.changed(file, old, new) >= stages
 
 
+BOOSTERS = {kind: KINDS[kind].path for kind in ("lightgbm", "xgboost", "catboost")}
+
+
+@pytest.mark.parametrize("stage", ["train", "search", "predict"])
+def test_a_change_in_a_learner_makes_its_own_stages_new_and_nobody_elses(tree, stage):
+    path = tree.root / "models/boosters/xgboost_model.py"
+    text, head = path.read_text(), "class XGBoostModel(BoosterModel):"
+
+    def versions():
+        return {kind: tree.version(STAGES[stage], learner) for kind, learner in BOOSTERS.items()}
+
+    before, plain = versions(), tree.version(STAGES[stage])
+    assert len({*before.values(), plain}) == len(BOOSTERS) + 1
+    try:
+        path.write_text(text.replace('    """', '    # A comment.\n    """In other words: ', 1))
+        assert versions() == before
+        path.write_text(text.replace(head, f"{head}\n    x = 1"))
+        after = versions()
+    finally:
+        path.write_text(text)
+    assert {kind for kind in BOOSTERS if after[kind] != before[kind]} == {"xgboost"}
+
+
+def test_how_a_users_own_kind_is_loaded_counts_for_those_that_are(tree, tmp_path):
+    (tmp_path / "mine.py").write_text("class Mine: pass\n")
+    own = learners_of([f"{tmp_path / 'mine.py'}:Mine"])
+    path = tree.root / "models/own/ownmodel.py"
+    text, before = path.read_text(), [tree.version(STAGES["train"], *each) for each in (own, LEARNERS["train"])]
+    try:
+        path.write_text(text + "\n\ndef more():\n    return 1\n")
+        after = [tree.version(STAGES["train"], *each) for each in (own, LEARNERS["train"])]
+    finally:
+        path.write_text(text)
+    assert after[0] != before[0]
+    assert after[1] == before[1]
+
+
+def test_one_more_row_in_the_table_of_kinds_makes_nothing_new(tree):
+    row = 'ROWS = (\n    Kind("toy", "toy.model:Toy", Cost(1)),\n'
+    assert tree.changed("eraflow/kinds.py", "ROWS = (\n", row) == set()
+
+
 class Project:
     """A small project of one's own: stage.py with `run`, and what else is given."""
 
@@ -211,16 +254,16 @@ def test_a_users_file_counts_as_it_is(tmp_path):
 
 
 def test_code_that_no_source_shows_is_loaded_in_one_place_only():
-    """Only `models.kinds` imports a module by a name that is made at run time; its classes are told as learners."""
+    """Only where a kind's class is loaded is a module imported by a name made at run time: learners are told."""
     walk = CodeWalk({*PROJECT_PACKAGES}, installed_root)
-    walk.follow([(module, name) for module, _, name in (each.partition(":") for each in STAGES.values())])
+    walk.follow([(module, name or None) for module, _, name in (each.partition(":") for each in STAGES.values())])
     dynamic = {"import_module", "__import__", "spec_from_file_location"}
     found = set()
     for module, place in walk.counted:
         unit = walk.loaded[module].units[place]
         if dynamic & {name for read in unit.reads for name in read}:
             found.add(module)
-    assert found <= {"models.kinds"}
+    assert found <= {"models.kinds", "models.own.ownclass"}
 
 
 def test_the_versions_of_a_week_take_no_time_once_the_files_are_read(tree):

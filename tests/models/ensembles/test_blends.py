@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eraflow.disk.digest import value_sha256
+from eraflow.scoring.neutralise import Neutralisation
 from eraflow.scoring.ranking import EraGroups
 from eraflow.settings.blend import BlendMethod, BlendSettings
 from models.base.predictions import read_out_of_fold
@@ -57,7 +58,7 @@ def test_the_settings_name_every_row_of_the_table_and_no_other():
     assert BlendSettings().method in BLENDS
 
 
-@pytest.mark.parametrize("neutralise", [None, {"proportion": 0.5, "features": SOME}], ids=["plain", "neutralised"])
+@pytest.mark.parametrize("neutralise", [None, Neutralisation(0.5, tuple(SOME))], ids=["plain", "neutralised"])
 @pytest.mark.parametrize("method", ["rank-gaussian", "toy", "unequal"])
 def test_one_row_is_judged_written_loaded_and_predicted_with(week, tmp_path, method, neutralise):
     metrics = blend_members(**blending(week.store, tmp_path, week.folders, method=method, neutralise=neutralise))

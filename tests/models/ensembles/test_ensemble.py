@@ -19,6 +19,7 @@ from models.ensembles.blends import UnknownBlendError
 from models.ensembles.ensemble import DamagedEnsembleError, Ensemble, EnsembleFeatureError, read_ensemble
 from models.ensembles.rankblend import rank_gaussian_blend
 from models.kinds import load_model
+from models.prediction.job import PredictJob
 from models.prediction.predict import predict_file, predict_live
 from tests.models.conftest import blending
 from tests.models.planted import PLAN, TARGET, plant
@@ -201,7 +202,7 @@ def test_a_damaged_ensemble_is_refused(week, tmp_path, damage):
 
 def test_a_fresh_process_predicts_the_same_bytes(week, live, tmp_path):
     live.write_parquet(tmp_path / "live.parquet")
-    predict_live(out=str(tmp_path), ensemble=str(week.ensemble), live=str(tmp_path / "live.parquet"), plan={})
+    predict_live(PredictJob(week.ensemble, tmp_path / "live.parquet"), tmp_path)
     command = [sys.executable, "-m", "models.prediction.predict", str(week.ensemble), str(tmp_path / "live.parquet")]
     subprocess.run([*command, str(tmp_path / "second.parquet")], cwd=ROOT, check=True, capture_output=True)
     assert file_sha256(tmp_path / "second.parquet") == file_sha256(tmp_path / "predictions.parquet")

@@ -10,8 +10,8 @@ import pytest
 
 from eraflow.disk.digest import file_sha256
 from eraflow.errors import SettingsError
-from eraflow.scoring.backtest import BLEND, backtest, read_neutralisation, read_scores
-from eraflow.scoring.neutralise import neutralise
+from eraflow.scoring.backtest import BLEND, BacktestJob, backtest, read_neutralisation, read_scores
+from eraflow.scoring.neutralise import Neutralisation, neutralise
 from eraflow.scoring.ranking import EraGroups
 from models.base.predictions import read_out_of_fold
 from models.ensembles.blend import UNNEUTRALISED, blend_members
@@ -39,7 +39,7 @@ def by_hand(values, groups, codes, proportion):
 def some(request, week, tmp_path_factory):
     """The week's blend neutralised to four features of twelve."""
     out = tmp_path_factory.mktemp("blend")
-    return out, request.param, *blended(week, out, neutralise={"proportion": request.param, "features": SOME})
+    return out, request.param, *blended(week, out, neutralise=Neutralisation(request.param, tuple(SOME)))
 
 
 def test_the_blend_out_of_fold_is_neutralised_era_by_era(week, some):
@@ -70,19 +70,17 @@ def test_what_is_judged_is_what_would_be_sent_to_the_last_bit(week, some):
 @pytest.mark.parametrize("tried", [True, False])
 def test_the_backtest_judges_what_is_sent_and_tells_what_each_proportion_is_worth(week, some, tmp_path, tried):
     out, proportion, oof, _, _ = some
-    backtest(
-        out=str(tmp_path),
-        store=str(week.store.path),
-        predictions={BLEND: str(out / "oof.parquet")},
+    job = BacktestJob(
+        store=week.store.path,
+        predictions={BLEND: out / "oof.parquet"},
         target=TARGET,
         horizon_days=20,
-        benchmark=None,
-        fnc_features=SOME,
+        fnc_features=tuple(SOME),
         confidence=0.95,
-        plan=PLAN.as_dict(),
-        neutralisation={"proportion": proportion, "features": SOME} if tried else None,
-        unneutralised=str(out / UNNEUTRALISED),
+        neutralisation=Neutralisation(proportion, tuple(SOME)) if tried else None,
+        unneutralised=out / UNNEUTRALISED,
     )
+    backtest(job, tmp_path, PLAN)
     summary, worth = read_scores(tmp_path)[BLEND].summary, read_neutralisation(tmp_path)
     if not tried:
         assert worth is None
@@ -122,8 +120,7 @@ def test_the_description_says_what_is_neutralised_and_old_versions_refuse_it(wee
 
 
 def test_all_features_are_the_same_as_naming_them_all(week, tmp_path):
-    every = {"proportion": 1.0, "features": list(week.store.features)}
-    oof, ensemble, _ = blended(week, tmp_path, neutralise=every)
+    oof, ensemble, _ = blended(week, tmp_path, neutralise=Neutralisation(1.0, week.store.features))
     plain = read_out_of_fold(week.blend / "oof.parquet")
     expected = by_hand(plain.values, plain.groups, week.store.matrix(plain.eras), 1.0)
     np.testing.assert_allclose(oof.values, expected, atol=1e-9)

@@ -337,7 +337,7 @@ def test_folds_made_under_different_plans_are_told(week, tmp_path, monkeypatch):
         dies_in_fit(patch, 1)
         with pytest.raises(Killed):
             train_model(**training(week.store, tmp_path, member("mlp")))
-    plan = replace(PLAN, rate_factor=0.3, clip_norm=1.0).as_dict()
+    plan = replace(PLAN, rate_factor=0.3, clip_norm=1.0)
     metrics = train_model(**training(week.store, tmp_path, member("mlp"), plan=plan))
     assert metrics["fold_plans"] == ["as asked", "rate_factor 0.3, clip_norm 1.0"]
     assert metrics["final_plan"] == "rate_factor 0.3, clip_norm 1.0"

@@ -13,6 +13,7 @@ from typing import Any
 from eraflow.settings.search import SearchSettings
 from eraflow.settings.windows import WindowSettings
 from models.search.folds import SearchEras, search_eras
+from models.search.job import Learnt, SearchJob
 from models.search.stage import search_model
 from tests.models.planted import PLAN, TARGET
 
@@ -26,27 +27,22 @@ def eras_of(labels: list[str], first_judged: str | None = None) -> SearchEras:
 
 
 def arguments(home: Path, labels: list[str], *, kind: str = "lightgbm", **over: Any) -> dict[str, Any]:
-    """The keyword arguments of `search_model` for the store in `home`; `search` is laid on the small settings."""
-    params = over.pop("params", {"n_estimators": 16, "learning_rate": 0.1, "colsample": 0.5})
-    return {
-        "out": str(home / "out"),
-        "store": str(home / "store"),
-        "home": str(home),
-        "kind": kind,
-        "name": kind,
-        "params": params,
-        "key": "key",
-        "eras": over.pop("eras", eras_of(labels)).as_dict(),
-        "learn": {"target": TARGET},
-        "target": TARGET,
-        "horizon_days": 20,
-        "contribution": [],
-        "multipliers": None,
-        "search": SearchSettings(**{**SEARCH, **over.pop("search", {})}).model_dump(mode="json"),
-        "seed": 7,
-        "plan": PLAN.as_dict(),
-        **over,
-    }
+    """The arguments of `search_model` for the store in `home`; `search` is laid on the small settings."""
+    job = SearchJob(
+        kind=kind,
+        name=kind,
+        params=over.pop("params", {"n_estimators": 16, "learning_rate": 0.1, "colsample": 0.5}),
+        key="key",
+        eras=over.pop("eras", None) or eras_of(labels),
+        learn=Learnt(TARGET),
+        target=TARGET,
+        horizon_days=20,
+        search=SearchSettings(**{**SEARCH, **over.pop("search", {})}),
+        seed=7,
+        store=home / "store",
+        home=home,
+    )
+    return {"job": job, "out": home / "out", "plan": PLAN, **over}
 
 
 def report_of(home: Path) -> dict[str, Any]:

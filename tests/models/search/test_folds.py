@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from eraflow.machine.job import as_json, from_json
 from eraflow.settings.search import SearchSettings
 from eraflow.settings.windows import WindowSettings
 from models.search.folds import SearchEras, TooFewErasToSearchError, search_eras
@@ -59,7 +60,7 @@ def test_a_search_never_touches_what_is_judged_nor_its_trials_what_confirms_them
     assert max(in_trials) < int(found.confirmation.test[0]) - purge
     judged = [era for window in found.folds for era in window.test]
     assert len(judged) == len(set(judged))
-    assert SearchEras.from_dict(found.as_dict()) == found
+    assert from_json(SearchEras, as_json(found)) == found
 
 
 def test_confirmation_takes_the_newest_share_of_what_is_allowed():

@@ -9,10 +9,11 @@ from numerai_tools.scoring import correlation_contribution, numerai_corr
 
 from eraflow.erastore.erareader import EraStore
 from models.kinds import make_model
+from models.search.job import Learnt
 from models.search.objective import CORR_ALONE, PayoutMix
 from models.search.scored import ScoredEras, Sides, probe_eras
 from models.search.space import space_for
-from models.search.trial import PROBE_SHARE, Bench, GivenUpError, Learnt, TrialScores
+from models.search.trial import PROBE_SHARE, Bench, GivenUpError, TrialScores
 from models.training.trainer import training_view
 from tests.models.planted import PLAN, TARGET
 from tests.models.search.searches import eras_of

@@ -1,6 +1,7 @@
 import json
 import os
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -56,7 +57,7 @@ def test_a_fold_never_sees_the_eras_after_its_purge(week, tmp_path):
     """Other targets in the judged eras, in the purge and after change nothing in the fold's predictions."""
     windows = windows_of(list(week.store.eras), first=30, folds=2)
     y = week.planted.y.copy()
-    later = week.planted.era > int(windows[0]["train"][-1])
+    later = week.planted.era > int(windows[0].train[-1])
     y[later] = 1 - y[later]
     store = type(week.planted)(week.planted.x, y, week.planted.era).store(tmp_path / "store")
     train_model(**training(store, tmp_path / "out", member("lightgbm")))
@@ -70,8 +71,7 @@ def test_a_fold_never_sees_the_eras_after_its_purge(week, tmp_path):
 
 def test_a_window_that_leaks_is_refused(week, tmp_path):
     windows = windows_of(list(week.store.eras), first=30, folds=2, purge=7)
-    for window in windows:
-        window["purge_weeks"] = 8
+    windows = tuple(replace(window, purge_weeks=8) for window in windows)
     with pytest.raises(LeakingWindowError, match="window 0"):
         train_model(**training(week.store, tmp_path, member("lightgbm"), windows=windows))
 
@@ -116,7 +116,7 @@ def test_a_fold_of_other_settings_or_a_damaged_one_is_made_anew(week, tmp_path, 
     shutil.copytree(week.folders["lightgbm"], tmp_path / "out")
     arguments = training(week.store, tmp_path / "out", member("lightgbm"))
     if damage == "settings":
-        arguments["seed"] = 8
+        arguments["job"] = replace(arguments["job"], seed=8)
     elif damage == "content":
         for path in (tmp_path / "out").glob("fold-*.parquet"):
             path.write_bytes(path.read_bytes()[:-7])
@@ -150,12 +150,12 @@ def test_subsampled_eras_are_learnt_from_without_a_copy(week):
 
 def test_the_final_model_learns_from_the_resolved_eras_only(week, tmp_path):
     """Whatever the other eras hold, the model for live is the same."""
-    some = list(week.store.eras[:40:2])
+    some = week.store.eras[:40:2]
     y = week.planted.y.copy()
     y[(week.planted.era % 2 == 0) | (week.planted.era > 40)] = 0.5
     store = type(week.planted)(week.planted.x, y, week.planted.era).store(tmp_path / "store")
     for name, data in (("a", week.store), ("b", store)):
-        train_model(**training(data, tmp_path / name, member("lightgbm"), resolved_eras=some))
+        train_model(**training(data, tmp_path / name, member("lightgbm"), final_eras=some))
     models = [tmp_path / name / "model" / "model.txt" for name in "ab"]
     assert file_sha256(models[0]) == file_sha256(models[1])
     assert file_sha256(tmp_path / "a" / "oof.parquet") != file_sha256(tmp_path / "b" / "oof.parquet")
@@ -184,7 +184,7 @@ def test_bad_settings_and_useless_models_end_in_named_errors(week, tmp_path):
 
 def test_all_threads_of_a_plan_give_one_answer(week, tmp_path):
     for threads in (1, 2):
-        plan = {**PLAN.as_dict(), "threads": threads}
+        plan = replace(PLAN, threads=threads)
         train_model(**training(week.store, tmp_path / str(threads), member("lightgbm"), plan=plan))
     first, second = (read_out_of_fold(tmp_path / name / "oof.parquet").values for name in "12")
     np.testing.assert_array_equal(first, second)
@@ -196,7 +196,7 @@ def test_fewer_trees_after_overtime_are_recorded_and_finished_folds_are_kept(wee
         killed_in_fit(patch, 1)
         with pytest.raises(Killed):
             train_model(**arguments)
-    metrics = train_model(**{**arguments, "plan": {**PLAN.as_dict(), "work_factor": 0.5}})
+    metrics = train_model(**{**arguments, "plan": replace(PLAN, work_factor=0.5)})
     assert metrics["folds_reused"] == 1
     assert metrics["fold_plans"] == ["as asked", "work_factor 0.5"]
     assert metrics["final_plan"] == "work_factor 0.5"

@@ -14,7 +14,8 @@ from eraflow.scoring.ranking import EraGroups
 from eraflow.scoring.residual import benchmark_residual
 from eraflow.scoring.statistics import ewc_interval
 from models.base.predictions import read_out_of_fold
-from models.training.selectedfeatures import SelectionFileError
+from models.training.job import ImportanceSample, KeptBins
+from models.training.selectedfeatures import SelectionFileError, read_selection
 from models.training.train import LeakingWindowError, train_model
 from models.training.trainer import training_view
 from tests.models.conftest import member, training
@@ -59,9 +60,9 @@ def store(planted, tmp_path_factory):
 
 
 def covered(store, **over):
-    """Windows over the eras that the benchmark covers, as keyword arguments of `train_model`."""
-    eras = list(store.eras[5:])
-    return {"windows": windows_of(eras, first=25, folds=2), "resolved_eras": eras, **over}
+    """Windows over the eras that the benchmark covers, as fields of the member."""
+    eras = store.eras[5:]
+    return {"windows": windows_of(eras, first=25, folds=2), "final_eras": eras, **over}
 
 
 def judged(store, folder):
@@ -69,8 +70,11 @@ def judged(store, folder):
     return oof, store.column(TARGET, oof.eras), store.column(BENCHMARK, oof.eras)
 
 
-def trained(store, out, **over):
-    metrics = train_model(**training(store, out, member("lightgbm"), **covered(store, **over)))
+def trained(store, out, selection=None, **over):
+    """`selection`: the file, of which each window has its features."""
+    fields = covered(store, **over)
+    chosen = None if selection is None else read_selection(selection, fields["windows"])
+    metrics = train_model(**training(store, out, member("lightgbm"), **fields, features=chosen))
     return metrics, *judged(store, out)
 
 
@@ -122,7 +126,7 @@ def chosen(path, *windows, live):
         "live": names[-1],
     }
     path.write_text(json.dumps(content))
-    return str(path)
+    return path
 
 
 def test_each_fit_uses_its_own_features_and_no_other(store, planted, tmp_path):
@@ -156,16 +160,16 @@ def test_a_selection_that_does_not_fit_is_named(store, tmp_path, fault):
     if fault == "no_json":
         path.write_text("{")
     with pytest.raises(SelectionFileError):
-        trained(store, tmp_path / "out", selection=str(path))
+        trained(store, tmp_path / "out", selection=path)
 
 
 def test_targets_whose_known_rows_agree_share_one_file_of_bins(planted, tmp_path):
     """And that of rows of which some are not known is another one. Kept bins change no byte of the result."""
     store = write_store(tmp_path / "data", planted, unknown=[20])
-    bins = {"folder": str(tmp_path / "bins"), "data_key": "data", "most_mb": 100}
+    bins = KeptBins(tmp_path / "bins", "data", 100)
 
     def kept(out, target, data=store, **over):
-        windows = windows_of(list(store.eras), first=40, folds=1, purge=16)
+        windows = windows_of(store.eras, first=40, folds=1, purge=16)
         train_model(**training(data, tmp_path / out, member("lightgbm"), windows=windows, target=target, **over))
         return sorted(path.name for path in (tmp_path / "bins").glob("*.bins"))
 
@@ -187,7 +191,7 @@ def test_an_importance_that_cannot_be_measured_costs_the_page_and_not_the_fold(s
         raise ValueError("this library ranks nothing")
 
     monkeypatch.setattr("models.training.trainer.write_fold_importance", fail)
-    wanted = {"target": TARGET, "rows": 50}
+    wanted = ImportanceSample(TARGET, 50)
     figures = train_model(**training(store, tmp_path / "stage", member("lightgbm"), importance=wanted))
     assert figures["folds"] == 2
     assert (tmp_path / "stage" / "oof.parquet").exists()

@@ -2,7 +2,6 @@
 
 import json
 import logging
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,15 +10,16 @@ import tasks.pages.discoverypage as discoveries
 import tasks.select as selecting
 from eraflow.discovery.association import DiscoveryDataError
 from eraflow.discovery.drift import history_path, recall
-from eraflow.discovery.stage import select_features
+from eraflow.discovery.stage import SELECTION, SelectJob, select_features
 from eraflow.errors import SettingsError
 from eraflow.machine.plan import Plan
 from eraflow.runs.stage import StageRecord
 from eraflow.runs.weekrecord import week_record
 from eraflow.settings.run import RunSettings
+from eraflow.settings.selection import SelectionSettings
 from models.training.importance import write_fold_importance
 from tasks.run import Run
-from tasks.select import select, selection_in_words, selection_path
+from tasks.select import select, selection_in_words
 from tests.eraflow.discovery.test_stage import WINDOWS, labels
 from tests.eraflow.discovery.worlds import TARGET, draw, store_of
 
@@ -50,22 +50,24 @@ def record(folder, metrics=None):
     return StageRecord("select", str(folder), "signature", {}, metrics or {})
 
 
+def selected(store, out, method):
+    job = SelectJob(
+        windows=WINDOWS,
+        final_eras=tuple(labels(120)),
+        target=TARGET,
+        overlap_weeks=5,
+        selection=SelectionSettings(method=method, least=2),
+        store=store.path,
+    )
+    return select_features(job, out, Plan(threads=1))
+
+
 def test_without_a_method_nothing_is_selected(run):
     assert select(run, None) is None
-    assert selection_path(None) is None
 
 
 def test_the_selection_is_shown_with_reasons_and_its_drift_is_remembered(store, run, artifacts, tmp_path):
-    metrics = select_features(
-        out=str(tmp_path / "select"),
-        store=str(store.path),
-        windows=WINDOWS,
-        resolved_eras=labels(120),
-        target=TARGET,
-        overlap_weeks=5,
-        selection={"method": "invariant", "least": 2},
-        plan=Plan(threads=1).as_dict(),
-    )
+    metrics = selected(store, tmp_path / "select", "invariant")
     made = record(tmp_path / "select", metrics)
     discoveries.show_selection(made)
     discoveries.show_associations(run.settings, TARGET, made)
@@ -80,14 +82,11 @@ def test_the_selection_is_shown_with_reasons_and_its_drift_is_remembered(store, 
     history = recall(history_path(run.settings.home_path, "association", "", TARGET))
     assert list(history) == [run.settings.data.version]
     assert history["v5.3"].strongest(2).features in (("feature_000", "feature_001"), ("feature_001", "feature_000"))
-    assert json.loads(Path(selection_path(made)).read_text())["method"] == "invariant"
+    assert json.loads((made.path / SELECTION).read_text())["method"] == "invariant"
 
 
 def test_a_column_that_says_nothing_is_not_shown(store, artifacts, tmp_path):
-    metrics = select_features(
-        out=str(tmp_path / "select"), store=str(store.path), windows=WINDOWS, resolved_eras=labels(120), target=TARGET,
-        overlap_weeks=5, selection={"method": "association", "least": 2}, plan=Plan(threads=1).as_dict(),
-    )  # fmt: skip
+    metrics = selected(store, tmp_path / "select", "association")
     discoveries.show_selection(record(tmp_path / "select", metrics))
     assert "same sign" in artifacts["selection"][1]
     assert "nan" not in artifacts["selection"][1]

@@ -1,0 +1,30 @@
+"""What the stage that blends the members takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from eraflow.machine.job import How
+from eraflow.scoring.neutralise import Neutralisation
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlendJob:
+    """Trained members to be blended; what they predict is known by their signatures.
+
+    Attributes:
+        method: a row of `BLENDS`.
+        target, horizon_days, data_version: written into the ensemble, to be compared with the data it is used on.
+        neutralise: proportion (above 0) and features; None: nothing is neutralised.
+        members: name of each member -> folder of its training stage.
+        store: folder of the era store they were trained on.
+    """
+
+    method: str
+    target: str
+    horizon_days: int
+    data_version: str
+    neutralise: Neutralisation | None = None
+    members: How[dict[str, Path]]
+    store: How[Path]

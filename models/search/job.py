@@ -1,0 +1,56 @@
+"""What the stage that searches parameters for one model takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from eraflow.machine.job import How, HowOf
+from eraflow.settings.search import SearchSettings
+from models.search.folds import SearchEras
+
+NOT_OF_THE_RESULT = frozenset({"storage", "patience_minutes", "models", "before_training"})
+"""Settings of where trials lie, how patiently they are watched, and who is searched for."""
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """What is learnt: the column, and the benchmark whose part is taken out of it first (None: nothing is)."""
+
+    target: str
+    benchmark: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchJob:
+    """A member to be searched for.
+
+    Attributes:
+        kind, name, params: of the member; what `params` states is not searched.
+        key: see `models.search.best.search_key`.
+        eras: what the search may see.
+        learn: what is learnt.
+        target, horizon_days: what is scored.
+        contribution: columns against which contribution may be measured, the preferred one first.
+        multipliers: of the round, by the names of the paid scores; only for the payout mix.
+        search: the settings.
+        seed: everything random starts here.
+        store: folder of the era store.
+        home: the home folder; the storage is there unless the settings name one, and what is kept always.
+    """
+
+    kind: str
+    name: str
+    params: dict[str, Any]
+    key: str
+    eras: SearchEras
+    learn: Learnt
+    target: str
+    horizon_days: int
+    contribution: tuple[str, ...] = ()
+    multipliers: dict[str, float] | None = None
+    search: Annotated[SearchSettings, HowOf(NOT_OF_THE_RESULT)]
+    seed: int
+    store: How[Path]
+    home: How[Path]
