@@ -33,6 +33,6 @@ def predict_live(run: Run, shipped: JudgedEnsemble, live: Path, name: str) -> St
         job=PredictJob(shipped.ensemble, live),
         inputs={"ensemble": shipped.signature, "live": file_sha256(live)},
         need=predict_need(shipped.ensemble, live),
-        learners=learners_of(kinds_in(judged.ensemble)),
+        learners=learners_of(kinds_in(shipped.ensemble)),
     )
     return run_stage(run, work)

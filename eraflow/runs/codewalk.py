@@ -10,7 +10,7 @@ from pathlib import Path
 from eraflow.runs.sourceunits import CONSTRUCTORS, SUBCLASSED, Imported, Reference, Source, Unit, read_source
 
 CHOSEN_BY_NAME = frozenset({"eraflow.kinds", "eraflow.ownkinds", "models.own.ownclass", "models.own.ownmodel"})
-"""What a kind of model stands for is told by the stage, which names these where it needs them; otherwise one row more in
+"""What a kind of model stands for is told by the stage, which names these where it needs them. Otherwise a row more in
 the table of kinds, or the way in which a user's own is loaded, would count for everybody."""
 REACH_EVERYTHING = frozenset({"globals", "eval", "exec"})
 

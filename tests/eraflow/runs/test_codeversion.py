@@ -21,6 +21,8 @@ STAGES = {
     "backtest": "eraflow.scoring.backtest:backtest",
     "predict": "models.prediction.predict:predict_live",
 }
+BOOSTERS = {kind: KINDS[kind].path for kind in ("lightgbm", "xgboost", "catboost")}
+LEARNERS = dict.fromkeys(("train", "search", "predict"), (BOOSTERS["lightgbm"],))
 
 
 class Tree:
@@ -33,7 +35,7 @@ class Tree:
         return code_version(function, learners, lambda package: self.root / package)
 
     def versions(self):
-        return {name: self.version(function) for name, function in STAGES.items()}
+        return {name: self.version(function, *LEARNERS.get(name, ())) for name, function in STAGES.items()}
 
     def changed(self, file, old, new):
         """The stages that are new after the first `old` of a file has become `new`; the file is then put back."""
@@ -57,7 +59,7 @@ def tree(tmp_path_factory):
 
 
 def test_a_copy_has_the_version_of_the_original(tree):
-    assert tree.versions() == {name: code_version(function) for name, function in STAGES.items()}
+    assert tree.versions() == {name: code_version(each, LEARNERS.get(name, ())) for name, each in STAGES.items()}
 
 
 @pytest.mark.parametrize(
@@ -71,9 +73,7 @@ def test_a_copy_has_the_version_of_the_original(tree):
         ),
         pytest.param("eraflow/settings/selection.py", "Blocks of neigh", "Pieces of neigh", id="setting that is taken"),
         pytest.param("eraflow/scoring/ranking.py", "\nMAX_PADDING = 2.0", "\n\n\nMAX_PADDING=2.0", id="formatting"),
-        pytest.param(
-            "models/training/train.py", "window: Mapping[str, Any]", "window: dict[str, Any]", id="annotation"
-        ),
+        pytest.param("models/training/train.py", "(plan: Plan) -> str", "(plan: object) -> object", id="annotation"),
         pytest.param(
             "eraflow/disk/digest.py", "\ndef ", "\ndef unused():\n    return 1\n\n\ndef ", id="unused function"
         ),
@@ -114,9 +114,6 @@ def test_what_can_change_no_byte_leaves_every_stage_valid(tree, file, old, new):
 )
 def test_what_can_change_a_byte_makes_the_stages_that_reach_it_new(tree, file, old, new, stages):
     assert tree.changed(file, old, new) >= stages
-
-
-BOOSTERS = {kind: KINDS[kind].path for kind in ("lightgbm", "xgboost", "catboost")}
 
 
 @pytest.mark.parametrize("stage", ["train", "search", "predict"])
@@ -256,7 +253,8 @@ def test_a_users_file_counts_as_it_is(tmp_path):
 def test_code_that_no_source_shows_is_loaded_in_one_place_only():
     """Only where a kind's class is loaded is a module imported by a name made at run time: learners are told."""
     walk = CodeWalk({*PROJECT_PACKAGES}, installed_root)
-    walk.follow([(module, name or None) for module, _, name in (each.partition(":") for each in STAGES.values())])
+    places = (*STAGES.values(), *(row.path for row in KINDS.values()), *OWN)
+    walk.follow([(module, name or None) for module, _, name in (each.partition(":") for each in places)])
     dynamic = {"import_module", "__import__", "spec_from_file_location"}
     found = set()
     for module, place in walk.counted:
