@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from eraflow.kinds import KINDS
-from eraflow.runs.codeversion import PROJECT_PACKAGES, code_version, installed_root, learners_of
+from eraflow.runs.codeversion import OWN, PROJECT_PACKAGES, code_version, installed_root, learners_of
 from eraflow.runs.codewalk import CodeWalk
 
 ROOT = Path(__file__).parents[3]
