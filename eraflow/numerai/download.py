@@ -13,14 +13,13 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NoReturn
+from typing import Any
 
-from eraflow.data.readable import MissingFileError, UnreadableFileError
 from eraflow.disk.atomic import StorageError, storage_errors, write_json
 from eraflow.disk.jsonobject import read_object
 from eraflow.disk.locks import hold
-from eraflow.machine.failures import classify
-from eraflow.numerai.checksums import WHOLE, Labels, Measured, Promise, measure
+from eraflow.numerai.arrivalcheck import AGAIN, ArrivalCheck, says_nothing
+from eraflow.numerai.checksums import Labels, measure
 from eraflow.numerai.errors import (
     DownloadBrokenError,
     DownloadCorruptError,
@@ -46,7 +45,6 @@ OVERLAP_BYTES = 64 << 10
 _LEAST_KEPT_BYTES = 256
 _GOOD_PIECE_BYTES = 1 << 20
 _LOCK_SECONDS = 0.5
-_AGAIN = "run again; if it stays so, the file itself is faulty: wait for Numerai to repair it, or replace your own"
 
 
 def download(
@@ -81,9 +79,8 @@ def download(
     with storage_errors(destination):
         destination.parent.mkdir(parents=True, exist_ok=True)
     until = graphql.policy.clock() + graphql.policy.transfer_seconds
-    fetch = _Fetch(graphql, name, destination, verify, progress or _no_progress, until)
-    fetch.sealed, fetch.faulty = sealed, dict(spoilt)
-    fetch.labels = labels or fetch.labels
+    arrival = ArrivalCheck(name, verify, labels or Labels(), spoilt)
+    fetch = _Fetch(graphql, name, destination, arrival, progress or _no_progress, until, sealed=sealed)
     with _turn(fetch):
         destination.with_name(f"{destination.name}.temp").unlink(missing_ok=True)  # numerapi would splice onto it
         return _until_here(fetch)
@@ -120,18 +117,17 @@ class _Fetch:
         graphql: GraphQLClient,
         name: str,
         destination: Path,
-        verify: Callable[[Path], object],
+        arrival: ArrivalCheck,
         progress: Progress,
         until: float,
+        *,
+        sealed: bool,
     ) -> None:
         self.graphql, self.name, self.destination = graphql, name, destination
         self.until, self.policy = until, graphql.policy
-        self._verify, self._progress = verify, progress
+        self._arrival, self._progress, self._sealed = arrival, progress, sealed
         self._partial = destination.with_name(f"{destination.name}.partial")
         self._note = destination.with_name(f"{destination.name}.partial.json")
-        self.sealed, self.labels = True, Labels()
-        self.faulty: dict[str, str] = {}  # sha256 of contents that arrived and are faulty, and why
-        self._doubted: set[str] = set()  # hashes of contents that a label, which may be no checksum, speaks against
 
     def have(self) -> int:
         """Bytes of an unfinished transfer that are kept for the next attempt."""
@@ -167,17 +163,17 @@ class _Fetch:
             self.policy.log(f"{self.destination} was changed since it was fetched; fetching it anew")
             return None
         if receipt.checksum is not None:
-            self.labels.prove(receipt.checksum, agrees=True)
+            self._arrival.labels.prove(receipt.checksum, agrees=True)
         if receipt.decoded:  # by its sha256 these are the very bytes whose pages were all decoded
             return replace(receipt, reused=True)
         try:
-            self._verify(self.destination)
+            self._arrival.verify(self.destination)
         except Exception as error:
-            if _innocent(error):
+            if says_nothing(error):
                 raise
             self.policy.log(f"{self.destination} does not pass its check ({error}); fetching it anew")
             return None
-        kept = seal(receipt) if self.sealed else receipt
+        kept = seal(receipt) if self._sealed else receipt
         return replace(kept, reused=True)
 
     def _continued(self, url: str, offer: Offer) -> Offer:
@@ -242,9 +238,13 @@ class _Fetch:
         if offer.length is not None and size != offer.length:
             if size > offer.length or not offer.can_resume:
                 self._drop()
-            raise DownloadBrokenError(f"{self.name} arrived with {size} of {offer.length} bytes", _AGAIN)
+            raise DownloadBrokenError(f"{self.name} arrived with {size} of {offer.length} bytes", AGAIN)
         measured = measure(self._partial, offer.promises)
-        self._check(measured)
+        try:
+            self._arrival.check(self._partial, measured)
+        except (DownloadBrokenError, DownloadCorruptError):
+            self._drop()
+            raise
         with storage_errors(self.destination):
             forget(self.destination)  # no receipt may stand beside another content
             os.replace(self._partial, self.destination)
@@ -252,70 +252,15 @@ class _Fetch:
         checksum = next((promise.kind for promise in measured.kept), None)
         receipt = Receipt(
             self.name, self.destination, size, measured.sha256, offer.etag, offer.last_modified,
-            checksum=checksum, decoded=self.sealed,
+            checksum=checksum, decoded=self._sealed,
         )  # fmt: skip
         write_receipt(receipt)
         return receipt
-
-    def _check(self, measured: Measured) -> None:
-        try:
-            self._verify(self._partial)
-        except Exception as error:
-            if _innocent(error):
-                raise
-            self._refuse(str(error), measured, cause=error)
-        if measured.sha256 in self.faulty:
-            self._refuse(self.faulty[measured.sha256], measured)
-        objection = self._objection(measured)
-        if objection is not None:
-            told = f"{objection.source} {objection.value[:12]}"
-            sure = objection.certain or self.labels.proved.get(objection.kind, False)
-            self._refuse(f"its bytes are not those that the server speaks of ({told})", measured, sure=sure)
-
-    def _objection(self, measured: Measured) -> Promise | None:
-        """The promise that says that these bytes are not the server's; None where there is none, or none to rely on.
-
-        A label that looks like an MD5 and disagrees may be something else with this server. Then the file is fetched
-        once more: the same bytes again show that it is no checksum.
-        """
-        for promise in measured.kept:
-            self.labels.prove(promise.kind, agrees=True)
-        certain = next((promise for promise in measured.broken if promise.certain), None)
-        if certain is not None or any(promise.certain for promise in measured.kept):
-            return certain
-        for promise in measured.broken:
-            proved = self.labels.proved.get(promise.kind)
-            if proved:
-                return promise
-            if proved is None and promise.kind == WHOLE:
-                if measured.sha256 not in self._doubted:
-                    self._doubted.add(measured.sha256)
-                    return promise
-                self.labels.prove(WHOLE, agrees=False)
-        return None
-
-    def _refuse(self, why: str, measured: Measured, *, cause: Exception | None = None, sure: bool = True) -> NoReturn:
-        """Drop what arrived; the same bytes twice are the server's fault, and a third time will not help."""
-        self._drop()
-        problem = f"{self.name} arrived complete, but is faulty: {why}"
-        if sure and measured.sha256 in self.faulty:
-            raise DownloadCorruptError(f"{problem} (fetched twice, sha256 {measured.sha256[:12]})", _AGAIN) from cause
-        if sure:
-            self.faulty[measured.sha256] = why
-        raise DownloadBrokenError(problem, _AGAIN) from cause
 
     def _drop(self) -> None:
         with storage_errors(self.destination):
             self._partial.unlink(missing_ok=True)
             self._note.unlink(missing_ok=True)
-
-
-def _innocent(error: Exception) -> bool:
-    """Whether a check failed for a reason that says nothing about the bytes."""
-    return isinstance(error, StorageError | UnreadableFileError | MissingFileError) or classify(error) in (
-        "oom",
-        "disk_full",
-    )
 
 
 def _tail(path: Path, count: int) -> bytes:

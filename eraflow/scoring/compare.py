@@ -97,17 +97,8 @@ def compare_runs(
         raise SettingsError(f"there is no metric {metric!r}", f"use one of {', '.join(METRICS)}")
     found, unfinished = _models(folders)
     reference = against if against is not None else _usual(found)
-    unknown = [name for name in (reference, *(only or ())) if name not in found]
-    if unknown:
-        raise SettingsError(f"there is no model {unknown[0]!r}", f"the models are {', '.join(found)}")
-    if only is not None:
-        found = {name: model for name, model in found.items() if name == reference or name in only}
-    targets = {(model.target, model.horizon_days) for model in found.values()}
-    if len(targets) > 1:
-        raise SettingsError(
-            f"the runs were scored on different targets: {', '.join(sorted(target for target, _ in targets))}",
-            "compare runs of one target",
-        )
+    found = _asked(found, reference, only)
+    horizon_days = _common_horizon(found)
     series = {
         name: dict(zip(*model.per_era[metric], strict=True))
         for name, model in found.items()
@@ -118,16 +109,34 @@ def compare_runs(
     eras = sorted(set.intersection(*(set(values) for values in series.values())))
     if not eras:
         raise SettingsError("the models have no judged era in common", "compare runs over the same windows")
-    overlap = overlap_weeks(next(iter(targets))[1])
     return ComparisonTable(
         metric,
         reference,
         confidence,
         tuple(eras),
-        _rows(series, reference, eras, overlap, confidence),
+        _rows(series, reference, eras, overlap_weeks(horizon_days), confidence),
         tuple(name for name in found if name not in series),
         unfinished,
     )
+
+
+def _asked(found: Mapping[str, ModelScores], reference: str, only: Sequence[str] | None) -> dict[str, ModelScores]:
+    """The reference and the models that were asked for; all where none were."""
+    unknown = [name for name in (reference, *(only or ())) if name not in found]
+    if unknown:
+        raise SettingsError(f"there is no model {unknown[0]!r}", f"the models are {', '.join(found)}")
+    return {name: model for name, model in found.items() if only is None or name == reference or name in only}
+
+
+def _common_horizon(found: Mapping[str, ModelScores]) -> int:
+    """The horizon of the one target, in trading days, that all were scored on."""
+    targets = {(model.target, model.horizon_days) for model in found.values()}
+    if len(targets) > 1:
+        raise SettingsError(
+            f"the runs were scored on different targets: {', '.join(sorted(target for target, _ in targets))}",
+            "compare runs of one target",
+        )
+    return next(iter(targets))[1]
 
 
 def _rows(

@@ -7,7 +7,7 @@ import getpass
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -91,26 +91,18 @@ def _pause(client: SyncPrefectClient, arguments: argparse.Namespace) -> int:
 def _go_live(client: SyncPrefectClient, home: Path, arguments: argparse.Namespace) -> int:
     from eraflow.settings.run import merge
     from flows.command.verbs.golive_checks import examine_week
-    from tasks.golive import SCHEDULED, deploy_missing, scheduled_deployments, switch_on, switched_on
+    from tasks.golive import scheduled_deployments, switch_on, switched_on
     from tasks.recovery.deadruns import close_dead_runs
     from tasks.recovery.heartbeats import install
 
     close_dead_runs(client, home)
-    if set(SCHEDULED) - scheduled_deployments(client).keys():
-        _say("making the deployments, which takes half a minute")
-    made = deploy_missing(client, ROOT)
-    if made:
-        _say(f"deployed, with their schedules off: {', '.join(made)}")
+    _deploy(client)
     deployments = scheduled_deployments(client)
     deployed = dict((deployments["weekly"].parameters or {}).get("settings") or {})
     chosen = choose(arguments, merge(deployed, read_object(home / CHOSEN) or {}))
     write_json(home / CHOSEN, chosen.to_remember(arguments.profile))  # for the next call, also after a new deployment
     install(client)
-    checks = []
-    for check in examine_week(home, chosen, arguments.api):
-        checks.append(check)
-        if not arguments.json:
-            say(check.line(), FOUND_AT)
+    checks = _told(examine_week(home, chosen, arguments.api), arguments)
     record: dict[str, Any] = {"choices": asdict(chosen), "checks": [asdict(check) for check in checks]}
     failed = [check.name for check in checks if check.state == "failed"]
     if failed:
@@ -129,6 +121,27 @@ def _go_live(client: SyncPrefectClient, home: Path, arguments: argparse.Namespac
     record["schedules"] = {check.name.removeprefix("schedule "): check.found for check in on}
     _tell(arguments, {"live": True, **record}, "\n".join(lines))
     return 0 if all(check.state == "ok" for check in on) else 1
+
+
+def _deploy(client: SyncPrefectClient) -> None:
+    """Make the deployments that are missing, with their schedules off."""
+    from tasks.golive import SCHEDULED, deploy_missing, scheduled_deployments
+
+    if set(SCHEDULED) - scheduled_deployments(client).keys():
+        _say("making the deployments, which takes half a minute")
+    made = deploy_missing(client, ROOT)
+    if made:
+        _say(f"deployed, with their schedules off: {', '.join(made)}")
+
+
+def _told(found: Iterable[Finding], arguments: argparse.Namespace) -> list[Finding]:
+    """The findings; each is told as soon as it is known, unless a record was asked for."""
+    checks = []
+    for check in found:
+        checks.append(check)
+        if not arguments.json:
+            say(check.line(), FOUND_AT)
+    return checks
 
 
 def _scheduled(client: SyncPrefectClient) -> list[Finding]:
