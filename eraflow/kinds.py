@@ -162,8 +162,8 @@ ROWS = (
         searched=True,
         predicts_with=("pandas",),
     ),
-    # A network reads the matrix in place; see models/networks/mlp.py for the bytes of a weight and of a row. 67 MiB are
-    # torch's optimiser (models/networks/optimizer.py).
+    # A network reads the matrix in place; see models/networks/networkmodel.py for the bytes of a weight and of a row.
+    # 67 MiB are torch's optimiser (models/networks/optimizer.py).
     Kind(
         "mlp",
         "models.networks.mlp:MlpModel",

@@ -2,53 +2,25 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from itertools import pairwise
-from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
-import numpy.typing as npt
-from threadpoolctl import threadpool_limits
+from models.networks.networkmodel import NetworkModel
+from models.networks.parameters import OF_TRAINING, SHARE, SIZES, Accepted
+from models.networks.perceptronarrays import forward
 
-from eraflow.machine.failures import StageNaN
-from eraflow.machine.plan import Plan
-from models.base.protocol import (
-    Codes,
-    ConstantPredictionsError,
-    DamagedModelError,
-    FloatArray,
-    ModelSettingsError,
-    ProgressFn,
-)
-from models.base.rows import Columns, TrainingRows, tiles
-from models.base.saved import read_model, trained_with, write_model
-from models.networks.batches import RowBatches
-from models.networks.perceptronarrays import Arrays, forward, to_bytes
-from models.networks.recipe import Recipe
-from models.networks.torchlibrary import torch_library, usable_device
-
-BLOCK_ROWS = 256
-FILE = "weights.npy"
+if TYPE_CHECKING:
+    from models.networks.network import Network
 
 
-class MlpModel:
-    """Layers of linear, layer normalisation, ReLU and dropout; one number comes out.
+class MlpModel(NetworkModel):
+    """Layers of linear, layer normalisation, ReLU and dropout; one number comes out. Squared error.
 
-    The target is standardised over the rows learnt from. Numerai's targets have the same distribution in every era, so
-    this is the per-era standardisation too. Squared error, AdamW; see `models.networks.loop` for the training.
-
-    Memory above that of torch and its optimiser (about 210 MiB): 20 bytes for each weight (itself, its gradient, two
-    moments of the optimiser, one gradient on the way) plus, for each thread, 4 bytes for each weight and about 20 for
-    each of 256 rows times the sum of the hidden sizes; 20 bytes for each row for its number and target. The matrix is
-    read in place.
-    `plan.threads`, `batch_rows`, `rows_in_memory` and `low_memory` do not change the model's bytes on the CPU.
+    For each thread, a piece of 256 rows holds about 20 bytes for each of them times the sum of the hidden sizes.
     """
 
     kind = "mlp"
-    library = "torch"
     defaults: ClassVar[Mapping[str, Any]] = {
         "hidden": [256, 256],
         "dropout": 0.1,
@@ -57,144 +29,14 @@ class MlpModel:
         "learning_rate": 0.001,
         "weight_decay": 0.01,
     }
+    accepted: ClassVar[Mapping[str, Accepted]] = {"hidden": SIZES, "dropout": SHARE, **OF_TRAINING}
 
-    def __init__(
-        self,
-        *,
-        params: Mapping[str, Any] | None = None,
-        scratch: Path | None = None,  # not used
-        checkpoints: Path | None = None,
-        columns: Sequence[int] | None = None,
-        bins: object = None,  # not used: there are no bins
-    ) -> None:
-        self.params: dict[str, Any] = {**self.defaults, **(params or {})}
-        _check(self.params)
-        self.checkpoints = checkpoints
-        self._columns = Columns(columns)
-        self.n_features = 0
-        self.trained_with: dict[str, Any] = {}
-        self._library_version = ""
-        self._weights: Arrays = {}
-        self._centre, self._scale = 0.0, 1.0  # of the target
+    def _network(self, n_features: int) -> Network:
+        from models.networks.perceptron import perceptron_network  # it needs torch
 
-    @property
-    def columns(self) -> tuple[int, ...] | None:
-        """The columns of x that it uses; None: all."""
-        return self._columns.positions
+        return perceptron_network(n_features, self.params["hidden"], self.params["dropout"])
 
-    def fit(
-        self,
-        x: Codes,
-        y: npt.NDArray[np.floating[Any]],
-        *,
-        plan: Plan,
-        seed: int,
-        progress: ProgressFn | None = None,
-    ) -> None:
-        """Learn from the rows with a known target; see `models.base.protocol.Model`.
-
-        Raises:
-            TrainingDataError: nothing to learn from, or arrays that do not fit.
-            ConstantPredictionsError: all targets are equal.
-            MissingLibraryError: torch is not installed.
-            StageNaN, StageDiverged, StageStalled: the training went wrong.
-        """
-        rows = TrainingRows(x, y, plan.rows_in_memory, self._columns)
-        self._centre, self._scale = float(rows.labels.mean(dtype=np.float64)), float(rows.labels.std(dtype=np.float64))
-        if self._scale == 0:
-            raise ConstantPredictionsError(
-                f"mlp found nothing to learn in {rows.n_rows} rows: all targets are {self._centre:.6g}",
-                "check that the target varies in the eras trained on",
-            )
-        recipe = Recipe(
-            **{name: self.params[name] for name in ("epochs", "batch_size", "learning_rate", "weight_decay")}
-        )
-        self._library_version = str(torch_library().__version__)
-        from models.networks.loop import train  # they need torch
-        from models.networks.perceptron import perceptron_network
-
-        trained = train(
-            perceptron_network(rows.n_features, self.params["hidden"], self.params["dropout"]),
-            rows,
-            ((rows.labels - np.float32(self._centre)) / np.float32(self._scale)).astype(np.float32),
-            RowBatches(rows.n_rows, recipe.batch_size, seed),
-            recipe=recipe,
-            plan=plan,
-            seed=seed,
-            who="mlp",
-            checkpoints=self.checkpoints,
-            progress=progress,
-        )
-        self._weights = {name: tensor.numpy() for name, tensor in trained.module.state_dict().items()}
-        self.n_features = rows.width
-        figures: dict[str, Any] = {"device": usable_device(plan), "epochs": recipe.planned_epochs(plan)}
-        if trained.rows_at_once is not None:
-            figures["rows_at_once"] = trained.rows_at_once
-        self.trained_with = trained_with(plan, "rate_factor", "clip_norm", "precision", "work_factor", **figures)
-
-    def predict(self, x: Codes, *, plan: Plan | None = None) -> FloatArray:
-        """float64[n]: predictions in units of the target.
-
-        Blocks of one size, each computed by one thread: a row's prediction does not depend on its neighbours, the
-        tiles or the threads.
-
-        Raises:
-            DamagedModelError: it was neither fitted nor loaded, or x has another number of features.
-            StageNaN: a prediction is not finite.
-        """
-        if not self._weights or x.ndim != 2 or x.shape[1] != self.n_features:
-            raise DamagedModelError(
-                f"an mlp model of {self.n_features} features was given x{list(x.shape)}",
-                "fit or load it first, and pass exactly the features it was fitted on",
-            )
-        result = np.empty(len(x), dtype=np.float64)
-
-        def block(rows: slice) -> None:
-            codes = np.zeros((BLOCK_ROWS, self._columns.count(self.n_features)), dtype=np.float32)
-            codes[: rows.stop - rows.start] = self._columns.of(x[rows])
-            result[rows] = forward(self._weights, codes)[: rows.stop - rows.start]
-
-        with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor((plan or Plan()).threads) as pool:
-            for _ in pool.map(block, tiles(len(x), BLOCK_ROWS)):
-                pass
-        if not np.isfinite(result).all():
-            raise StageNaN("mlp returned NaN values", "lower its learning_rate")
-        return result * self._scale + self._centre
-
-    def save(self, folder: Path) -> None:
-        """Write the weights as plain arrays and, last, `model.json`."""
-        if not self._weights:
-            raise DamagedModelError("this mlp model was not fitted", "fit it before saving")
-        description = {
-            "kind": self.kind,
-            "n_features": self.n_features,
-            **({} if self.columns is None else {"columns": list(self.columns)}),
-            "params": self.params,
-            "trained_with": self.trained_with,
-            "target_centre": self._centre,
-            "target_scale": self._scale,
-            "arrays": list(self._weights),
-            "library": self.library,
-            "library_version": self._library_version,
-        }
-        write_model(folder, FILE, to_bytes(self._weights), description)
-
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Read what `save` wrote; torch is not needed.
-
-        Raises:
-            DamagedModelError: a file is missing, changed or of another kind.
-        """
-        description, path = read_model(folder, cls.kind)
-        model = cls(params=description["params"], columns=description.get("columns"))
-        model.n_features = int(description["n_features"])
-        model.trained_with = dict(description["trained_with"])
-        model._library_version = str(description["library_version"])
-        model._centre, model._scale = float(description["target_centre"]), float(description["target_scale"])
-        with path.open("rb") as file:
-            model._weights = {name: np.load(file, allow_pickle=False) for name in description["arrays"]}
-        return model
+    _forward = staticmethod(forward)
 
 
 def weight_count(params: Mapping[str, Any], columns: int) -> int:
@@ -207,30 +49,3 @@ def weight_count(params: Mapping[str, Any], columns: int) -> int:
         hidden = MlpModel.defaults["hidden"]
     sizes = [columns, *hidden, 1]
     return sum(before * after for before, after in pairwise(sizes))
-
-
-def _whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
-
-
-def _number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-_ACCEPTED: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "hidden": (lambda v: isinstance(v, list) and len(v) > 0 and all(map(_whole, v)), "a list of whole numbers from 1"),
-    "dropout": (lambda v: _number(v) and 0 <= v < 1, "a number from 0, below 1"),
-    "epochs": (_whole, "a whole number from 1"),
-    "batch_size": (_whole, "a whole number from 1"),
-    "learning_rate": (lambda v: _number(v) and v > 0, "a number above 0"),
-    "weight_decay": (lambda v: _number(v) and v >= 0, "a number from 0"),
-}
-
-
-def _check(params: Mapping[str, Any]) -> None:
-    for name, value in params.items():
-        if name not in _ACCEPTED:
-            raise ModelSettingsError(f"mlp has no parameter {name!r}", f"use {', '.join(_ACCEPTED)}")
-        accepts, wanted = _ACCEPTED[name]
-        if not accepts(value):
-            raise ModelSettingsError(f"mlp: {name} is {value!r}", f"use {wanted}")

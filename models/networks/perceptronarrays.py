@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Mapping
-
 import numpy as np
 import numpy.typing as npt
 
 from models.networks.inputs import CENTRE, SCALE
+from models.networks.weightfile import Arrays
 
 NORM_EPSILON = 1e-5
 """The default of torch.nn.LayerNorm."""
-Arrays = dict[str, npt.NDArray[np.float32]]
 
 
-def forward(weights: Mapping[str, npt.NDArray[np.float32]], codes: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def forward(weights: Arrays, codes: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """What the trained module of `models.networks.perceptron` gives, float32[n].
 
     Args:
@@ -44,11 +41,3 @@ def _linear(
     """
     result: npt.NDArray[np.float32] = (x.astype(np.float64) @ weight.T.astype(np.float64) + bias).astype(np.float32)
     return result
-
-
-def to_bytes(weights: Arrays) -> bytes:
-    """The arrays one after the other in NumPy's own format; an npz would hold the time of day."""
-    buffer = io.BytesIO()
-    for array in weights.values():
-        np.save(buffer, array, allow_pickle=False)
-    return buffer.getvalue()

@@ -77,7 +77,7 @@ class NoTorch:
             raise ModuleNotFoundError(name)
 sys.meta_path.insert(0, NoTorch())
 import eraflow, flows, models, tasks
-without = ("batches", "inputs", "mlp", "perceptronarrays", "recipe", "torchlibrary")
+without = "batches inputs mlp networkmodel parameters perceptronarrays recipe torchlibrary weightfile".split()
 for package in (eraflow, models, tasks, flows):
     for found in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
         room, _, name = found.name.rpartition(".")

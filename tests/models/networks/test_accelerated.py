@@ -40,7 +40,7 @@ def on_gpu(monkeypatch, accelerator):
     """The loop believes that there is a GPU; `on_gpu.accelerator` is what it finds there."""
     found = SimpleNamespace(accelerator=accelerator)
     monkeypatch.setattr(loop, "device_of", lambda plan: accelerated.Accelerated(plan, found.accelerator))
-    monkeypatch.setattr("models.networks.mlp.usable_device", lambda plan: "cuda")
+    monkeypatch.setattr("models.networks.networkmodel.usable_device", lambda plan: "cuda")
     return found
 
 

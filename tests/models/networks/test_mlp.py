@@ -20,7 +20,7 @@ from models.base.libraries import MissingLibraryError
 from models.base.protocol import ModelSettingsError
 from models.base.rows import TrainingRows
 from models.kinds import load_model, make_model
-from models.networks.perceptronarrays import to_bytes
+from models.networks.weightfile import to_bytes
 from models.training.train import train_model
 from tests.models.conftest import member, training
 from tests.models.planted import FAST_MLP, PLAN, plant

@@ -1,0 +1,206 @@
+"""What models that are networks of torch share: parameters, the target's scale, prediction in NumPy, the saved form."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+from threadpoolctl import threadpool_limits
+
+from eraflow.machine.failures import StageNaN
+from eraflow.machine.plan import Plan
+from models.base.protocol import Codes, ConstantPredictionsError, DamagedModelError, FloatArray, ProgressFn
+from models.base.rows import Columns, TrainingRows, tiles
+from models.base.saved import read_model, trained_with, write_model
+from models.networks.batches import RowBatches
+from models.networks.parameters import Accepted, check_parameters
+from models.networks.recipe import Recipe
+from models.networks.torchlibrary import torch_library, usable_device
+from models.networks.weightfile import Arrays, read_arrays, to_bytes
+
+if TYPE_CHECKING:
+    from models.networks.network import Network
+
+BLOCK_ROWS = 256
+FILE = "weights.npy"
+
+
+class NetworkModel(ABC):
+    """A model whose training is that of a module, row by row, and whose prediction is a function in NumPy.
+
+    A subclass says what it is called, its parameters, how its module is made and judged, and the same function in
+    NumPy. torch is imported only when a model is trained.
+
+    The target is standardised over the rows learnt from. Numerai's targets have the same distribution in every era, so
+    this is the per-era standardisation too. See `models.networks.loop` for the training.
+
+    Memory above that of torch and its optimiser (about 210 MiB): 20 bytes for each weight (itself, its gradient, two
+    moments of the optimiser, one gradient on the way) plus, for each thread, 4 bytes for each weight and what the
+    forward pass of 256 rows holds; 20 bytes for each row for its number and target. The matrix is read in place.
+    `plan.threads`, `batch_rows`, `rows_in_memory` and `low_memory` do not change the model's bytes on the CPU.
+
+    Attributes:
+        kind: a row of `eraflow.kinds`.
+        defaults: of all parameters; `epochs`, `batch_size`, `learning_rate` and `weight_decay` are among them.
+        accepted: which values each may have.
+    """
+
+    kind: ClassVar[str]
+    library = "torch"
+    defaults: ClassVar[Mapping[str, Any]]
+    accepted: ClassVar[Mapping[str, Accepted]]
+
+    def __init__(
+        self,
+        *,
+        params: Mapping[str, Any] | None = None,
+        scratch: Path | None = None,  # not used
+        checkpoints: Path | None = None,
+        columns: Sequence[int] | None = None,
+        bins: object = None,  # not used: there are no bins
+    ) -> None:
+        self.params: dict[str, Any] = {**self.defaults, **(params or {})}
+        check_parameters(self.kind, self.accepted, self.params)
+        self.checkpoints = checkpoints
+        self._columns = Columns(columns)
+        self.n_features = 0
+        self.trained_with: dict[str, Any] = {}
+        self._library_version = ""
+        self._weights: Arrays = {}
+        self._centre, self._scale = 0.0, 1.0  # of the target
+
+    @property
+    def columns(self) -> tuple[int, ...] | None:
+        """The columns of x that it uses; None: all."""
+        return self._columns.positions
+
+    def fit(
+        self,
+        x: Codes,
+        y: npt.NDArray[np.floating[Any]],
+        *,
+        plan: Plan,
+        seed: int,
+        progress: ProgressFn | None = None,
+    ) -> None:
+        """Learn from the rows with a known target; see `models.base.protocol.Model`.
+
+        Raises:
+            TrainingDataError: nothing to learn from, or arrays that do not fit.
+            ConstantPredictionsError: all targets are equal.
+            MissingLibraryError: torch is not installed.
+            StageNaN, StageDiverged, StageStalled: the training went wrong.
+        """
+        rows = TrainingRows(x, y, plan.rows_in_memory, self._columns)
+        self._centre, self._scale = float(rows.labels.mean(dtype=np.float64)), float(rows.labels.std(dtype=np.float64))
+        if self._scale == 0:
+            raise ConstantPredictionsError(
+                f"{self.kind} found nothing to learn in {rows.n_rows} rows: all targets are {self._centre:.6g}",
+                "check that the target varies in the eras trained on",
+            )
+        recipe = Recipe(
+            **{name: self.params[name] for name in ("epochs", "batch_size", "learning_rate", "weight_decay")}
+        )
+        self._library_version = str(torch_library().__version__)
+        from models.networks.loop import train  # it needs torch
+
+        trained = train(
+            self._network(rows.n_features),
+            rows,
+            ((rows.labels - np.float32(self._centre)) / np.float32(self._scale)).astype(np.float32),
+            RowBatches(rows.n_rows, recipe.batch_size, seed),
+            recipe=recipe,
+            plan=plan,
+            seed=seed,
+            who=self.kind,
+            checkpoints=self.checkpoints,
+            progress=progress,
+        )
+        self._weights = {name: tensor.numpy() for name, tensor in trained.module.state_dict().items()}
+        self.n_features = rows.width
+        figures: dict[str, Any] = {"device": usable_device(plan), "epochs": recipe.planned_epochs(plan)}
+        if trained.rows_at_once is not None:
+            figures["rows_at_once"] = trained.rows_at_once
+        self.trained_with = trained_with(plan, "rate_factor", "clip_norm", "precision", "work_factor", **figures)
+
+    def predict(self, x: Codes, *, plan: Plan | None = None) -> FloatArray:
+        """float64[n]: predictions in units of the target.
+
+        Blocks of one size, each computed by one thread: a row's prediction does not depend on its neighbours, the
+        tiles or the threads.
+
+        Raises:
+            DamagedModelError: it was neither fitted nor loaded, or x has another number of features.
+            StageNaN: a prediction is not finite.
+        """
+        if not self._weights or x.ndim != 2 or x.shape[1] != self.n_features:
+            raise DamagedModelError(
+                f"a model of kind {self.kind} with {self.n_features} features was given x{list(x.shape)}",
+                "fit or load it first, and pass exactly the features it was fitted on",
+            )
+        result = np.empty(len(x), dtype=np.float64)
+
+        def block(rows: slice) -> None:
+            codes = np.zeros((BLOCK_ROWS, self._columns.count(self.n_features)), dtype=np.float32)
+            codes[: rows.stop - rows.start] = self._columns.of(x[rows])
+            result[rows] = self._forward(self._weights, codes)[: rows.stop - rows.start]
+
+        with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor((plan or Plan()).threads) as pool:
+            for _ in pool.map(block, tiles(len(x), BLOCK_ROWS)):
+                pass
+        if not np.isfinite(result).all():
+            raise StageNaN(f"{self.kind} returned NaN values", "lower its learning_rate")
+        return result * self._scale + self._centre
+
+    def save(self, folder: Path) -> None:
+        """Write the weights as plain arrays and, last, `model.json`."""
+        if not self._weights:
+            raise DamagedModelError(f"this {self.kind} model was not fitted", "fit it before saving")
+        description = {
+            "kind": self.kind,
+            "n_features": self.n_features,
+            **({} if self.columns is None else {"columns": list(self.columns)}),
+            "params": self.params,
+            "trained_with": self.trained_with,
+            "target_centre": self._centre,
+            "target_scale": self._scale,
+            "arrays": list(self._weights),
+            "library": self.library,
+            "library_version": self._library_version,
+        }
+        write_model(folder, FILE, to_bytes(self._weights), description)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote; torch is not needed.
+
+        Raises:
+            DamagedModelError: a file is missing, changed or of another kind.
+        """
+        description, path = read_model(folder, cls.kind)
+        model = cls(params=description["params"], columns=description.get("columns"))
+        model.n_features = int(description["n_features"])
+        model.trained_with = dict(description["trained_with"])
+        model._library_version = str(description["library_version"])
+        model._centre, model._scale = float(description["target_centre"]), float(description["target_scale"])
+        model._weights = read_arrays(path, description["arrays"])
+        return model
+
+    @abstractmethod
+    def _network(self, n_features: int) -> Network:
+        """The module and its loss, for this many columns."""
+
+    @staticmethod
+    @abstractmethod
+    def _forward(weights: Arrays, codes: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """What the trained module gives, float32[n].
+
+        Args:
+            weights: the module's state_dict as arrays.
+            codes: float32[n, f], may be overwritten. n is always BLOCK_ROWS, and a row must not depend on its place.
+        """
