@@ -29,10 +29,10 @@ def by_hand(name):
     return PART.sub("", text(name))
 
 
-def fenced(name, language=r"(?:bash)?"):
-    """The lines of the code blocks of a document in this language; those of the shell where none is named."""
-    blocks = re.findall(rf"^ *```{language}\n(.*?)^ *```", text(name), re.DOTALL | re.MULTILINE)
-    return [line.strip() for block in blocks for line in block.splitlines() if line.strip()]
+def fenced(name, languages=("", "bash")):
+    """The lines of the code blocks of a document in these languages; those of the shell where none is named."""
+    blocks = re.findall(r"^ *```(\w*)\n(.*?)^ *```$", text(name), re.DOTALL | re.MULTILINE)
+    return [line.strip() for language, block in blocks if language in languages for line in block.splitlines() if line]
 
 
 def code_in_text(name):

@@ -37,6 +37,7 @@ COMMANDS = {
     "eraflow go-live": PARSED,
     "eraflow run --profile sandbox --set windows.folds=2 --set models=lightgbm,catboost --json": RUNS,
     "eraflow settings windows": RUNS,
+    "eraflow run --profile sandbox --set models=lightgbm,./mine.py:Ridge --set models.ridge.params.penalty=30": RUNS,
 }
 
 SMALL = (
@@ -138,8 +139,12 @@ def test_a_week_on_the_sandbox_really_runs(command, tmp_path):
     """As it stands, on data of a size for seconds; `make run` by the command that make gives."""
     if command == "make run":
         [line] = [line for line in made_by("run") if "eraflow run" in line]
-        command = f"eraflow {line.partition('eraflow ')[2]} --json"
+        command = f"eraflow {line.partition('eraflow ')[2]}"
     sizes = [part for setting in SMALL.split() for part in ("--set", setting)]
-    week = run([*shlex.split(command)[1:], *sizes], tmp_path, timeout=800)
+    [model] = re.findall(r"^```python\n(.*?)^```", text("README.md"), re.DOTALL | re.MULTILINE)
+    (tmp_path / "mine.py").write_text(model, encoding="utf-8")
+    week = run([*shlex.split(command)[1:], "--json", *sizes], tmp_path, timeout=800)
     assert week.returncode == 0, week.stderr[-3_000:]
-    assert json.loads(week.stdout.splitlines()[-1])["outcome"] == "submitted"
+    record = json.loads(week.stdout.splitlines()[-1])
+    assert record["outcome"] == "submitted"
+    assert ("ridge" in record["scores"]) == ("mine.py" in command)

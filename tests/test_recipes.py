@@ -85,6 +85,18 @@ def is_clean(tree, touched):
     assert found.returncode == 0, found.stdout[-2_000:]
 
 
+def test_a_model_is_added_and_keeps_the_promises_of_every_kind(tmp_path):
+    """The contract suite takes it in by itself."""
+    tree = copied(tmp_path)
+    touched = follow(recipe("model"), tree)
+    suite = ("tests/models/test_models.py", "-k", "extratrees")
+    found = python(tree, "-m", "pytest", "-q", "-p", "no:cacheprovider", *suite)
+    assert found.returncode == 0, found.stdout[-2_000:]
+    assert int(re.search(r"(\d+) passed", found.stdout)[1]) > 20
+    assert "extratrees" in python(tree, "-m", "flows.command.entry", "settings", "models.NAME.kind").stdout
+    is_clean(tree, touched)
+
+
 JUDGED = """
 import json, sys
 from datetime import UTC, datetime
@@ -132,12 +144,12 @@ def test_a_verb_is_added_and_does_its_work(tmp_path):
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_week_uses_what_was_added(tmp_path):
-    """The rule is in the verdict, and the blend is what the ensemble is and predicts by."""
+    """The rule is in the verdict, the blend is what the ensemble is and predicts by, the model is a member of it."""
     tree, home = copied(tmp_path / "tree"), tmp_path / "home"
     home.mkdir()
-    for name in ("rule", "blend"):
+    for name in ("rule", "blend", "model"):
         follow(recipe(name), tree)
-    chosen = ("gate.min_sharpe=0.1", "blend.method=zscore", "models=lightgbm,xgboost", "tracking.enabled=false")
+    chosen = ("gate.min_sharpe=0.1", "blend.method=zscore", "models=lightgbm,extratrees", "tracking.enabled=false")
     settings = [part for setting in (*SMALL.split(), *chosen) for part in ("--set", setting)]
     week = python(tree, "-m", "flows.command.entry", "run", "--profile", "sandbox", "--json", *settings, home=home)
     assert week.returncode == 0, week.stderr[-3_000:]
@@ -148,7 +160,9 @@ def test_a_week_uses_what_was_added(tmp_path):
     assert {"name": "sharpe", "passed": True}.items() <= next(
         rule for rule in verdict["rules"] if rule["name"] == "sharpe"
     ).items()
-    assert json.loads((run_dir / "blend" / "ensemble" / "ensemble.json").read_text())["method"] == "zscore"
+    ensemble = json.loads((run_dir / "blend" / "ensemble" / "ensemble.json").read_text(encoding="utf-8"))
+    assert ensemble["method"] == "zscore"
+    assert [member["kind"] for member in ensemble["members"]] == ["lightgbm", "extratrees"]
 
 
 def test_a_recipe_that_cannot_be_followed_is_found(tmp_path):
