@@ -1,4 +1,4 @@
-"""Text that is not ours, in our messages: it may be of any length and hold any character."""
+"""Foreign text in our messages (names of files, answers of servers): cut, and without control characters."""
 
 from __future__ import annotations
 

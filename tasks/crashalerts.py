@@ -1,4 +1,4 @@
-"""What nobody else can tell of a crash: a computer that died has no hook, and a run that is given up has no next one.
+"""Alerts of crashes that no hook of a run can send: its computer died, or it was started too often and is given up.
 
 A flow process that is killed while its worker lives is told of by the worker (the flow's own hook). `eraflow resume`
 tells of the rest, through the block that the run's parameters name, once for each crash.

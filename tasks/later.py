@@ -1,4 +1,4 @@
-"""What a held or dry run has predicted, sent later: judged anew, then on the same road as in its own week."""
+"""What a held or dry run has predicted, sent later: judged anew, then sent by the same steps as in its own week."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Refuse at once what can be refused at once: made-up settings cost no download, no waiting and no training."""
+"""Refuse settings that name what the tournament does not offer, before anything is downloaded or trained."""
 
 from __future__ import annotations
 

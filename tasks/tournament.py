@@ -1,4 +1,4 @@
-"""Open the road to the tournament: Numerai, a sandbox that already runs, or one that is started for this run."""
+"""Connect to the tournament: Numerai, a sandbox that already runs, or one that is started for this run."""
 
 from __future__ import annotations
 

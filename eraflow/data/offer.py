@@ -1,4 +1,4 @@
-"""What can be said of made-up settings before the data are downloaded: versions, feature sets, targets, benchmarks."""
+"""Whether versions, feature sets, targets and benchmarks of the settings exist, before the data are downloaded."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The child of a verb that reads somebody's files: what it died of, told about those files.
+"""Errors of a child process in which a verb of the command reads foreign files: they speak of those files.
 
-A verb has no ladder and none of the settings that the errors of a stage name.
+A verb has no ladder of plans, and none of the settings that the errors of a stage advise to change.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The attempts of a stage on disk: a line before each, a line after, so that even the death of the flow teaches."""
+"""The attempts of a stage on disk: a line before each and one after, so that one whose flow was killed is known."""
 
 from __future__ import annotations
 

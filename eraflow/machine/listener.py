@@ -1,4 +1,4 @@
-"""The parent's ear: the child's lines go to the log, its marks to the progress bar and the training curve."""
+"""What the parent does with a child's output: lines go to the log, progress and training curve where they are shown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tournament, as the rest of Eraflow sees it: one object over the unmodified numerapi client.
+"""The client of the tournament that the rest of Eraflow uses: one object over numerapi.
 
     tournament = Tournament(Endpoint(None, public_id, secret_key), call_seconds=30, transfer_seconds=3600, attempts=5)
     current = tournament.wait_for_round(wait_seconds=21_600, poll_seconds=60)

@@ -1,4 +1,4 @@
-"""The unmodified numerapi, told where to look, and made to say what really went wrong.
+"""The client of the GraphQL API: numerapi as it is, at any address, with deadlines, retries and named errors.
 
 Three habits of numerapi 3.1.1 are met here:
 
@@ -113,7 +113,7 @@ class GraphQLClient:
     def __init__(self, endpoint: Endpoint, policy: RetryPolicy) -> None:
         self.endpoint = endpoint
         self.policy = policy
-        _witness.install()
+        _log_watcher.install()
         self._api = _make_api(endpoint)
 
     def ask(self, what: str, question: Callable[[NumerAPI], T], *, needs_key: bool = False) -> T:
@@ -130,7 +130,7 @@ class GraphQLClient:
         return within(self.policy.call_seconds, what, partial(self._ask, what, question, needs_key))
 
     def _ask(self, what: str, question: Callable[[NumerAPI], T], needs_key: bool) -> T:
-        with _witness.watching() as seen:
+        with _log_watcher.watching() as seen:
             try:
                 return question(self._api)
             except (MemoryError, TournamentError):
@@ -224,7 +224,7 @@ def _root_logger_untouched() -> Iterator[None]:
             root.removeHandler(placeholder)
 
 
-class _Witness(logging.Filter):
+class _LogWatcher(logging.Filter):
     """Notes, for each thread that asks, the exceptions numerapi swallows; and keeps its log lines out of ours."""
 
     def __init__(self) -> None:
@@ -261,4 +261,4 @@ class _Witness(logging.Filter):
         return False
 
 
-_witness = _Witness()
+_log_watcher = _LogWatcher()

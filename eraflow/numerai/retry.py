@@ -82,7 +82,7 @@ class RetryPolicy:
         return max(self.jitter() * ceiling, min(asked or 0.0, LONGEST_PAUSE_SECONDS))
 
 
-class _Errand(Generic[T]):
+class _BackgroundCall(Generic[T]):
     """Work on a thread of its own, whose result nobody may be waiting for any more."""
 
     def __init__(self, work: Callable[[], T], late: Callable[[T], None] | None) -> None:
@@ -118,7 +118,7 @@ def within(seconds: float, what: str, work: Callable[[], T], *, late: Callable[[
     deadline the thread is left alone and ends with its socket or with the process. `late` disposes of a result that
     comes in after that.
     """
-    errand = _Errand(work, late)
+    errand = _BackgroundCall(work, late)
     context = contextvars.copy_context()
     thread = threading.Thread(target=context.run, args=(errand.run,), name=f"eraflow: {what}", daemon=True)
     try:

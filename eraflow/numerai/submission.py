@@ -1,4 +1,4 @@
-"""What a careful submitter looks at before sending a CSV: ten checks on its bytes, then Numerai's own validation."""
+"""The checks of a submission before it is sent: ten on its bytes, then Numerai's own validation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A submission on its way: sent, checked on arrival, registered once, and followed until the tournament has decided.
+"""Sending a submission: uploaded, checked on arrival, registered once, and followed until the tournament has decided.
 
 numerapi's `upload_predictions` looks at no answer of the PUT and returns an id before anything was validated. Here
 the same three requests are made one by one.

@@ -110,10 +110,10 @@ def attempt_stage(
     require_disk(expected, work.name, folder, resources, machine)
     asked = _next(work, ledger, folder, resources, machine)
     budget = Budget((home or run_dir) / BUDGET, machine.memory_mb)
-    patience = machine.wait_minutes * 60
-    with budget.acquire(expected.least_mb(asked), name=work.name, log=log, wait_s=patience) as lease:
+    wait_seconds = machine.wait_minutes * 60
+    with budget.acquire(expected.least_mb(asked), name=work.name, log=log, wait_s=wait_seconds) as lease:
         plan = expected.fit(asked, lease)
-        wait_out(MIN_MEMORY_MB, plan.threads, name=work.name, log=log, wait_s=patience)
+        wait_out(MIN_MEMORY_MB, plan.threads, name=work.name, log=log, wait_s=wait_seconds)
         log(f"{work.name}: attempt {1 + len(ledger.rows)}, {expected.words(plan, lease.limit_mb)}")
         outcome = _run(work, ledger, plan, lease, folder, machine, log, on_progress)
     return stage.finish(

@@ -1,4 +1,4 @@
-"""News of a run's steps for whoever looks on in this process: the live view of the terminal.
+"""Events of a run's steps, for observers in the same process such as the live view of the terminal.
 
 Steps tell what happens to them; nobody has to listen, and one that fails is left out: a view must not cost a stage.
 """

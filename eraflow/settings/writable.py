@@ -1,4 +1,4 @@
-"""What can be written down and read back as the same: the rule for the value of every setting, from every door."""
+"""What can be written down and read back as the same: the rule for the value of every setting, wherever it is given."""
 
 from __future__ import annotations
 

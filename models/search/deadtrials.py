@@ -67,7 +67,7 @@ def is_dead(mark: Any) -> bool:
     return owner_is_dead(mark["lock"])
 
 
-def bury_dead(study: Study, patience_seconds: float, worker: Worker | None = None) -> int:
+def close_dead_trials(study: Study, patience_seconds: float, worker: Worker | None = None) -> int:
     """Put every running trial whose process is known to be dead back into the queue; returns how many.
 
     Args:

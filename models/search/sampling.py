@@ -1,4 +1,4 @@
-"""Who proposes the next trial, and who gives one up: TPE with a seed of its own for each trial, and halving."""
+"""The sampler and the pruner of a search: TPE with a seed of its own for each trial, and halving."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from optuna.exceptions import DuplicatedStudyError, ExperimentalWarning, UpdateF
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from models.search.deadtrials import FOUND, OWNER, Worker, bury_dead, do_again
+from models.search.deadtrials import FOUND, OWNER, Worker, close_dead_trials, do_again
 from models.search.objective import CompletedTrial, Pressure, pressure
 from models.search.sampling import COUNTED, HalvingPruner, NoPruner, PlacedSampler, position_of, quiet_optuna
 from models.search.space import Space
@@ -182,7 +182,7 @@ def run_trials(
 
 def _work(study: Study, search: Search, bench: Bench, worker: Worker, told: _Told) -> bool:
     """One step: a trial, or a wait for others; whether the search is done."""
-    bury_dead(study, search.patience_seconds, worker if search.storage is None else None)
+    close_dead_trials(study, search.patience_seconds, worker if search.storage is None else None)
     optuna.storages.fail_stale_trials(study)
     states = [trial.state for trial in study.get_trials(deepcopy=False, states=COUNTED)]
     done = sum(state in FINISHED for state in states)

@@ -1,4 +1,4 @@
-"""What one look at something found, and the line that tells it."""
+"""A finding of `eraflow doctor`: what was looked at, how it stands, and the line that tells it."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def _week_in_words(record: dict[str, Any], settings: RunSettings, server: str) -
 
 
 @dataclass(frozen=True)
-class Telling:
+class FlowReport:
     """What a verb says of its flow's run.
 
     Attributes:
@@ -69,10 +69,10 @@ class Telling:
     when_interrupted: str
 
 
-WEEK = Telling(week_record, _week_in_words, "the same command with --resume goes on in {run_dir}")
+WEEK = FlowReport(week_record, _week_in_words, "the same command with --resume goes on in {run_dir}")
 
 
-def start(flow_name: str, arguments: argparse.Namespace, telling: Telling = WEEK) -> int:
+def start(flow_name: str, arguments: argparse.Namespace, telling: FlowReport = WEEK) -> int:
     """Run a flow in this process and tell what came of it; returns the exit code."""
     choice = chosen(flow_name, arguments)
     settings = choice.settings
@@ -279,7 +279,7 @@ def _unless_concluded(run_dir: Path, error: BaseException) -> BaseException | No
     return None
 
 
-def _record(run_dir: Path, error: BaseException | None, telling: Telling) -> dict[str, Any]:
+def _record(run_dir: Path, error: BaseException | None, telling: FlowReport) -> dict[str, Any]:
     """What the folder tells, unless the folder was never ours: then another process may be writing its own there."""
     if error is None:
         return telling.record(run_dir)

@@ -1,4 +1,4 @@
-"""`eraflow clean`: say what nothing needs any more, ask, remove it."""
+"""`eraflow clean`: say which files nothing needs any more, ask, and remove them."""
 
 from __future__ import annotations
 

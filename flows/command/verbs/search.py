@@ -30,10 +30,10 @@ def add(verbs: Any) -> None:
 def search(arguments: argparse.Namespace) -> int:
     """Run `research` in this process; returns the exit code."""
     from eraflow.runs.searchrecord import search_record
-    from flows.command.starting.start import Telling, start
+    from flows.command.starting.start import FlowReport, start
     from flows.command.verbs.search_summary import search_summary
 
-    telling = Telling(search_record, search_summary, "finished trials are kept, the same command goes on")
+    telling = FlowReport(search_record, search_summary, "finished trials are kept, the same command goes on")
     return start("research", with_options(arguments), telling)
 
 

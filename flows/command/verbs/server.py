@@ -1,4 +1,4 @@
-"""`eraflow server`: what belongs together, started together: the Prefect server of this home, and MLflow beside it."""
+"""`eraflow server`: the Prefect server of this home, and MLflow beside it, until Ctrl-C."""
 
 from __future__ import annotations
 

@@ -155,7 +155,7 @@ def _server_for_keys(settings: Any) -> Any:
         yield
 
 
-class Told(logging.Handler):
+class StderrHandler(logging.Handler):
     """Lines of the log on stderr, as all that is told there."""
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -166,7 +166,7 @@ class Told(logging.Handler):
 def _log_to_stderr() -> None:
     logger = logging.getLogger("eraflow")
     if not logger.handlers:
-        logger.addHandler(Told())
+        logger.addHandler(StderrHandler())
         logger.setLevel(logging.INFO)
         logger.propagate = False  # Prefect's own handler would say it again
 

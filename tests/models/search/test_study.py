@@ -18,7 +18,7 @@ from eraflow.errors import EraflowError
 from eraflow.settings.override import settings_from
 from eraflow.settings.search import SearchSettings
 from models.search import deadtrials
-from models.search.deadtrials import GIVEN_UP, MOST_RETRIES, OWNER, Worker, bury_dead, do_again
+from models.search.deadtrials import GIVEN_UP, MOST_RETRIES, OWNER, Worker, close_dead_trials, do_again
 from models.search.sampling import falls_behind, position_of, quiet_optuna
 from models.search.stage import search_model
 from models.search.storage import PASSWORD_VARIABLE, SearchStorageError, open_storage, shown
@@ -149,29 +149,29 @@ def test_a_trial_of_a_dead_process_is_done_again_at_once_and_one_of_a_living_is_
     dead.suggest_float("x", 0, 1)
     dead.set_user_attr(OWNER, dead_mark(tmp_path / "workers"))
     living.set_user_attr(OWNER, alive.mark)
-    assert bury_dead(study, patience_seconds=60) == 1
+    assert close_dead_trials(study, patience_seconds=60) == 1
     assert [trial.state for trial in study.trials] == [TrialState.FAIL, TrialState.RUNNING, TrialState.WAITING]
     again = study.ask()
     assert again.suggest_float("x", 0, 1) == dead.params["x"]
     assert OWNER not in again.user_attrs  # or its next owner would be taken for the dead one
-    assert bury_dead(study, patience_seconds=60) == 0
+    assert close_dead_trials(study, patience_seconds=60) == 0
     alive.close()
 
 
 def test_a_trial_that_died_before_its_first_sign_of_life_is_found_by_its_age(study):
     study.ask()
-    assert bury_dead(study, patience_seconds=60) == 0
+    assert close_dead_trials(study, patience_seconds=60) == 0
     time.sleep(0.05)
-    assert bury_dead(study, patience_seconds=0.01) == 1
+    assert close_dead_trials(study, patience_seconds=0.01) == 1
 
 
 def test_a_trial_without_an_owner_is_dead_at_once_where_nobody_else_is_alive(study, tmp_path):
     study.ask()
     mine, other = Worker(tmp_path / "workers"), Worker(tmp_path / "workers")
     dead_mark(tmp_path / "workers")
-    assert bury_dead(study, patience_seconds=60, worker=mine) == 0  # it may be the other's
+    assert close_dead_trials(study, patience_seconds=60, worker=mine) == 0  # it may be the other's
     other.close()
-    assert bury_dead(study, patience_seconds=60, worker=mine) == 1
+    assert close_dead_trials(study, patience_seconds=60, worker=mine) == 1
     mine.close()
 
 
@@ -179,7 +179,7 @@ def test_a_silent_trial_of_another_computer_is_stale_after_the_patience(study, t
     trial = study.ask()
     trial.set_user_attr(OWNER, {"host": "elsewhere", "lock": "/nowhere"})
     study._storage._backend.record_heartbeat(trial._trial_id)
-    assert bury_dead(study, patience_seconds=0) == 0  # not known from here
+    assert close_dead_trials(study, patience_seconds=0) == 0  # not known from here
     optuna.storages.fail_stale_trials(study)
     assert study.trials[0].state == TrialState.RUNNING
     connection = sqlite3.connect(tmp_path / "search" / "search.db")
@@ -195,7 +195,7 @@ def test_a_trial_that_always_kills_its_process_is_written_off(study, tmp_path):
         trial = study.ask()
         trial.suggest_float("x", 0, 1)
         trial.set_user_attr(OWNER, dead_mark(tmp_path / "workers"))
-        assert bury_dead(study, patience_seconds=60) == 1
+        assert close_dead_trials(study, patience_seconds=60) == 1
     last = study.trials[-1]
     assert last.state == TrialState.PRUNED
     assert last.user_attrs["found"]["note"].startswith(GIVEN_UP)
@@ -206,7 +206,7 @@ def test_places_count_what_is_not_failed_and_a_repeated_trial_has_the_place_of_t
     trials = [study.ask() for _ in range(3)]
     trials[1].set_user_attr(OWNER, dead_mark(tmp_path / "workers"))
     assert [position_of(study, trial.number) for trial in trials] == [0, 1, 2]
-    bury_dead(study, patience_seconds=60)
+    close_dead_trials(study, patience_seconds=60)
     assert [position_of(study, trial.number) for trial in study.trials if trial.state != TrialState.FAIL] == [0, 1, 2]
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from flows.command.doctor.examine import FOUND_AT, Finding
 from flows.command.terminal.outputs import complain, say, tell
-from flows.command.verbs.submit import Told
+from flows.command.verbs.submit import StderrHandler
 from tests.eraflow.scoring.test_compare import ERAS, backtested
 
 ROOT = Path(__file__).parents[4]
@@ -99,7 +99,7 @@ WORDS = st.lists(st.text("abc/-.:'", min_size=1, max_size=40), min_size=1, max_s
         tell,
         complain,
         say,
-        lambda text: Told().emit(logging.makeLogRecord({"msg": text})),
+        lambda text: StderrHandler().emit(logging.makeLogRecord({"msg": text})),
         lambda text: say(Finding("a", "ok", text, text).line(), FOUND_AT),
     ],
 )
