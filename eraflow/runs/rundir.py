@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ from eraflow.disk.locks import hold
 from eraflow.errors import EraflowError
 
 LOCK = ".lock"
+ASKED_SECONDS = 0.05
 
 
 class RunLockedError(EraflowError):
@@ -40,6 +42,9 @@ def locked(run_dir: Path) -> Iterator[Path]:
         StorageError, NoLocksError: when the folder cannot be written or locked.
     """
     handle = hold(run_dir / LOCK)
+    if handle is None:  # or somebody only asks at this moment whether the folder's owner is dead
+        time.sleep(ASKED_SECONDS)
+        handle = hold(run_dir / LOCK)
     if handle is None:
         raise RunLockedError(
             f"another process works in {run_dir}", "wait until it has ended or choose another --run-dir"

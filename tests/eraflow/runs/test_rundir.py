@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from eraflow.runs.rundir import RunLockedError, locked, new_run_dir
+from eraflow.disk.locks import own
+from eraflow.runs.rundir import LOCK, RunLockedError, locked, new_run_dir
 
 
 def test_a_second_holder_is_refused_and_a_later_one_is_not(tmp_path):
@@ -25,6 +26,14 @@ def test_a_killed_owner_leaves_no_lock(tmp_path):
     assert killed.returncode == -9
     with locked(tmp_path / "run"):
         pass
+
+
+def test_one_who_only_asks_whether_the_owner_is_dead_keeps_nobody_out(tmp_path, monkeypatch):
+    """The question holds the lock for a moment."""
+    asking = own(tmp_path / "run" / LOCK)
+    monkeypatch.setattr("eraflow.runs.rundir.time.sleep", lambda seconds: asking.close())
+    with locked(tmp_path / "run"):
+        assert asking.closed
 
 
 def test_names_of_runs_do_not_collide(tmp_path):
