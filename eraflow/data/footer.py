@@ -21,6 +21,7 @@ from eraflow.disk.plainpaths import scan_parquet
 from eraflow.errors import EraflowError
 from eraflow.foreigntext import cut
 
+NAMES_SHOWN = 8
 _AGAIN = "write or download it again"
 _OF_COLUMNS = (
     ("more than one occurrence", "write each column once"),
@@ -264,9 +265,9 @@ def _id_column(schema: pa.Schema) -> str | None:
     return UNNAMED_INDEX if unnamed else None
 
 
-def _listed(names: Sequence[str], limit: int = 8) -> str:
-    more = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return ", ".join(cut(name, 80) for name in names[:limit]) + more
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
+    return ", ".join(cut(name, 80) for name in names[:NAMES_SHOWN]) + more
 
 
 def _is_number(kind: pa.DataType) -> bool:

@@ -7,7 +7,7 @@ overlap-robust errors look at are all there, and long enough that hundreds of ca
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -114,7 +114,6 @@ def gather(
     cells: Cells,
     *,
     threads: int = 1,
-    progress: Callable[[int, int], None] | None = None,
 ) -> Moments:
     """Read the candidates' columns of every era once.
 
@@ -125,7 +124,6 @@ def gather(
         features: int64[c], ascending positions of the candidates.
         cells: where each era belongs.
         threads: eras read at once; the figures do not depend on it.
-        progress: told eras done and all eras.
     """
     width, count = features.size, len(cells.environment)
     moments = Moments(cells, np.zeros((count, width, width)), np.zeros((count, width)))
@@ -134,16 +132,12 @@ def gather(
     def one(position: int) -> tuple[FloatArray, FloatArray]:
         return era_covariances(*_columns_of(store, target, eras[position], features))
 
-    done = 0
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
         for batch in _batches(len(eras), threads):  # so that finished eras do not pile up
             for position, (xx, xy) in zip(batch, pool.map(one, batch), strict=True):
                 cell = cells.of_era[position]
                 moments.xx[cell] += xx / per_cell[cell]
                 moments.xy[cell] += xy / per_cell[cell]
-            done += len(batch)
-            if progress is not None:
-                progress(done, len(eras))
     return moments
 
 

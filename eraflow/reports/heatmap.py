@@ -18,7 +18,7 @@ LONGEST_NAME = 34
 UNKNOWN = "#d0d0d0"
 
 
-def drift_map(history: Mapping[str, Drift], *, title: str, rows: int = ROWS) -> bytes:
+def drift_map(history: Mapping[str, Drift], *, title: str) -> bytes:
     """Features downwards, the strongest of the newest version first; blocks of eras to the right, version by version.
 
     Blue is positive, vermilion negative, grey not known. The scale ends at the 98th percentile of the absolute figures,
@@ -27,13 +27,12 @@ def drift_map(history: Mapping[str, Drift], *, title: str, rows: int = ROWS) -> 
     Args:
         history: version to its figures, oldest version first.
         title: above the chart.
-        rows: features shown at the most.
 
     Returns:
         A PNG picture.
     """
     figure, axes = new_figure(title, "eras", "")
-    shown = list(history.values())[-1].strongest(rows).features if history else ()
+    shown = list(history.values())[-1].strongest(ROWS).features if history else ()
     blocks = [(version, block) for version, drift in history.items() for block in drift.blocks]
     table = _table(history, shown)
     if not table.size or not np.isfinite(table).any():

@@ -53,17 +53,17 @@ def earlier_flow_runs(run_dir: Path) -> list[str]:
     return [str(known) for known in (read_object(run_dir / RUN_FILE) or {}).get("flow_runs", [])]
 
 
-def unfinished_runs(home: Path, flow: str, now: float | None = None) -> Iterator[Path]:
+def unfinished_runs(home: Path, flow: str) -> Iterator[Path]:
     """Folders of runs that were begun in the last days and never concluded, the newest first.
 
     Among them are runs that are still at work: whoever opens one learns that from its lock.
     """
-    moment = time.time() if now is None else now
+    now = time.time()
     for run_dir in _newest_first(home):
         noted = read_object(run_dir / RUN_FILE)
         if noted is None or noted.get("flow") != flow or not is_unfinished(run_dir):
             continue
-        if moment - float(noted.get("started", 0)) <= MAX_AGE_DAYS * 86_400:
+        if now - float(noted.get("started", 0)) <= MAX_AGE_DAYS * 86_400:
             yield run_dir
 
 

@@ -53,11 +53,9 @@ def sandbox(
     folder: Path | str,
     state_dir: Path | str,
     *,
-    port: int = 0,
     version: str = "v5.3",
     round_spec: RoundSpec | None = None,
     models: Sequence[str] = ("eraflow",),
-    start_seconds: float = START_SECONDS,
 ) -> Iterator[SandboxAddress]:
     """A sandbox that serves `folder` while the block runs; it is ended at once when the block ends.
 
@@ -68,11 +66,9 @@ def sandbox(
     Args:
         folder: a folder in tournament layout.
         state_dir: where uploads, state.json and sandbox.log are kept; a later sandbox there continues with them.
-        port: 0 picks a free one.
         version: data set version under which the files are offered.
         round_spec: the round; open now by default.
         models: names of the account's model slots.
-        start_seconds: how long the start may take.
 
     Raises:
         SandboxStartError: it did not start; with the end of its log.
@@ -82,7 +78,7 @@ def sandbox(
     with storage_errors(state):
         state.mkdir(parents=True, exist_ok=True)
         log = (state / LOG).open("ab")
-    options = [f"--{name}={value}" for name, value in (("port", port), ("version", version))]
+    options = [f"--{name}={value}" for name, value in (("port", 0), ("version", version))]
     options += [f"--model={name}" for name in models]
     options += ["--round-json", json.dumps(asdict(round_spec or RoundSpec()))]
     command = [sys.executable, "-m", __package__ or "eraflow.sandbox", "--folder", str(folder)]
@@ -99,7 +95,7 @@ def sandbox(
             start_new_session=True,
         )
     try:
-        yield _wait_until_ready(child, state / LOG, began, start_seconds)
+        yield _wait_until_ready(child, state / LOG, began, START_SECONDS)
     finally:
         _end(child)
 

@@ -9,9 +9,9 @@ from urllib.parse import quote, urlencode
 LIFETIME_SECONDS = 3600
 
 
-def signed(base: str, method: str, path: str, key: str, now: float, lifetime: float = LIFETIME_SECONDS) -> str:
-    """An absolute address that allows `method` on `path` until `now + lifetime`."""
-    expires = int(now + lifetime)
+def signed(base: str, method: str, path: str, key: str, now: float) -> str:
+    """An absolute address that allows `method` on `path` for LIFETIME_SECONDS from `now`."""
+    expires = int(now + LIFETIME_SECONDS)
     mark = urlencode({"X-Sandbox-Expires": expires, "X-Sandbox-Signature": _mark(method, path, expires, key)})
     return f"{base.rstrip('/')}{quote(path)}?{mark}"
 

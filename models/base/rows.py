@@ -23,13 +23,13 @@ def tile_rows(n_features: int, rows_in_memory: int) -> int:
     return max(min(rows_in_memory, TILE_BYTES // (4 * max(n_features, 1))), min(MIN_TILE_ROWS, rows_in_memory), 1)
 
 
-def level_matrix(n_features: int, rows: int = LEVEL_ROWS) -> Codes:
-    """int8[rows, f] that holds each of the five levels equally often in every column.
+def level_matrix(n_features: int) -> Codes:
+    """int8[LEVEL_ROWS, f] that holds each of the five levels equally often in every column.
 
     The boosters take their bins from it instead of from a sample of the data: five levels need no search, every way of
     feeding then gives the same bins, and LightGBM's bin search was the largest part of its peak memory.
     """
-    return np.repeat((np.arange(rows) % LEVELS).astype(np.int8)[:, None], n_features, axis=1)
+    return np.repeat((np.arange(LEVEL_ROWS) % LEVELS).astype(np.int8)[:, None], n_features, axis=1)
 
 
 class Columns:

@@ -47,7 +47,7 @@ class PrefectUnreachableError(EraflowError):
 
 
 @contextmanager
-def run_server(prefect_home: Path, say: Callable[[str], object], start_seconds: float = START_SECONDS) -> Iterator[str]:
+def run_server(prefect_home: Path, say: Callable[[str], object]) -> Iterator[str]:
     """A Prefect server on the database in `prefect_home` while the block runs; gives its address.
 
     The first start makes the database, which takes ten seconds or more on a busy computer.
@@ -55,7 +55,6 @@ def run_server(prefect_home: Path, say: Callable[[str], object], start_seconds: 
     Args:
         prefect_home: Prefect's own folder.
         say: told in a line what people should know: that it waits for another run's start, that the server died.
-        start_seconds: how long one start may take.
 
     Raises:
         PrefectUnreachableError: it did not start; with the end of its log.
@@ -67,7 +66,7 @@ def run_server(prefect_home: Path, say: Callable[[str], object], start_seconds: 
             say(f"the Prefect server of this run is lost ({why}); the run goes on, and what it shows is incomplete")
             _refuse_all(listener)
 
-        server = WatchedServer(prefect_home, listener, say, go_on_without, ENVIRONMENT, start_seconds)
+        server = WatchedServer(prefect_home, listener, say, go_on_without, ENVIRONMENT)
         server.start()
         try:
             yield f"http://{HOST}:{listener.getsockname()[1]}"

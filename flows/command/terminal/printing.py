@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 PLAIN_WIDTH = 80
+NAME_WIDTH = 26
 WIDEST = 110
 """Lines that are longer than this are hard to read, whatever the terminal could hold."""
 STYLES = {
@@ -143,11 +144,11 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Figures:
     return Figures(head, rows)
 
 
-def _breakable(name: str, width: int = 26) -> Text:
+def _breakable(name: str) -> Text:
     """A name of hyphens in lines that are short enough."""
     lines = [""]
     for part in name.replace("-", "-\0").split("\0"):
-        if len(lines[-1]) + len(part) > width and lines[-1]:
+        if len(lines[-1]) + len(part) > NAME_WIDTH and lines[-1]:
             lines.append("  ")
         lines[-1] += part
     return Text("\n".join(lines))
