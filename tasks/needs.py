@@ -15,6 +15,7 @@ from eraflow.kinds import find
 from eraflow.machine.estimate import Need
 from eraflow.runs.stage import StageRecord
 from models.kinds import count_weights
+from models.prediction.predictor import whole_eras_in
 from tasks.features import Features
 
 TREE_NAMES = ("n_estimators", "num_iterations", "iterations", "num_boost_round", "num_trees")
@@ -55,7 +56,10 @@ def predict_need(ensemble: Path, live: Path) -> Need | None:
     try:
         described = json.loads((ensemble / "ensemble.json").read_text(encoding="utf-8"))
         rows, columns = read_footer(live).rows, len(described["features"])
-        return Need("predict", rows=rows, columns=columns, members=len(described["members"]), trees=USUAL_TREES)
+        whole = rows if whole_eras_in(ensemble) else 0  # the live rows are one era
+        return Need(
+            "predict", rows=rows, columns=columns, judged=whole, members=len(described["members"]), trees=USUAL_TREES
+        )
     except (OSError, ValueError, KeyError, TypeError, EraflowError):
         return None
 

@@ -27,7 +27,7 @@ FAST_MLP = {"hidden": [32, 16], "epochs": 12, "batch_size": 256, "learning_rate"
 
 def fast(kind: str) -> dict:
     """Parameters of a small model of this kind."""
-    return FAST_MLP if KINDS[kind].neural else FAST
+    return {} if kind not in KINDS else FAST_MLP if KINDS[kind].neural else FAST
 
 
 @dataclass(frozen=True)

@@ -18,11 +18,20 @@ from models.base.protocol import (
     check_predictions,
 )
 from models.base.rows import TrainingRows
+from models.base.wholeeras import fit_in_eras, predict_in_eras
 from models.kinds import load_model, make_model
 from tests.models.planted import PLAN, fast, plant
+from tests.own_models import FOLDER
 
 BOOSTERS = sorted(kind.name for kind in KINDS.values() if not kind.neural)
-every_kind = pytest.mark.parametrize("kind", sorted(KINDS))
+ROW_BY_ROW, WHOLE_ERAS = f"{FOLDER}/mine.py:Ridge", f"{FOLDER}/relative.py:Relative"
+OWN = [pytest.param(ROW_BY_ROW, id="own"), pytest.param(WHOLE_ERAS, id="own of whole eras")]
+every_kind = pytest.mark.parametrize("kind", [*sorted(KINDS), *OWN])
+every_row_by_row = pytest.mark.parametrize(
+    "kind", [*(kind.name for kind in KINDS.values() if not kind.needs_whole_eras), OWN[0]]
+)
+every_built_in = pytest.mark.parametrize("kind", sorted(KINDS))
+AN_ERA = 100
 every_booster = pytest.mark.parametrize("kind", BOOSTERS)
 
 
@@ -36,41 +45,53 @@ def data():
 
 def fitted(kind, data, plan=PLAN, seed=3, progress=None, scratch=None, **params):
     model = make_model(kind, {**fast(kind), **params}, scratch=scratch)
-    model.fit(*data, plan=plan, seed=seed, progress=progress)
+    x, y = data
+    fit_in_eras(model, x, y, offsets_of(x), plan=plan, seed=seed, progress=progress)
     return model
 
 
+def offsets_of(x):
+    return np.array([*range(0, len(x), AN_ERA), len(x)])
+
+
+def predicted(model, x, plan=None):
+    return predict_in_eras(model, x, offsets_of(x), plan=plan)
+
+
 def folder_hashes(folder):
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 @every_kind
 def test_it_learns_the_planted_signal_on_rows_it_has_not_seen(kind, data):
     fresh = plant(eras=10, seed=5)
-    predictions = fitted(kind, data).predict(fresh.x)
+    predictions = predicted(fitted(kind, data), fresh.x)
     assert predictions.dtype == np.float64
     assert np.corrcoef(predictions, fresh.y)[0, 1] > 0.3
 
 
-@every_kind
+@every_row_by_row
 def test_rows_without_a_target_teach_nothing(kind, data):
     x, y = data
     known = ~np.isnan(y)
     nonsense = x.copy()
     nonsense[~known] = 4 - nonsense[~known]
-    expected = fitted(kind, (x[known], y[known])).predict(x)
-    np.testing.assert_array_equal(fitted(kind, (nonsense, y)).predict(x), expected)
+    expected = predicted(fitted(kind, (x[known], y[known])), x)
+    np.testing.assert_array_equal(predicted(fitted(kind, (nonsense, y)), x), expected)
 
 
 @every_kind
 def test_the_plan_changes_the_feeding_and_not_the_predictions(kind, data, tmp_path):
-    expected = fitted(kind, data).predict(data[0])
+    expected = predicted(fitted(kind, data), data[0])
     for plan in (
         replace(PLAN, rows_in_memory=333),
         replace(PLAN, low_memory=True, rows_in_memory=500),
         replace(PLAN, device="cuda"),  # without one: the CPU
     ):
-        np.testing.assert_array_equal(fitted(kind, data, plan, scratch=tmp_path).predict(data[0], plan=plan), expected)
+        np.testing.assert_array_equal(
+            predicted(fitted(kind, data, plan, scratch=tmp_path), data[0], plan=plan), expected
+        )
     assert list(tmp_path.iterdir()) == []
 
 
@@ -81,7 +102,7 @@ def test_the_same_settings_give_the_same_files_and_predictions(kind, data, tmp_p
     for name in ("a", "b"):
         fitted(kind, data, plan).save(tmp_path / name)
     assert folder_hashes(tmp_path / "a") == folder_hashes(tmp_path / "b")
-    first, second = (load_model(tmp_path / name).predict(data[0], plan=plan) for name in ("a", "b"))
+    first, second = (predicted(load_model(tmp_path / name), data[0], plan=plan) for name in ("a", "b"))
     assert first.tobytes() == second.tobytes()
 
 
@@ -106,7 +127,7 @@ def test_rows_in_memory_batch_rows_low_memory_and_threads_do_not_change_the_save
         assert folder_hashes(tmp_path / str(number)) == usual, plan
 
 
-@every_kind
+@every_built_in
 def test_a_share_of_the_work_is_done_and_recorded(kind, data, tmp_path):
     seen = []
     neural = KINDS[kind].neural
@@ -116,24 +137,27 @@ def test_a_share_of_the_work_is_done_and_recorded(kind, data, tmp_path):
     assert recorded["work_factor"] == 0.25
     assert (recorded.get("trees"), recorded.get("epochs")) == ((None, 3) if neural else (8, None))
     assert seen[-1][0] == seen[-1][1]
-    short = fitted(kind, data, **({"epochs": 3} if neural else {"n_estimators": 8})).predict(data[0])
-    np.testing.assert_array_equal(load_model(tmp_path).predict(data[0]), short)
+    short = predicted(fitted(kind, data, **({"epochs": 3} if neural else {"n_estimators": 8})), data[0])
+    np.testing.assert_array_equal(predicted(load_model(tmp_path), data[0]), short)
     load_model(tmp_path).save(tmp_path / "again")
     assert json.loads((tmp_path / "again" / "model.json").read_text())["trained_with"] == recorded
 
 
-@every_kind
+@every_built_in
 def test_the_rate_factor_multiplies_the_rate_and_is_recorded(kind, data, tmp_path):
     rate = fast(kind)["learning_rate"]
     model = fitted(kind, data, replace(PLAN, rate_factor=0.3))
-    assert model.predict(data[0]).tobytes() == fitted(kind, data, learning_rate=rate * 0.3).predict(data[0]).tobytes()
+    assert (
+        predicted(model, data[0]).tobytes()
+        == predicted(fitted(kind, data, learning_rate=rate * 0.3), data[0]).tobytes()
+    )
     model.save(tmp_path)
     assert json.loads((tmp_path / "model.json").read_text())["trained_with"]["rate_factor"] == 0.3
 
 
-@every_kind
+@every_built_in
 def test_another_seed_gives_another_model(kind, data):
-    first, second = (fitted(kind, data, seed=seed).predict(data[0]) for seed in (1, 2))
+    first, second = (predicted(fitted(kind, data, seed=seed), data[0]) for seed in (1, 2))
     assert not np.array_equal(first, second)
 
 
@@ -142,10 +166,10 @@ def test_a_loaded_model_predicts_to_the_last_bit_and_saves_the_same_file(kind, d
     model = fitted(kind, data)
     model.save(tmp_path / "a")
     loaded = load_model(tmp_path / "a")
-    assert loaded.kind == kind
-    assert loaded.predict(data[0]).tobytes() == model.predict(data[0]).tobytes()
+    assert loaded.kind == model.kind
+    assert predicted(loaded, data[0]).tobytes() == predicted(model, data[0]).tobytes()
     loaded.save(tmp_path / "b")
-    assert load_model(tmp_path / "b").predict(data[0]).tobytes() == model.predict(data[0]).tobytes()
+    assert predicted(load_model(tmp_path / "b"), data[0]).tobytes() == predicted(model, data[0]).tobytes()
 
 
 @every_booster
@@ -215,7 +239,7 @@ def test_nothing_to_learn_ends_in_a_named_error(kind, constant, data):
     x, y = (x, np.full(len(y), 0.5)) if constant == "target" else (np.full_like(x, 2), y)
 
     def learn_and_check():
-        check_predictions(fitted(kind, (x, y)).predict(x), kind)
+        check_predictions(predicted(fitted(kind, (x, y)), x), kind)
 
     with pytest.raises((ConstantPredictionsError, StageStalled)):  # the mlp sees it while it trains
         learn_and_check()
@@ -232,9 +256,9 @@ def test_predictions_that_are_not_finite_are_a_nan_failure():
 def test_other_features_and_damaged_files_are_refused(kind, data, tmp_path):
     model = fitted(kind, data)
     with pytest.raises(DamagedModelError, match="12 features"):
-        model.predict(data[0][:, :5])
+        predicted(model, data[0][:, :5])
     model.save(tmp_path)
-    file = next(path for path in tmp_path.iterdir() if path.name != "model.json")
+    file = next(path for path in sorted(tmp_path.rglob("*")) if path.is_file() and path.name != "model.json")
     content = file.read_bytes()
     file.write_bytes(content[: len(content) // 2])
     with pytest.raises(DamagedModelError):
@@ -264,7 +288,7 @@ def test_lightgbm_fed_by_tiles_is_the_plain_lightgbm(data):
         "deterministic": True, "seed": 3, "num_threads": 1, "verbosity": -1,
     }  # fmt: skip
     plain = lightgbm.train(settings, lightgbm.Dataset(x[known].astype(np.float32), y[known].astype(np.float32)), 30)
-    np.testing.assert_array_equal(fitted("lightgbm", data).predict(x), plain.predict(x.astype(np.float32)))
+    np.testing.assert_array_equal(predicted(fitted("lightgbm", data), x), plain.predict(x.astype(np.float32)))
 
 
 def test_tiles_cover_the_known_rows_in_order_and_views_stay_views():
