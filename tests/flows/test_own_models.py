@@ -49,7 +49,7 @@ def test_it_is_trained_planned_judged_blended_and_shipped(own):
         assert stage.peak_mb > 10, "it ran in a child, which was watched"
         assert stage.estimate["raw_mb"] > 190
         assert sorted(Path(settings.run_dir, f"train-{name}").glob("importance-*.parquet"))
-    assert record["scores"]["ridge"]["summary"]["corr"]["mean"] > 0
+    assert record["scores"]["ridge"]["corr"]["mean"] > 0
 
 
 def test_what_was_shipped_does_not_need_the_file(own, tmp_path, capsys):
