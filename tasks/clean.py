@@ -8,17 +8,14 @@ from typing import Any
 
 from eraflow.disk.jsonobject import read_object
 from eraflow.errors import EraflowError
+from eraflow.runs.cleaningplan import CleaningPlan, carry_out, now, plan
 from eraflow.runs.reclaim import (
     AT_WORK,
     UNFINISHED,
-    CleaningPlan,
     Removable,
-    carry_out,
     folder_pieces,
     kept_runs,
     leftovers,
-    now,
-    plan,
     run_pieces,
     store_pieces,
 )

@@ -13,7 +13,7 @@ from eraflow.errors import SettingsError
 from flows.command.terminal.options import add_json
 
 if TYPE_CHECKING:
-    from eraflow.runs.reclaim import CleaningPlan
+    from eraflow.runs.cleaningplan import CleaningPlan
 
 DAYS = {"h": 1 / 24, "d": 1.0, "w": 7.0}
 GIGABYTES = {"MB": 1e-3, "GB": 1.0, "TB": 1e3}
@@ -133,7 +133,7 @@ def _asked(arguments: argparse.Namespace) -> bool:
 
 
 def _carry_out(arguments: argparse.Namespace, home: Path, found: CleaningPlan) -> int:
-    from eraflow.runs.reclaim import carry_out
+    from eraflow.runs.cleaningplan import carry_out
 
     done, refused = carry_out(found.going)
     freed = sum(planned.bytes for planned in done)

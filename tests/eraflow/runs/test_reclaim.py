@@ -7,17 +7,9 @@ import time
 import pytest
 
 from eraflow.runs import reclaim, stage
+from eraflow.runs.cleaningplan import carry_out, plan
 from eraflow.runs.inuse import idle, in_use
-from eraflow.runs.reclaim import (
-    carry_out,
-    folder_pieces,
-    kept_runs,
-    leftovers,
-    plan,
-    run_pieces,
-    size_of,
-    store_pieces,
-)
+from eraflow.runs.reclaim import folder_pieces, kept_runs, leftovers, run_pieces, size_of, store_pieces
 from eraflow.runs.rundir import locked
 from eraflow.runs.sharedstages import SharedStages
 
