@@ -24,7 +24,7 @@ def crashed(message, count=1, parameters=WITH_BLOCK):
 @pytest.fixture
 def sent(monkeypatch):
     messages = []
-    monkeypatch.setattr(crashalerts, "send", lambda block, subject, body: messages.append((block, subject, body)))
+    monkeypatch.setattr(crashalerts, "send_alert", lambda block, subject, body: messages.append((block, subject, body)))
     return messages
 
 
@@ -64,7 +64,7 @@ def test_a_message_that_did_not_arrive_is_sent_again(sent, tmp_path, monkeypatch
         raise AlertError("did not deliver", "check the network")
 
     with monkeypatch.context() as patch:
-        patch.setattr(crashalerts, "send", refuse)
+        patch.setattr(crashalerts, "send_alert", refuse)
         assert len(tell_of_crashes(decisions, tmp_path)) == 1
     assert tell_of_crashes(decisions, tmp_path) == []
     assert len(sent) == 1

@@ -107,6 +107,13 @@ def test_what_can_change_no_byte_leaves_every_stage_valid(tree, file, old, new):
             id="constant three imports away",
         ),
         pytest.param(
+            "models/ensembles/rankblend.py",
+            "/= shares.sum()",
+            "/= 2 * shares.sum()",
+            {"blend", "predict"},
+            id="a blend",
+        ),
+        pytest.param(
             "models/prediction/stream.py", "import numpy as np", "import cupy as np", {"predict"}, id="library"
         ),
         pytest.param("eraflow/__init__.py", "__version__ = ", "print(1)\n__version__ = ", set(STAGES), id="package"),

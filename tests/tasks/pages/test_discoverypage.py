@@ -139,7 +139,7 @@ class Lost:
 @pytest.fixture
 def told(monkeypatch):
     heard = []
-    monkeypatch.setattr(selecting, "tell", lambda _run, subject, _text: heard.append(subject))
+    monkeypatch.setattr(selecting, "tell_people", lambda _run, subject, _text: heard.append(subject))
     monkeypatch.setattr(selecting, "get_run_logger", lambda: logging.getLogger("test"))
     return heard
 
