@@ -129,7 +129,8 @@ class OwnModel:
             )
         result = np.empty(len(x), dtype=np.float64)
         for rows in self._parts(len(x), eras):
-            result[rows] = self._predicted(self._columns.of(x[rows]), plan or Plan())
+            # In row order whatever the order of x: the last bits of a sum depend on it.
+            result[rows] = self._predicted(np.ascontiguousarray(self._columns.of(x[rows])), plan or Plan())
         if not np.isfinite(result).all():
             raise StageNaN(f"{self.kind} returned NaN values", "lower its learning_rate, if it has one")
         return result

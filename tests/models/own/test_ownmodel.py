@@ -64,6 +64,11 @@ def test_the_class_sees_only_the_columns_that_are_used(tmp_path, planted):
     assert load_model(tmp_path / "saved").columns == (0, 1, 5)
 
 
+def test_the_order_of_x_in_memory_does_not_change_a_bit(tmp_path, planted):
+    model = fitted(tmp_path, planted)
+    assert model.predict(np.asfortranarray(planted.x)).tobytes() == model.predict(planted.x).tobytes()
+
+
 def test_scratch_and_checkpoints_are_offered_to_who_takes_them(tmp_path, planted):
     source = RIDGE.replace("def __init__(self, params):", "def __init__(self, params, scratch=None):") + (
         "\n    def __len__(self):\n        return 7\n"
