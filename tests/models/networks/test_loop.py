@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from eraflow.machine.failures import StageDiverged, StageNaN, classify
@@ -82,6 +82,8 @@ def test_any_module_learns(name, data):
     rows_in_memory=st.integers(50, 5_000),
     low_memory=st.booleans(),
 )
+@example(threads=2, batch_rows=512, rows_in_memory=333, low_memory=True)  # fewer in flight than a batch has pieces
+@example(threads=5, batch_rows=16_384, rows_in_memory=5_000, low_memory=False)  # all of a batch at once
 def test_threads_batch_rows_and_memory_do_not_change_a_byte(name, data, usual, **plan):
     assert modules.content(modules.trained(name, data, **plan)) == usual[name]
 
