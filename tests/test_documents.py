@@ -3,6 +3,7 @@
 import re
 import shlex
 import tomllib
+from functools import cache
 
 import pytest
 
@@ -174,3 +175,24 @@ def test_the_last_words_of_a_run_name_a_section_that_is_there():
     shown = (ROOT / "flows/command/starting/summary.py").read_text(encoding="utf-8")
     [section] = re.findall(r"\(README, (.*?)\)", re.sub(r'"\s*"', "", shown))
     assert f"\n## {section}\n" in text("README.md")
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_every_class_and_function_that_a_document_names_is_in_the_code(name):
+    """A name of capitals inside or with an underscore, between backticks, stands somewhere in the source."""
+    named = {word for code in code_in_text(name) for word in re.findall(r"\b[A-Za-z]\w{3,}\b", code)}
+    named = {word for word in named if "_" in word or re.search(r"[a-z][A-Z]", word)}
+    made = set(re.findall(r"Create `[^`]*?(\w+)\.py`", text(name)))  # by who follows a recipe
+    systemd = {"DynamicUser"}
+    assert sorted(named - words_of_the_source() - made - systemd) == []
+
+
+@cache
+def words_of_the_source():
+    """Every word of the product, its tests and what starts it, and the names of their files."""
+    files = [path for layer in LAYERS.split("|") for path in (ROOT / layer).rglob("*.py")]
+    files += [ROOT / "Makefile", ROOT / "prefect.yaml", *(ROOT / "deployments" / "systemd").iterdir()]
+    words = {path.stem for path in files}
+    for path in files:
+        words |= set(re.findall(r"\w+", path.read_text(encoding="utf-8")))
+    return words

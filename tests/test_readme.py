@@ -52,11 +52,11 @@ def commands():
     return [re.sub(r"\s+# .*$", "", line) for line in fenced("README.md")]
 
 
-def run(arguments, home, **more):
-    """`eraflow ARGUMENTS` in a home of its own, away from this checkout's."""
-    environment = {**os.environ, "ERAFLOW_HOME": str(home), "PYTHONPATH": str(ROOT)}
+def run(arguments, folder, **more):
+    """`eraflow ARGUMENTS` in a folder, with a home of its own there: away from this checkout's."""
+    environment = {**os.environ, "ERAFLOW_HOME": str(folder / "home"), "PYTHONPATH": str(ROOT)}
     return subprocess.run(
-        [*ERAFLOW, *arguments], cwd=home, env=environment, capture_output=True, text=True, check=False, **more
+        [*ERAFLOW, *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False, **more
     )
 
 
@@ -114,7 +114,7 @@ def test_what_is_evaluated_tells_prefect_where_the_history_is(tmp_path):
     assert found.returncode == 0, found.stderr
     script = f"{found.stdout}\necho $PREFECT_HOME"
     assert subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True).stdout.strip() == str(
-        tmp_path / "prefect"
+        tmp_path / "home" / "prefect"
     )
 
 

@@ -162,7 +162,7 @@ def test_a_week_uses_what_was_added(tmp_path):
     ).items()
     ensemble = json.loads((run_dir / "blend" / "ensemble" / "ensemble.json").read_text(encoding="utf-8"))
     assert ensemble["method"] == "zscore"
-    assert [member["kind"] for member in ensemble["members"]] == ["lightgbm", "extratrees"]
+    assert {member["kind"] for member in ensemble["members"]} == {"lightgbm", "extratrees"}
 
 
 def test_a_recipe_that_cannot_be_followed_is_found(tmp_path):
