@@ -80,6 +80,7 @@ class Kind:
         needs_whole_eras: what its class says of itself; see `models.base.protocol.Model`.
         predicts_with: packages that its library needs to predict, of those that a lean process hides; see
             models/prediction/leanimports.py.
+        takes_groups: whether its class is given the named groups of features, as positions in x.
         source: of a user's own kind, sha256 of the file that holds its class; empty: it is one of Eraflow's.
     """
 
@@ -94,6 +95,7 @@ class Kind:
     weights: str = ""
     needs_whole_eras: bool = False
     predicts_with: tuple[str, ...] = ()
+    takes_groups: bool = False
     source: str = ""
 
 
@@ -172,6 +174,17 @@ ROWS = (
         extra="eraflow[networks]",
         neural=True,
         weights="models.networks.mlp:weight_count",
+    ),
+    # 165 MiB more than torch alone are Transformers' encoder and what it loads, as measured with 5.24.0.
+    Kind(
+        "transformer",
+        "models.networks.transformer:TransformerModel",
+        Cost(435, row=80, judged=190, thread_mb=16, vram_base_mb=700, batch_value=64, disk_judged=60),
+        library="transformers",
+        extra="eraflow[networks]",
+        neural=True,
+        weights="models.networks.transformer:weight_count",
+        takes_groups=True,
     ),
 )
 KINDS: dict[str, Kind] = {row.name: row for row in ROWS}

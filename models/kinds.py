@@ -45,6 +45,7 @@ def make_model(
     columns: Sequence[int] | None = None,
     bins: BinCache | None = None,
     source: str = "",
+    groups: Mapping[str, Sequence[int]] | None = None,
 ) -> Model:
     """A new model; its parameters are tried on a few rows first, so that a wrong one is named before the work begins.
 
@@ -57,6 +58,7 @@ def make_model(
         columns: ascending positions of the columns of x that the model uses; None: all. It still takes the full x.
         bins: where finished bins are kept between fits; None: nowhere. LightGBM uses it.
         source: of a user's own kind, the sha256 that its source must have; empty: any.
+        groups: name -> positions in x of the named groups of features, for a kind that takes them.
 
     Raises:
         UnknownKindError: there is no such kind.
@@ -66,8 +68,9 @@ def make_model(
     if kind not in KINDS and is_own(kind):
         own = class_of(kind, source)
         return OwnModel(own, params=params, scratch=scratch, checkpoints=checkpoints, columns=columns)
+    grouped = {"groups": groups} if find(kind).takes_groups else {}
     model: Model = model_class(kind)(
-        params=params, scratch=scratch, checkpoints=checkpoints, columns=columns, bins=bins
+        params=params, scratch=scratch, checkpoints=checkpoints, columns=columns, bins=bins, **grouped
     )
     return model
 

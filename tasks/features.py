@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from prefect import get_run_logger, task
@@ -35,6 +35,7 @@ class Features:
         training_eras: what a final fit on the run's own target learns from.
         members: by name; what each learns from before the same judged eras, as its own target's purge allows.
         stride: learn from every n-th era.
+        groups: name -> features, of the named groups that features.json divides them into.
     """
 
     record: StageRecord
@@ -43,6 +44,7 @@ class Features:
     training_eras: tuple[str, ...]
     members: Mapping[str, Member]
     stride: int = 1
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def store(self) -> Path:
@@ -80,6 +82,7 @@ def build_features(run: Run, data: Data) -> Features:
         final_eras(contract.resolved_eras, settings.windows, stride=stride),
         members,
         stride,
+        data.catalog.groups,
     )
 
 

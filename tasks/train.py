@@ -32,7 +32,10 @@ FREE_SHARE = 4
 @task(name="train", task_run_name="train-{model.name}", **STAGE_TASK)
 def train(run: Run, features: Features, model: ModelSettings, chosen: StageRecord | None = None) -> StageRecord:
     """Out-of-fold predictions and the final model of one member, on its own target and the features chosen for it."""
-    member = replace(features.members[model.name], params=dict(model.params), source=find(model.kind).source)
+    kind = find(model.kind)
+    member = replace(features.members[model.name], params=dict(model.params), source=kind.source)
+    if kind.takes_groups:
+        member = replace(member, groups=dict(features.groups))
     if chosen is not None and _selects(run, model):
         member = replace(member, features=read_selection(chosen.path / SELECTION, member.windows))
     job = TrainJob(

@@ -98,6 +98,23 @@ class Catalog:
         return found
 
     @property
+    def groups(self) -> dict[str, tuple[str, ...]]:
+        """The sets that divide the features among themselves: no two of them have a feature in common.
+
+        features.json does not say which sets are groups and which are selections (`small`, `all`) that cut across
+        them. A selection has features in common with many groups, a group with a few selections: the set that has
+        some in common with the most others goes, the largest of several, until none has any.
+        """
+        left = {name: frozenset(members) for name, members in self.sets.items()}
+        while left:
+            common = {name: sum(not mine.isdisjoint(each) for each in left.values()) for name, mine in left.items()}
+            worst = max(left, key=lambda name: (common[name], len(left[name])))
+            if common[worst] <= 1:  # itself
+                break
+            del left[worst]
+        return {name: members for name, members in self.sets.items() if name in left and members}
+
+    @property
     def known(self) -> frozenset[str]:
         """Every feature of any set."""
         return frozenset(name for names in self.sets.values() for name in names)

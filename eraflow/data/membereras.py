@@ -42,6 +42,7 @@ class Member:
         benchmark: column whose residual is learnt (see eraflow/scoring/residual.py); None: the target itself.
         features: chosen for each window, then for live; None: all of the store.
         source: of a user's own kind, the sha256 of its source, and no other is trained; empty: it is one of Eraflow's.
+        groups: name -> the named groups of features, for a kind that learns by groups; None for the others.
     """
 
     kind: str
@@ -53,6 +54,7 @@ class Member:
     benchmark: str | None = None
     features: tuple[tuple[str, ...], ...] | None = None
     source: str = ""
+    groups: dict[str, tuple[str, ...]] | None = None
 
     @property
     def learns(self) -> str:

@@ -69,6 +69,7 @@ class Trainer:
                 columns=self.columns(position),
                 bins=self._bins(eras),
                 source=self.member.source,
+                groups=self.groups(),
             )
             offsets = self.store.offsets(_span(self.store, eras))
             fit_in_eras(model, x, y, offsets, plan=self.plan, seed=fit_seed(self.seed, position), progress=progress)
@@ -78,6 +79,16 @@ class Trainer:
         """Ascending positions of the features that a fit uses, or None for all."""
         chosen = self.member.features
         return None if chosen is None else columns_of(chosen, position, self.store.features)
+
+    def groups(self) -> dict[str, tuple[int, ...]] | None:
+        """Positions of the features of each named group, for a kind that learns by groups."""
+        if self.member.groups is None:
+            return None
+        place = {feature: at for at, feature in enumerate(self.store.features)}
+        return {
+            name: tuple(place[feature] for feature in members if feature in place)
+            for name, members in self.member.groups.items()
+        }
 
     def checkpoints(self, eras: Sequence[str], position: int) -> Path:
         """Where the checkpoints of one fit lie: a folder named after all that decides what it learns.
@@ -135,6 +146,7 @@ class Trainer:
             "columns": None if columns is None else list(columns),
             "rows": self.store.n_rows,
             "source": self.member.source,
+            "groups": self.groups(),
         }
 
     def _bins(self, eras: Sequence[str]) -> BinCache | None:

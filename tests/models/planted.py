@@ -23,11 +23,20 @@ TARGET = "target_ender_20"
 PLAN = Plan(threads=1)
 FAST = {"n_estimators": 30, "learning_rate": 0.1, "colsample": 0.5}
 FAST_MLP = {"hidden": [32, 16], "epochs": 12, "batch_size": 256, "learning_rate": 0.01}
+FAST_NETWORKS = {
+    "mlp": FAST_MLP,
+    "transformer": {
+        "tokens": 4, "width": 16, "feedforward": 32, "heads": 2, "dropout": 0.1,
+        "epochs": 12, "batch_size": 256, "learning_rate": 0.01,
+    },
+}  # fmt: skip
 
 
 def fast(kind: str) -> dict:
     """Parameters of a small model of this kind."""
-    return {} if kind not in KINDS else FAST_MLP if KINDS[kind].neural else FAST
+    if kind not in KINDS:
+        return {}
+    return FAST_NETWORKS[kind] if KINDS[kind].neural else FAST
 
 
 @dataclass(frozen=True)

@@ -33,8 +33,9 @@ def test_every_kind_names_its_library():
     assert present_members(RunSettings()) == (RunSettings(), {})
 
 
-@pytest.mark.parametrize(("kind", "library"), [("mlp", "torch"), ("catboost", "catboost"), ("xgboost", "xgboost")])
-def test_what_the_profile_brings_is_left_out_and_what_is_named_is_refused(absent, kind, library):
+@pytest.mark.parametrize("kind", ["mlp", "transformer", "catboost", "xgboost"])
+def test_what_the_profile_brings_is_left_out_and_what_is_named_is_refused(absent, kind):
+    library = KINDS[kind].library
     absent.add(library)
     from_profile = RunSettings(models=[{"kind": "lightgbm"}, {"kind": kind, "optional": True}])
     settings, left_out = present_members(from_profile)
@@ -73,11 +74,12 @@ def test_without_torch_everything_but_the_networks_is_imported():
 import importlib, pkgutil, sys
 class NoTorch:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in ("torch", "torch_geometric"):
+        if name.partition(".")[0] in ("torch", "torch_geometric", "transformers"):
             raise ModuleNotFoundError(name)
 sys.meta_path.insert(0, NoTorch())
 import eraflow, flows, models, tasks
-without = "batches inputs mlp networkmodel parameters perceptronarrays recipe torchlibrary weightfile".split()
+without = "arrayoperations batches featuregroups inputs mlp networkmodel parameters perceptronarrays recipe".split()
+without += "torchlibrary transformer transformerarrays transformershape transformerslibrary weightfile".split()
 for package in (eraflow, models, tasks, flows):
     for found in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
         room, _, name = found.name.rpartition(".")

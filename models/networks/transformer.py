@@ -1,0 +1,131 @@
+"""A transformer over groups of features: trained with torch and Transformers, predicted with NumPy alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from eraflow.machine.plan import Plan
+from models.base.protocol import Codes, ModelSettingsError, ProgressFn
+from models.base.rows import TrainingRows
+from models.networks.featuregroups import Groups, correlated_groups, named_groups, shuffled_groups
+from models.networks.networkmodel import NetworkModel
+from models.networks.parameters import OF_TRAINING, SHARE, WHOLE, Accepted
+from models.networks.transformerarrays import forward
+from models.networks.transformershape import Shape
+from models.networks.transformerslibrary import transformers_library
+
+if TYPE_CHECKING:
+    from models.networks.network import Network
+
+LEAST_GROUPS = 2
+"""Of named ones; fewer leave nothing to attend to, so groups are made by correlation."""
+
+
+class TransformerModel(NetworkModel):
+    """Tokens are groups of features, each a learned projection; an encoder attends across them. Squared error.
+
+    The groups are the named ones of features.json. Where there are none, or with `groups="correlated"`, features that
+    go together in the training rows make `tokens` groups. `groups="shuffled"` is the control: the same sizes, drawn by
+    chance.
+
+    For each thread, a piece of 256 rows holds about 1 KiB x tokens x (12 width + 3 feedforward + 3 heads x tokens).
+
+    Args:
+        groups: name -> positions of the columns of x, as features.json has them; None: there are none.
+    """
+
+    kind = "transformer"
+    library = "transformers"
+    # Width, layers, dropout and the rate are those of the best of three configurations that were compared on
+    # Numerai-like data: fewer tokens and one layer did better than more. The number of updates decides, not the shape.
+    defaults: ClassVar[Mapping[str, Any]] = {
+        "groups": "named",
+        "tokens": 12,
+        "width": 48,
+        "layers": 1,
+        "heads": 4,
+        "feedforward": 96,
+        "dropout": 0.3,
+        "epochs": 3,
+        "batch_size": 1024,
+        "learning_rate": 0.001,
+        "weight_decay": 0.01,
+    }
+    accepted: ClassVar[Mapping[str, Accepted]] = {
+        "groups": (lambda v: v in ("named", "correlated", "shuffled"), "named, correlated or shuffled"),
+        "tokens": WHOLE,
+        "width": WHOLE,
+        "layers": WHOLE,
+        "heads": WHOLE,
+        "feedforward": WHOLE,
+        "dropout": SHARE,
+        **OF_TRAINING,
+    }
+
+    def __init__(
+        self,
+        *,
+        params: Mapping[str, Any] | None = None,
+        scratch: Path | None = None,
+        checkpoints: Path | None = None,
+        columns: Sequence[int] | None = None,
+        bins: object = None,
+        groups: Mapping[str, Sequence[int]] | None = None,
+    ) -> None:
+        super().__init__(params=params, scratch=scratch, checkpoints=checkpoints, columns=columns, bins=bins)
+        width, heads = self.params["width"], self.params["heads"]
+        if width % heads:
+            raise ModelSettingsError(
+                f"{self.kind}: width is {width} and heads is {heads}", "make width a multiple of heads"
+            )
+        self._named = dict(groups or {})
+        self._tokens: Groups = {}
+
+    def fit(
+        self,
+        x: Codes,
+        y: npt.NDArray[np.floating[Any]],
+        *,
+        plan: Plan,
+        seed: int,
+        progress: ProgressFn | None = None,
+    ) -> None:
+        """Learn; see `NetworkModel.fit`."""
+        rows = TrainingRows(x, y, plan.rows_in_memory, self._columns)
+        self._tokens = self._grouped(rows, seed)
+        super().fit(x, y, plan=plan, seed=seed, progress=progress)
+        self._library_version = str(transformers_library().__version__)
+        self.trained_with["tokens"] = {name: len(members) for name, members in self._tokens.items()}
+
+    def _grouped(self, rows: TrainingRows, seed: int) -> Groups:
+        found = named_groups(self._named, self._columns, rows.width)
+        if self.params["groups"] == "correlated" or len(found) < LEAST_GROUPS:
+            found = correlated_groups(rows, self.params["tokens"])
+        return shuffled_groups(found, seed) if self.params["groups"] == "shuffled" else found
+
+    def _network(self, n_features: int) -> Network:
+        from models.networks.grouptransformer import transformer_network  # it needs torch
+
+        sizes = ("width", "layers", "heads", "feedforward", "dropout")
+        return transformer_network(list(self._tokens.values()), Shape(**{name: self.params[name] for name in sizes}))
+
+    _forward = staticmethod(forward)
+
+
+def weight_count(params: Mapping[str, Any], columns: int) -> int:
+    """How many weights it has, for what is expected of the memory; the number of named groups is taken as `tokens`.
+
+    A wrong value is named where the model is made; here the usual one stands in for it.
+    """
+    usual = TransformerModel.defaults
+    sizes = ("tokens", "width", "layers", "feedforward")
+    tokens, width, layers, inner = (
+        params[name] if isinstance(params.get(name), int) else usual[name] for name in sizes
+    )
+    layer = 4 * width * width + 2 * width * inner + 9 * width + inner
+    return int(width * (columns + tokens + 5) + layers * layer + 1)
