@@ -175,6 +175,15 @@ ROWS = (
         neural=True,
         weights="models.networks.mlp:weight_count",
     ),
+    Kind(
+        "autoencoder",
+        "models.networks.autoencoder:AutoencoderModel",
+        Cost(270, row=80, judged=190, vram_base_mb=700, batch_value=32, disk_judged=60),
+        library="torch",
+        extra="eraflow[networks]",
+        neural=True,
+        weights="models.networks.autoencoder:weight_count",
+    ),
     # 165 MiB more than torch alone are Transformers' encoder and what it loads, as measured with 5.24.0.
     Kind(
         "transformer",

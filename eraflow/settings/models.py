@@ -16,7 +16,11 @@ from eraflow.settings.writable import shown
 
 def _extras() -> str:
     """What has to be installed for some kinds, for the description of the setting."""
-    return "".join(f"; {kind.name} needs the extra {kind.extra}" for kind in KINDS.values() if kind.extra)
+    extras: dict[str, list[str]] = {}
+    for kind in KINDS.values():
+        if kind.extra:
+            extras.setdefault(kind.extra, []).append(kind.name)
+    return "".join(f"; for {', '.join(names)} the extra {extra}" for extra, names in extras.items())
 
 
 def _offer_choices(schema: dict[str, Any]) -> None:

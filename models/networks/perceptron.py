@@ -19,8 +19,8 @@ def perceptron(n_features: int, hidden: Sequence[int], dropout: float) -> torch.
     layers: list[torch.nn.Module] = []
     for inputs, outputs in pairwise([n_features, *hidden]):
         norm = torch.nn.LayerNorm(outputs)
-        layers += [_linear(inputs, outputs, 1.0), norm, torch.nn.ReLU(), torch.nn.Dropout(dropout)]
-    return torch.nn.Sequential(*layers, _linear(hidden[-1], 1, 0.1), torch.nn.Flatten(0))
+        layers += [linear(inputs, outputs, 1.0), norm, torch.nn.ReLU(), torch.nn.Dropout(dropout)]
+    return torch.nn.Sequential(*layers, linear(hidden[-1], 1, 0.1), torch.nn.Flatten(0))
 
 
 def perceptron_network(n_features: int, hidden: Sequence[int], dropout: float) -> Network:
@@ -28,7 +28,8 @@ def perceptron_network(n_features: int, hidden: Sequence[int], dropout: float) -
     return Network(lambda: perceptron(n_features, hidden, dropout), SquaredError())
 
 
-def _linear(inputs: int, outputs: int, scale: float) -> torch.nn.Linear:
+def linear(inputs: int, outputs: int, scale: float) -> torch.nn.Linear:
+    """A linear layer: He's initialisation times `scale`, no shift."""
     layer = torch.nn.Linear(inputs, outputs)
     torch.nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
     torch.nn.init.zeros_(layer.bias)

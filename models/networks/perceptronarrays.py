@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
+from models.networks.arrayoperations import linear, normalised
 from models.networks.inputs import CENTRE, SCALE
 from models.networks.weightfile import Arrays
 
@@ -20,24 +23,45 @@ def forward(weights: Arrays, codes: npt.NDArray[np.float32]) -> npt.NDArray[np.f
             shift of its normalisation, for each hidden layer; weight and bias of the last layer.
         codes: float32[n, f], overwritten.
     """
-    x = np.subtract(codes, np.float32(CENTRE), out=codes)
+    return perceptron(list(weights.values()), standardised(codes))
+
+
+def standardised(codes: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """The codes as a module sees them, float32[n, f], in place."""
+    x: npt.NDArray[np.float32] = np.subtract(codes, np.float32(CENTRE), out=codes)
     x *= np.float32(SCALE)
-    *hidden, last_weight, last_bias = weights.values()
-    for weight, bias, scale, shift in zip(*[iter(hidden)] * 4, strict=True):
-        x = _linear(x, weight, bias)
-        x -= x.mean(axis=1, keepdims=True)
-        x /= np.sqrt(np.square(x).mean(axis=1, keepdims=True) + np.float32(NORM_EPSILON))
-        x = np.maximum(x * scale + shift, np.float32(0))
-    return _linear(x, last_weight, last_bias)[:, 0]
+    return x
 
 
-def _linear(
-    x: npt.NDArray[np.float32], weight: npt.NDArray[np.float32], bias: npt.NDArray[np.float32]
-) -> npt.NDArray[np.float32]:
-    """`x @ weight.T + bias`, summed in float64 and rounded once.
+def perceptron(arrays: Sequence[npt.NDArray[np.float32]], x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """What a `models.networks.perceptron.perceptron` gives, float32[n].
 
-    On some processors BLAS sums the first and last rows of a block in another order than the others, so that the last
-    bits of a row's result in float32 depend on its place. Rounding a float64 sum takes these away.
+    Args:
+        arrays: its state_dict in its order; see `forward`.
+        x: float32[n, f].
     """
-    result: npt.NDArray[np.float32] = (x.astype(np.float64) @ weight.T.astype(np.float64) + bias).astype(np.float32)
+    *hidden, last_weight, last_bias = arrays
+    for weight, bias, scale, shift in zip(*[iter(hidden)] * 4, strict=True):
+        x = hidden_layer(x, weight, bias, scale, shift)
+    return linear(x, last_weight, last_bias)[:, 0]
+
+
+def hidden_layer(
+    x: npt.NDArray[np.float32],
+    weight: npt.NDArray[np.float32],
+    bias: npt.NDArray[np.float32],
+    scale: npt.NDArray[np.float32],
+    shift: npt.NDArray[np.float32],
+) -> npt.NDArray[np.float32]:
+    """A linear layer, layer normalisation and ReLU, float32[n, h].
+
+    Args:
+        x: float32[n, f].
+        weight: float32[h, f], of the linear layer.
+        bias: float32[h], of the same.
+        scale: float32[h], of the normalisation.
+        shift: float32[h], of the same.
+    """
+    inner = normalised(linear(x, weight, bias), scale, shift, NORM_EPSILON)
+    result: npt.NDArray[np.float32] = np.maximum(inner, np.float32(0))
     return result

@@ -97,7 +97,7 @@ def test_a_group_and_a_list_may_be_given_as_json():
         ("models.lightgbm=5", "JSON object"),
         ("models=[5]", "no model"),
         ('models={"kind": "lightgbm"}', "no JSON list"),
-        ("models=", "lightgbm, xgboost, catboost, mlp"),
+        ("models=", ", ".join(KINDS)),
         ("models..kind=x", "no model ''"),
         ("models.lightgbm..x=1", "no setting"),
         ("models.lightgbm.params..x=1", "empty part"),

@@ -78,8 +78,9 @@ class NoTorch:
             raise ModuleNotFoundError(name)
 sys.meta_path.insert(0, NoTorch())
 import eraflow, flows, models, tasks
-without = "arrayoperations batches featuregroups inputs mlp networkmodel parameters perceptronarrays recipe".split()
-without += "torchlibrary transformer transformerarrays transformershape transformerslibrary weightfile".split()
+without = "arrayoperations autoencoder autoencoderarrays batches featuregroups inputs mlp networkmodel".split()
+without += "parameters perceptronarrays recipe torchlibrary transformer transformerarrays transformershape".split()
+without += "transformerslibrary weightfile".split()
 for package in (eraflow, models, tasks, flows):
     for found in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
         room, _, name = found.name.rpartition(".")
