@@ -127,6 +127,20 @@ class TrainingMonitor:
         self._spreads.append(spread)
         self._check_plateau(where)
 
+    def validated(self, done: int, corr: float) -> None:
+        """Take in how well the eras that were kept back are ranked.
+
+        Args:
+            done: updates so far.
+            corr: mean CORR of these eras.
+
+        Raises:
+            StageNaN: it is not finite.
+        """
+        self.check_finite("the validation CORR", corr, f"after update {done}")
+        self._flush()
+        self._deliver({"step": done - 1, "corr": corr})
+
     def check_finite(self, name: str, value: float, where: str) -> None:
         """Raise StageNaN, after the last figures were sent, when a loss, a gradient or a metric is not finite."""
         if not math.isfinite(value):

@@ -1,8 +1,9 @@
 """The curve of a training, as the child tells it: `training.json` beside the stage.
 
-    {"points": [{"fit": 0, "step": 10, "loss": 0.21, "grad_norm": 0.9, "rate": 0.001}, ...]}
+    {"points": [{"fit": 0, "step": 10, "loss": 0.21, "grad_norm": 0.9, "rate": 0.001, "corr": null}, ...]}
 
-`fit` counts the trainings of one stage (folds): it rises whenever the step does not. What is not finite stands as text.
+`corr` is the CORR of eras that were kept back, told now and then. `fit` counts the trainings of one stage (folds): it
+rises whenever the step does not. What is not finite stands as text.
 """
 
 from __future__ import annotations
@@ -37,6 +38,11 @@ class TrainingCurve:
         if not isinstance(content, Mapping) or not isinstance(content.get("step"), int):
             return
         step = content["step"]
+        if self._last is not None and self._last["step"] == step and "loss" not in content:  # more about the same step
+            self._last["corr"] = _plain(content.get("corr"))
+            if self._last is not self.points[-1]:
+                self.points.append(self._last)
+            return
         if self._last is not None and step <= self._last["step"]:
             self._fit += 1
         self._last = {"fit": self._fit, "step": step, **{name: _plain(content.get(name)) for name in _FIGURES}}
@@ -62,7 +68,7 @@ class TrainingCurve:
             write_json(folder / TRAINING_FILE, {"points": [*self.points, *last]})
 
 
-_FIGURES = ("loss", "grad_norm", "rate")
+_FIGURES = ("loss", "grad_norm", "rate", "corr")
 
 
 def _plain(value: object) -> float | str | None:

@@ -55,7 +55,7 @@ class Model(Protocol):
 
     A class with the attribute `needs_whole_eras = True` is given one argument more, in `fit` and in `predict`: `eras`,
     int64[e + 1], the offsets of its eras in the rows of x. Every era is whole then; some may have no known target at
-    all. See models/base/wholeeras.py.
+    all. One with `learns_by_era = True` is given `eras`, a FitEras, in `fit`. See models/base/wholeeras.py.
     """
 
     kind: str

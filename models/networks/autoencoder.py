@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from models.networks import mlp
 from models.networks.autoencoderarrays import forward
 from models.networks.networkmodel import NetworkModel
-from models.networks.parameters import OF_TRAINING, SHARE, SIZES, WHOLE, Accepted, is_number
+from models.networks.parameters import FROM_ZERO, SHARE, SIZES, WHOLE, Accepted
 
 if TYPE_CHECKING:
     from models.networks.network import Network
-
-FROM_ZERO: Accepted = (lambda v: is_number(v) and v >= 0, "a number from 0")
 
 
 class AutoencoderModel(NetworkModel):
@@ -35,10 +33,6 @@ class AutoencoderModel(NetworkModel):
         "code": 32,
         "noise": 0.1,
         "reconstruction": 1.0,
-        "epochs": 3,
-        "batch_size": 1024,
-        "learning_rate": 0.001,
-        "weight_decay": 0.01,
     }
     accepted: ClassVar[Mapping[str, Accepted]] = {
         "hidden": SIZES,
@@ -46,7 +40,6 @@ class AutoencoderModel(NetworkModel):
         "code": WHOLE,
         "noise": FROM_ZERO,
         "reconstruction": FROM_ZERO,
-        **OF_TRAINING,
     }
 
     def _network(self, n_features: int) -> Network:

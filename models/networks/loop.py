@@ -10,6 +10,9 @@ thread on a copy of the module of its own, as many at a time as the plan has thr
 the gradients are added in the order of the pieces. The model is the same, to the last bit, for any `threads`,
 `batch_rows` and `rows_in_memory`, and a batch never needs more memory than its pieces in flight. On a GPU a piece has
 `batch_rows` rows; see models/networks/accelerated.py.
+
+The length is counted in updates. Where eras were kept back, their CORR is looked at every `check_every` updates, and
+the weights that were best are what comes out.
 """
 
 from __future__ import annotations
@@ -38,7 +41,9 @@ from models.networks.gradient import BatchGradient, Rows, Sums
 from models.networks.modulecopy import trained
 from models.networks.network import Network, UnseededRandomnessError
 from models.networks.optimizer import adamw, warmup_cosine
+from models.networks.progress import CurvePoint, Standing
 from models.networks.recipe import Recipe
+from models.networks.validation import Validation
 
 
 @dataclass(frozen=True)
@@ -47,11 +52,17 @@ class Trained:
 
     Attributes:
         module: on the CPU, ready to predict.
+        updates: after which its weights are as they are.
+        planned: updates that it might have had.
+        curve: what every look has found.
         rows_at_once: how many rows went through it at once at the end, where that has changed its bits and was less
             than the plan allows: on a GPU whose memory did not suffice. None as a rule.
     """
 
     module: torch.nn.Module
+    updates: int
+    planned: int
+    curve: tuple[CurvePoint, ...]
     rows_at_once: int | None
 
 
@@ -65,6 +76,8 @@ def train(
     plan: Plan,
     seed: int,
     who: str,
+    validation: Validation | None = None,
+    length: float | None = None,
     checkpoints: Path | None = None,
     progress: ProgressFn | None = None,
 ) -> Trained:
@@ -79,6 +92,8 @@ def train(
         plan: `rate_factor`, `work_factor`, `clip_norm` and `precision` change the result.
         seed: everything random starts here.
         who: name for the texts.
+        validation: by which the training is stopped; None: it runs to its end.
+        length: share of the planned updates after which it ends, on the schedule of them all; None: the whole.
         checkpoints: folder of this fit's checkpoints. A training goes on from there under the same `rate_factor` and
             `clip_norm`; after NaN or divergence the plan has other ones and it begins anew, since the newest weights
             may be spoilt already.
@@ -95,6 +110,7 @@ def train(
         module = device.place(_made(network, seed))
         shapes = {name: list(tensor.shape) for name, tensor in _tensors(module)}
         key = {"rate_factor": plan.rate_factor, "clip_norm": plan.clip_norm, "seed": seed, "shapes": shapes}
+        key["length"] = length
         gradient = BatchGradient(network, module, rows, targets, batches, device, seed)
         training = _Training(
             module,
@@ -105,10 +121,11 @@ def train(
             Checkpoints(checkpoints, value_sha256(key)),
             recipe,
             plan,
+            validation,
+            length,
         )
         with gradient.workers():
-            training.run(progress)
-        return Trained(module.cpu().eval(), training.rows_at_once)
+            return training.run(progress)
 
 
 def _made(network: Network, seed: int) -> torch.nn.Module:
@@ -142,14 +159,17 @@ class _Training:
         checkpoints: Checkpoints,
         recipe: Recipe,
         plan: Plan,
+        validation: Validation | None,
+        length: float | None,
     ) -> None:
         self._module, self._gradient, self._batches, self._device = module, gradient, batches, device
-        self._monitor, self._checkpoints, self._plan = monitor, checkpoints, plan
-        self._parameters = trained(module)
-        self._total = batches.per_epoch * recipe.planned_epochs(plan)
+        self._monitor, self._checkpoints, self._recipe, self._validation = monitor, checkpoints, recipe, validation
+        self._parameters, self._clip_norm = trained(module), recipe.clipped_to(plan)
+        self._total = recipe.planned_updates(plan)
+        self._end = self._total if length is None else max(1, round(length * self._total))
         self._step = 0  # updates that are done
-        self._epoch = Sums()  # of the epoch that is under way
-        self._best = math.inf  # mean loss of the best epoch
+        self._epoch, self._since = Sums(), Sums()  # of the epoch that is under way; since the last look
+        self._standing = Standing()
         self._smallest: int | None = None  # see Trained.rows_at_once
         optimizer = adamw(module, recipe, plan.rate_factor)
         found = checkpoints.load()
@@ -160,24 +180,34 @@ class _Training:
             self._schedule.load_state_dict(found["schedule"]["state"])
         self._optimizer = device.prepare(optimizer)
 
-    def run(self, progress: ProgressFn | None) -> None:
+    def run(self, progress: ProgressFn | None) -> Trained:
         """Train to the end."""
-        meter = Meter(progress, self._total, "updates")
+        meter = Meter(progress, self._end, "updates")
         random_state = self._device.random_state()
-        while self._step < self._total:
+        while not self._ended:
             number, done = divmod(self._step, self._batches.per_epoch)
             for batch in self._batches.of_epoch(number)[done:]:
                 meter(self._step)
                 self._update(batch)
                 self._check_random_state(random_state)
-            self._end_epoch(number)
+                self._look(number)
+                if self._ended:
+                    break
         self._monitor.finish()
-        meter(self._total)
+        meter(self._end)
+        best = self._standing.weights
+        if best is not None:
+            self._put(best)
+        updates = self._step if best is None else self._standing.best_step
+        return Trained(
+            self._module.cpu().eval(), updates, self._total, tuple(self._standing.curve), rows_at_once=self._smallest
+        )
 
     @property
-    def rows_at_once(self) -> int | None:
-        """See `Trained`."""
-        return self._smallest
+    def _ended(self) -> bool:
+        late = self._step - self._standing.best_step
+        waited = self._standing.weights is not None and late >= self._recipe.patience * self._recipe.check_every
+        return waited or self._step >= self._end
 
     def _update(self, batch: Numbers) -> None:
         """One step of the optimiser, with the gradient of the batch."""
@@ -190,11 +220,12 @@ class _Training:
         gradients = [each.grad for each in self._parameters if each.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients)
         self._judge(sums, float(norm))
-        if self._plan.clip_norm is not None:
-            torch.nn.utils.clip_grads_with_norm_(self._parameters, self._plan.clip_norm, norm)
+        if self._clip_norm is not None:
+            torch.nn.utils.clip_grads_with_norm_(self._parameters, self._clip_norm, norm)
         self._optimizer.step()
         self._schedule.step()
         self._epoch.add(sums)
+        self._since.add(sums)
         self._step += 1
 
     def _judge(self, sums: Sums, norm: float) -> None:
@@ -204,12 +235,27 @@ class _Training:
         rate = self._schedule.get_last_lr()[0]
         self._monitor.update(self._step, sums.mean_loss, grad_norm=norm, rate=rate)
 
-    def _end_epoch(self, number: int) -> None:
-        loss, spread = self._epoch.mean_loss, self._epoch.spread
-        self._monitor.epoch(number, loss, spread=spread)
-        best, self._epoch = loss < self._best, Sums()
-        self._best = min(self._best, loss)
-        self._save(best=best)
+    def _look(self, number: int) -> None:
+        """Judge an epoch that is over, or the part of one that is the last; look at the curve now and then."""
+        last = self._step >= self._end
+        if self._step % self._batches.per_epoch == 0:
+            self._monitor.epoch(number, self._epoch.mean_loss, spread=self._epoch.spread)
+            self._epoch = Sums()
+        elif last:  # what it predicts at its end, not on the way
+            self._monitor.epoch(number, self._epoch.mean_loss, spread=self._since.spread)
+        if last or self._step % self._recipe.check_every == 0:
+            self._end_interval()
+
+    def _end_interval(self) -> None:
+        corr = None
+        if self._validation is not None:
+            corr = self._validation.corr(self._module, self._device, self._gradient.in_flight.rows)
+            self._monitor.validated(self._step, corr)
+        loss, self._since = self._since.mean_loss, Sums()
+        better = self._standing.add(CurvePoint(self._step, loss, corr))
+        if better and corr is not None:
+            self._standing.weights = {name: tensor.detach().cpu().clone() for name, tensor in _tensors(self._module)}
+        self._save(best=better)
 
     def _save(self, *, best: bool = False) -> None:
         if not self._device.leads:
@@ -223,21 +269,26 @@ class _Training:
                 "device": self._device.state(),
                 "monitor": self._monitor.state(),
                 "epoch": self._epoch.as_dict(),
-                "best": self._best,
+                "since": self._since.as_dict(),
+                "standing": self._standing.state(),
                 "rows_at_once": self._smallest,
             },
             best=best,
         )
 
     def _take_over(self, found: Mapping[str, Any], optimizer: torch.optim.Optimizer) -> None:
-        with torch.no_grad():
-            for name, tensor in _tensors(self._module):
-                tensor.copy_(found["module"][name])
+        self._put(found["module"])
         optimizer.load_state_dict(found["optimizer"])
         self._device.restore(found["device"])
         self._monitor.restore(found["monitor"])
-        self._step, self._epoch, self._best = int(found["step"]), Sums(**found["epoch"]), float(found["best"])
+        self._step, self._standing = int(found["step"]), Standing.of(found["standing"])
+        self._epoch, self._since = Sums(**found["epoch"]), Sums(**found["since"])
         self._smallest = found["rows_at_once"]
+
+    def _put(self, weights: Mapping[str, torch.Tensor]) -> None:
+        with torch.no_grad():
+            for name, tensor in _tensors(self._module):
+                tensor.copy_(weights[name])
 
     def _check_random_state(self, before: torch.Tensor) -> None:
         if not torch.equal(before, self._device.random_state()):

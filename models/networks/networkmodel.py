@@ -14,20 +14,23 @@ from threadpoolctl import threadpool_limits
 
 from eraflow.machine.failures import StageNaN
 from eraflow.machine.plan import Plan
-from models.base.protocol import Codes, ConstantPredictionsError, DamagedModelError, FloatArray, ProgressFn
-from models.base.rows import Columns, TrainingRows, tiles
+from models.base.protocol import Codes, DamagedModelError, FloatArray, ProgressFn
+from models.base.rows import Columns, tiles
 from models.base.saved import read_model, trained_with, write_model
-from models.networks.batches import RowBatches
-from models.networks.parameters import Accepted, check_parameters
-from models.networks.recipe import Recipe
+from models.base.wholeeras import FitEras
+from models.networks.learnt import Learnt
+from models.networks.parameters import OF_TRAINING, TRAINING_DEFAULTS, Accepted, check_parameters
 from models.networks.torchlibrary import torch_library, usable_device
 from models.networks.weightfile import Arrays, read_arrays, to_bytes
 
 if TYPE_CHECKING:
     from models.networks.network import Network
+    from models.networks.progress import CurvePoint
 
 BLOCK_ROWS = 256
 FILE = "weights.npy"
+OF_NETWORK = "/"
+"""Between the number of a network and the name of one of its arrays, which is made of names and dots."""
 
 
 class NetworkModel(ABC):
@@ -36,8 +39,10 @@ class NetworkModel(ABC):
     A subclass says what it is called, its parameters, how its module is made and judged, and the same function in
     NumPy. torch is imported only when a model is trained.
 
-    The target is standardised over the rows learnt from. Numerai's targets have the same distribution in every era, so
-    this is the per-era standardisation too. See `models.networks.loop` for the training.
+    The target is standardised within each era learnt from, and the predictions are given back in the units of them all.
+    The last of these eras, `validation_share` of them, are kept back with the purge before them, and the training is
+    stopped by their CORR; where the eras are not given, or too few, it runs to its end. `seeds` networks are trained
+    one after the other and averaged. See `models.networks.loop` for the training.
 
     Memory above that of torch and its optimiser (about 210 MiB): 20 bytes for each weight (itself, its gradient, two
     moments of the optimiser, one gradient on the way) plus, for each thread, 4 bytes for each weight and what the
@@ -46,12 +51,15 @@ class NetworkModel(ABC):
 
     Attributes:
         kind: a row of `eraflow.kinds`.
-        defaults: of all parameters; `epochs`, `batch_size`, `learning_rate` and `weight_decay` are among them.
-        accepted: which values each may have.
+        defaults: of its parameters; they go before TRAINING_DEFAULTS of models/networks/parameters.py.
+        accepted: which values each may have, beside those of the training.
+        curves: what each network's training looked like, once it was fitted.
+        lengths: of each network, the share of its planned updates after which it was best.
     """
 
     kind: ClassVar[str]
     library = "torch"
+    learns_by_era = True
     defaults: ClassVar[Mapping[str, Any]]
     accepted: ClassVar[Mapping[str, Accepted]]
 
@@ -64,14 +72,17 @@ class NetworkModel(ABC):
         columns: Sequence[int] | None = None,
         bins: object = None,  # not used: there are no bins
     ) -> None:
-        self.params: dict[str, Any] = {**self.defaults, **(params or {})}
-        check_parameters(self.kind, self.accepted, self.params)
+        self.params: dict[str, Any] = {**TRAINING_DEFAULTS, **self.defaults, **(params or {})}
+        check_parameters(self.kind, {**self.accepted, **OF_TRAINING}, self.params)
         self.checkpoints = checkpoints
         self._columns = Columns(columns)
         self.n_features = 0
         self.trained_with: dict[str, Any] = {}
         self._library_version = ""
         self._weights: Arrays = {}
+        self._further: list[Arrays] = []  # of the second seed and those after it
+        self.curves: list[tuple[CurvePoint, ...]] = []
+        self.lengths: list[float] = []
         self._centre, self._scale = 0.0, 1.0  # of the target
 
     @property
@@ -87,45 +98,48 @@ class NetworkModel(ABC):
         plan: Plan,
         seed: int,
         progress: ProgressFn | None = None,
+        eras: FitEras | None = None,
     ) -> None:
         """Learn from the rows with a known target; see `models.base.protocol.Model`.
 
+        Args:
+            x, y, plan, seed, progress: as there.
+            eras: of the rows; None: they are one.
+
         Raises:
             TrainingDataError: nothing to learn from, or arrays that do not fit.
-            ConstantPredictionsError: all targets are equal.
+            ConstantPredictionsError: all targets of an era are equal.
             MissingLibraryError: torch is not installed.
             StageNaN, StageDiverged, StageStalled: the training went wrong.
         """
-        rows = TrainingRows(x, y, plan.rows_in_memory, self._columns)
-        self._centre, self._scale = float(rows.labels.mean(dtype=np.float64)), float(rows.labels.std(dtype=np.float64))
-        if self._scale == 0:
-            raise ConstantPredictionsError(
-                f"{self.kind} found nothing to learn in {rows.n_rows} rows: all targets are {self._centre:.6g}",
-                "check that the target varies in the eras trained on",
-            )
-        recipe = Recipe(
-            **{name: self.params[name] for name in ("epochs", "batch_size", "learning_rate", "weight_decay")}
-        )
+        share = self.params["validation_share"]
+        learnt = Learnt.of(x, y, eras, plan=plan, columns=self._columns, validation_share=share, who=self.kind)
+        self._centre, self._scale = learnt.centre, learnt.scale
         self._library_version = str(torch_library().__version__)
-        from models.networks.loop import train  # it needs torch
+        from models.networks.seeds import train_seeds  # it needs torch
 
-        trained = train(
-            self._network(rows.n_features),
-            rows,
-            ((rows.labels - np.float32(self._centre)) / np.float32(self._scale)).astype(np.float32),
-            RowBatches(rows.n_rows, recipe.batch_size, seed),
-            recipe=recipe,
+        networks: list[Arrays] = []
+        figures: dict[str, Any] = {"device": usable_device(plan)}
+        self.curves, self.lengths, updates = [], [], []
+        for trained in train_seeds(
+            self._network(learnt.rows.n_features),
+            learnt,
+            self.params,
             plan=plan,
             seed=seed,
             who=self.kind,
             checkpoints=self.checkpoints,
             progress=progress,
-        )
-        self._weights = {name: tensor.numpy() for name, tensor in trained.module.state_dict().items()}
-        self.n_features = rows.width
-        figures: dict[str, Any] = {"device": usable_device(plan), "epochs": recipe.planned_epochs(plan)}
-        if trained.rows_at_once is not None:
-            figures["rows_at_once"] = trained.rows_at_once
+        ):
+            networks.append({name: tensor.numpy() for name, tensor in trained.module.state_dict().items()})
+            self.curves.append(trained.curve)
+            self.lengths.append(min(1.0, trained.updates / trained.planned))
+            updates.append(trained.updates)
+            if trained.rows_at_once is not None:
+                figures["rows_at_once"] = trained.rows_at_once
+        self._weights, *self._further = networks
+        self.n_features = learnt.rows.width
+        figures["updates"] = updates[0] if len(updates) == 1 else updates
         self.trained_with = trained_with(plan, "rate_factor", "clip_norm", "precision", "work_factor", **figures)
 
     def predict(self, x: Codes, *, plan: Plan | None = None) -> FloatArray:
@@ -144,11 +158,13 @@ class NetworkModel(ABC):
                 "fit or load it first, and pass exactly the features it was fitted on",
             )
         result = np.empty(len(x), dtype=np.float64)
+        networks = [self._weights, *self._further]
 
         def block(rows: slice) -> None:
             codes = np.zeros((BLOCK_ROWS, self._columns.count(self.n_features)), dtype=np.float32)
             codes[: rows.stop - rows.start] = self._columns.of(x[rows])
-            result[rows] = self._forward(self._weights, codes)[: rows.stop - rows.start]
+            found = [self._forward(weights, codes.copy()) for weights in networks]  # it may overwrite them
+            result[rows] = np.stack(found).mean(axis=0, dtype=np.float64)[: rows.stop - rows.start]
 
         with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor((plan or Plan()).threads) as pool:
             for _ in pool.map(block, tiles(len(x), BLOCK_ROWS)):
@@ -169,11 +185,11 @@ class NetworkModel(ABC):
             "trained_with": self.trained_with,
             "target_centre": self._centre,
             "target_scale": self._scale,
-            "arrays": list(self._weights),
+            "arrays": list(self._all_weights()),
             "library": self.library,
             "library_version": self._library_version,
         }
-        write_model(folder, FILE, to_bytes(self._weights), description)
+        write_model(folder, FILE, to_bytes(self._all_weights()), description)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -188,8 +204,24 @@ class NetworkModel(ABC):
         model.trained_with = dict(description["trained_with"])
         model._library_version = str(description["library_version"])
         model._centre, model._scale = float(description["target_centre"]), float(description["target_scale"])
-        model._weights = read_arrays(path, description["arrays"])
+        model._put(read_arrays(path, description["arrays"]))
         return model
+
+    def _all_weights(self) -> Arrays:
+        """The weights of all networks under one name each; those of the first bear the names that they have."""
+        further = {
+            f"{number}{OF_NETWORK}{name}": array
+            for number, weights in enumerate(self._further, start=1)
+            for name, array in weights.items()
+        }
+        return {**self._weights, **further}
+
+    def _put(self, arrays: Arrays) -> None:
+        """The inverse of `_all_weights`."""
+        own = {name: array for name, array in arrays.items() if OF_NETWORK not in name}
+        count = len(arrays) // len(own)
+        self._weights = own
+        self._further = [{name: arrays[f"{number}{OF_NETWORK}{name}"] for name in own} for number in range(1, count)]
 
     @abstractmethod
     def _network(self, n_features: int) -> Network:

@@ -13,22 +13,33 @@ class Recipe:
     """How a network is trained.
 
     Attributes:
-        epochs: passes over the rows.
+        updates: of the weights, in all; fewer where `patience` ends the training.
         batch_size: rows of one update, or eras where the batches are whole eras, whatever the plan computes at once.
         learning_rate: at its highest.
         weight_decay: of AdamW, for parameters with two or more dimensions.
+        clip_norm: the gradient of a batch is shortened to this norm; None: it is not. The plan may ask for less.
+        check_every: updates after which the training is looked at: its curve, its checkpoint, its CORR on eras that
+            were kept back.
+        patience: the training ends when so many looks in a row have found no better CORR.
         warmup: share of the updates over which the rate rises; then it falls like a cosine to zero.
     """
 
-    epochs: int
+    updates: int
     batch_size: int
     learning_rate: float
     weight_decay: float
+    clip_norm: float | None = None
+    check_every: int = 20
+    patience: int = 5
     warmup: float = 0.05
 
-    def planned_epochs(self, plan: Plan) -> int:
-        """The epochs that a plan allows."""
-        return max(1, round(self.epochs * plan.work_factor))
+    def planned_updates(self, plan: Plan) -> int:
+        """The updates that a plan allows."""
+        return max(1, round(self.updates * plan.work_factor))
+
+    def clipped_to(self, plan: Plan) -> float | None:
+        """The norm to which gradients are shortened; None: they are not."""
+        return min((norm for norm in (self.clip_norm, plan.clip_norm) if norm is not None), default=None)
 
     def factor(self, step: int, steps: int) -> float:
         """Share of the learning rate in an update, from 0, of `steps` in all; 0 after the last one."""

@@ -12,9 +12,10 @@ import numpy.typing as npt
 from eraflow.machine.plan import Plan
 from models.base.protocol import Codes, ModelSettingsError, ProgressFn
 from models.base.rows import TrainingRows
+from models.base.wholeeras import FitEras
 from models.networks.featuregroups import Groups, correlated_groups, named_groups, shuffled_groups
 from models.networks.networkmodel import NetworkModel
-from models.networks.parameters import OF_TRAINING, SHARE, WHOLE, Accepted
+from models.networks.parameters import SHARE, WHOLE, Accepted
 from models.networks.transformerarrays import forward
 from models.networks.transformershape import Shape
 from models.networks.transformerslibrary import transformers_library
@@ -51,10 +52,6 @@ class TransformerModel(NetworkModel):
         "heads": 4,
         "feedforward": 96,
         "dropout": 0.3,
-        "epochs": 3,
-        "batch_size": 1024,
-        "learning_rate": 0.001,
-        "weight_decay": 0.01,
     }
     accepted: ClassVar[Mapping[str, Accepted]] = {
         "groups": (lambda v: v in ("named", "correlated", "shuffled"), "named, correlated or shuffled"),
@@ -64,7 +61,6 @@ class TransformerModel(NetworkModel):
         "heads": WHOLE,
         "feedforward": WHOLE,
         "dropout": SHARE,
-        **OF_TRAINING,
     }
 
     def __init__(
@@ -94,11 +90,12 @@ class TransformerModel(NetworkModel):
         plan: Plan,
         seed: int,
         progress: ProgressFn | None = None,
+        eras: FitEras | None = None,
     ) -> None:
         """Learn; see `NetworkModel.fit`."""
         rows = TrainingRows(x, y, plan.rows_in_memory, self._columns)
         self._tokens = self._grouped(rows, seed)
-        super().fit(x, y, plan=plan, seed=seed, progress=progress)
+        super().fit(x, y, plan=plan, seed=seed, progress=progress, eras=eras)
         self._library_version = str(transformers_library().__version__)
         self.trained_with["tokens"] = {name: len(members) for name, members in self._tokens.items()}
 

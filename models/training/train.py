@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -24,10 +25,10 @@ from eraflow.machine.plan import Plan
 from eraflow.machine.progress import report
 from eraflow.scoring.insample import write_learned
 from models.base.predictions import OutOfFoldFileError, Predictions, join, read_out_of_fold
-from models.base.protocol import ProgressFn
+from models.base.protocol import Model, ProgressFn
 from models.kinds import make_model
 from models.training.job import TrainJob
-from models.training.trainer import CHECKPOINTS, Trainer
+from models.training.trainer import CHECKPOINTS, Trainer, own_purge
 
 OOF = "oof.parquet"
 MODEL_FOLDER = "model"
@@ -43,12 +44,22 @@ class LeakingWindowError(EraflowError):
 
 @dataclass(frozen=True)
 class _Fold:
-    """A judged window: its predictions, its seconds, what its plan changed, and whether an earlier attempt made it."""
+    """A judged window.
+
+    Attributes:
+        predictions: of its judged eras.
+        seconds: of its fit.
+        plan: what its plan changed.
+        reused: whether an earlier attempt made it.
+        lengths: of each of the model's networks, the share of the planned updates after which it was best; of other
+            models none.
+    """
 
     predictions: Predictions
     seconds: float
     plan: str
     reused: bool
+    lengths: tuple[float, ...] = ()
 
 
 @stage_function(TrainJob)
@@ -79,7 +90,7 @@ def train_model(job: TrainJob, out: Path, plan: Plan) -> dict[str, Any]:
     folds = [_fold(trainer, shares, position) for position in range(len(member.windows))]
     oof = join([fold.predictions for fold in folds])
     oof.write(out / OOF)
-    seconds = _fit_for_live(trainer, shares)
+    seconds = _fit_for_live(trainer, shares, _live_length(folds))
     return {
         **_told(member, folds, oof),
         "final_plan": learning_plan(plan),
@@ -105,13 +116,19 @@ def _told(member: Member, folds: Sequence[_Fold], oof: Predictions) -> dict[str,
     }
 
 
-def _fit_for_live(trainer: Trainer, shares: npt.NDArray[np.int64]) -> float:
+def _live_length(folds: Sequence[_Fold]) -> float | None:
+    """The model for live has no later eras to stop by: it takes the median length of its windows' networks."""
+    lengths = [length for fold in folds for length in fold.lengths]
+    return median(lengths) if lengths else None
+
+
+def _fit_for_live(trainer: Trainer, shares: npt.NDArray[np.int64], length: float | None) -> float:
     """Fit on everything and save; gives the seconds."""
     began, member = time.monotonic(), trainer.member
     position, folder = len(member.windows), trainer.out / MODEL_FOLDER
-    final = trainer.fit(member.final_eras, position, _share_of(shares, position, f"{member.name} for live"))
+    final = trainer.fit(member.final_eras, position, _share_of(shares, position, f"{member.name} for live"), length)
     final.save(folder)
-    write_learned(folder, member.final_eras, _own_purge(member))
+    write_learned(folder, member.final_eras, own_purge(member))
     shutil.rmtree(trainer.out / CHECKPOINTS, ignore_errors=True)  # they are no part of what the stage made
     return round(time.monotonic() - began, 2)
 
@@ -136,11 +153,15 @@ def _make_fold(trainer: Trainer, position: int, progress: ProgressFn) -> _Fold:
     predictions = trainer.predict(model, window.test)
     path = predictions.write(_fold_path(trainer, position))
     trainer.measure(model, window.test, position)
-    fold = _Fold(predictions, round(time.monotonic() - began, 2), learning_plan(trainer.plan), reused=False)
+    fold = _Fold(predictions, round(time.monotonic() - began, 2), learning_plan(trainer.plan), False, _lengths(model))
     note = {"signature": trainer.fold_signature(position), "sha256": file_sha256(path)}
-    write_json(path.with_suffix(".json"), {**note, "seconds": fold.seconds, "plan": fold.plan})
+    write_json(path.with_suffix(".json"), {**note, "seconds": fold.seconds, "plan": fold.plan, "lengths": fold.lengths})
     shutil.rmtree(trainer.checkpoints(window.train, position), ignore_errors=True)
     return fold
+
+
+def _lengths(model: Model) -> tuple[float, ...]:
+    return tuple(getattr(model, "lengths", ()))
 
 
 def learning_plan(plan: Plan) -> str:
@@ -156,7 +177,8 @@ def _kept_fold(trainer: Trainer, position: int) -> _Fold | None:
     try:
         note = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
         if note["signature"] == trainer.fold_signature(position) and note["sha256"] == file_sha256(path):
-            return _Fold(read_out_of_fold(path), float(note["seconds"]), str(note["plan"]), reused=True)
+            seconds, plan, lengths = float(note["seconds"]), str(note["plan"]), tuple(map(float, note["lengths"]))
+            return _Fold(read_out_of_fold(path), seconds, plan, True, lengths)
     except (OSError, ValueError, KeyError, TypeError, OutOfFoldFileError):
         return None
     return None
@@ -180,12 +202,6 @@ def _check_window(window: Window, target: str) -> None:
             f"window {window.index} learns up to era {last} and is judged from {first} on, purge {purge} weeks",
             "cut the windows with eraflow.data.eras.walk_forward",
         )
-
-
-def _own_purge(member: Member) -> int:
-    """How far the labels of the target reach, with the margin; the alias does not tell it, the windows do."""
-    least, target = member.windows[0].purge_weeks, member.target
-    return least if target == ALIAS_TARGET else purge_weeks(target_horizon(target))
 
 
 def _share_of(shares: npt.NDArray[np.int64], position: int, label: str) -> ProgressFn:

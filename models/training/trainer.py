@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from eraflow.data.eras import ALIAS_TARGET, era_number, purge_weeks, target_horizon
 from eraflow.data.membereras import Member
 from eraflow.disk.atomic import storage_errors
 from eraflow.disk.digest import value_sha256
@@ -22,7 +23,7 @@ from eraflow.scoring.ranking import EraGroups
 from eraflow.scoring.residual import benchmark_residual
 from models.base.predictions import Predictions
 from models.base.protocol import Codes, Model, ProgressFn, check_predictions
-from models.base.wholeeras import fit_in_eras, predict_in_eras
+from models.base.wholeeras import FitEras, fit_in_eras, predict_in_eras
 from models.boosters.bincache import BinCache
 from models.kinds import make_model
 from models.training.importance import write_fold_importance
@@ -57,8 +58,15 @@ class Trainer:
     bins: KeptBins | None = None
     importance: ImportanceSample | None = None
 
-    def fit(self, eras: Sequence[str], position: int, progress: ProgressFn) -> Model:
-        """A new model that has learnt from `eras`; `position` is the fold's index, or the number of folds for live."""
+    def fit(self, eras: Sequence[str], position: int, progress: ProgressFn, length: float | None = None) -> Model:
+        """A new model that has learnt from `eras`.
+
+        Args:
+            eras: in order.
+            position: the fold's index, or the number of folds for live.
+            progress: told how far it is.
+            length: see `models.base.wholeeras.FitEras`.
+        """
         x, y = training_view(self.store, self.member.target, eras, self.member.benchmark)
         with _scratch(self.out / SCRATCH) as scratch:
             model = make_model(
@@ -71,8 +79,8 @@ class Trainer:
                 source=self.member.source,
                 groups=self.groups(),
             )
-            offsets = self.store.offsets(_span(self.store, eras))
-            fit_in_eras(model, x, y, offsets, plan=self.plan, seed=fit_seed(self.seed, position), progress=progress)
+            known = self._fit_eras(eras, length)
+            fit_in_eras(model, x, y, known, plan=self.plan, seed=fit_seed(self.seed, position), progress=progress)
         return model
 
     def columns(self, position: int) -> tuple[int, ...] | None:
@@ -149,6 +157,11 @@ class Trainer:
             "groups": self.groups(),
         }
 
+    def _fit_eras(self, eras: Sequence[str], length: float | None) -> FitEras:
+        span = _span(self.store, eras)
+        weeks = np.array([era_number(era) for era in span], dtype=np.int64)
+        return FitEras(self.store.offsets(span), weeks, own_purge(self.member), length)
+
     def _bins(self, eras: Sequence[str]) -> BinCache | None:
         if self.bins is None:
             return None
@@ -176,6 +189,12 @@ def training_view(
         chosen = np.array([era in wanted for era in store.eras])
         y[~chosen[store.era_codes(span)]] = np.nan
     return store.matrix(span), y
+
+
+def own_purge(member: Member) -> int:
+    """How far the labels of the target reach, with the margin; the alias does not tell it, the windows do."""
+    least, target = member.windows[0].purge_weeks, member.target
+    return least if target == ALIAS_TARGET else purge_weeks(target_horizon(target))
 
 
 def _span(store: EraStore, eras: Sequence[str]) -> tuple[str, ...]:

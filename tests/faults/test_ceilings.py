@@ -33,7 +33,7 @@ TARGET_FUNCTION = "models.training.train:train_model"
 # the mlp has fewer pieces of a batch at work (80 MiB for each of these wide layers). LightGBM is fed so leanly from the
 # start that no plan saves anything.
 BOOSTER = {"n_estimators": 5, "learning_rate": 0.1, "colsample": 0.5}
-WIDE = {"hidden": [2048, 2048], "epochs": 1, "batch_size": 2048, "learning_rate": 0.001}
+WIDE = {"hidden": [2048, 2048], "updates": 1, "batch_size": 2048, "learning_rate": 0.001}
 CASES = {
     "catboost": (BOOSTER, {"features": 400, "rows": 1500, "eras": 40}, Plan(threads=1), 0.93),
     "xgboost": (BOOSTER, {"features": 400, "rows": 1500, "eras": 40}, Plan(threads=1), 0.87),
@@ -126,7 +126,7 @@ def test_a_ceiling_below_the_floor_ends_in_the_named_failure_that_lists_every_at
 def test_an_absurd_rate_walks_down_to_one_that_learns_and_what_was_changed_is_recorded(tmp_path):
     pytest.importorskip("torch")
     store = plant(features=12, rows=100, eras=40).store(tmp_path / "store")
-    params = {"hidden": [32, 16], "epochs": 12, "batch_size": 100, "learning_rate": 30.0}
+    params = {"hidden": [32, 16], "dropout": 0.1, "updates": 180, "batch_size": 100, "learning_rate": 30.0}
     work = Work("train-mlp", TARGET_FUNCTION, arguments(store, "mlp", params))
     record = until_done(work, tmp_path, MachineSettings(memory_mb=2_000, threads=1, attempts=8))
     rows = Ledger(tmp_path / "train-mlp" / stage.LEDGER).rows

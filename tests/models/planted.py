@@ -22,14 +22,12 @@ from eraflow.machine.plan import Plan
 TARGET = "target_ender_20"
 PLAN = Plan(threads=1)
 FAST = {"n_estimators": 30, "learning_rate": 0.1, "colsample": 0.5}
-FAST_MLP = {"hidden": [32, 16], "epochs": 12, "batch_size": 256, "learning_rate": 0.01}
+FAST_TRAINING = {"dropout": 0.1, "updates": 96, "batch_size": 256, "learning_rate": 0.01, "check_every": 8}
+FAST_MLP = {"hidden": [32, 16], **FAST_TRAINING}
 FAST_NETWORKS = {
     "mlp": FAST_MLP,
     "autoencoder": {**FAST_MLP, "code": 6},
-    "transformer": {
-        "tokens": 4, "width": 16, "feedforward": 32, "heads": 2, "dropout": 0.1,
-        "epochs": 12, "batch_size": 256, "learning_rate": 0.01,
-    },
+    "transformer": {"tokens": 4, "width": 16, "feedforward": 32, "heads": 2, **FAST_TRAINING},
 }  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from models.base.protocol import (
     check_predictions,
 )
 from models.base.rows import TrainingRows
-from models.base.wholeeras import fit_in_eras, predict_in_eras
+from models.base.wholeeras import FitEras, fit_in_eras, predict_in_eras
 from models.kinds import load_model, make_model
 from tests.models.planted import PLAN, fast, plant
 from tests.own_models import FOLDER
@@ -43,10 +43,12 @@ def data():
     return planted.x, y
 
 
-def fitted(kind, data, plan=PLAN, seed=3, progress=None, scratch=None, **params):
+def fitted(kind, data, plan=PLAN, seed=3, progress=None, scratch=None, offsets=None, **params):
     model = make_model(kind, {**fast(kind), **params}, scratch=scratch)
     x, y = data
-    fit_in_eras(model, x, y, offsets_of(x), plan=plan, seed=seed, progress=progress)
+    offsets = offsets_of(x) if offsets is None else offsets
+    eras = FitEras(offsets, np.arange(len(offsets) - 1), purge_weeks=4)
+    fit_in_eras(model, x, y, eras, plan=plan, seed=seed, progress=progress)
     return model
 
 
@@ -77,7 +79,8 @@ def test_rows_without_a_target_teach_nothing(kind, data):
     known = ~np.isnan(y)
     nonsense = x.copy()
     nonsense[~known] = 4 - nonsense[~known]
-    expected = predicted(fitted(kind, (x[known], y[known])), x)
+    left = np.concatenate([[0], np.cumsum(known)])[offsets_of(x)]
+    expected = predicted(fitted(kind, (x[known], y[known]), offsets=left), x)
     np.testing.assert_array_equal(predicted(fitted(kind, (nonsense, y)), x), expected)
 
 
@@ -131,13 +134,13 @@ def test_rows_in_memory_batch_rows_low_memory_and_threads_do_not_change_the_save
 def test_a_share_of_the_work_is_done_and_recorded(kind, data, tmp_path):
     seen = []
     neural = KINDS[kind].neural
-    whole = {"epochs": 12} if neural else {"n_estimators": 30}
+    whole = {"updates": 12} if neural else {"n_estimators": 30}
     fitted(kind, data, replace(PLAN, work_factor=0.25), progress=lambda *at: seen.append(at), **whole).save(tmp_path)
     recorded = json.loads((tmp_path / "model.json").read_text())["trained_with"]
     assert recorded["work_factor"] == 0.25
-    assert (recorded.get("trees"), recorded.get("epochs")) == ((None, 3) if neural else (8, None))
+    assert (recorded.get("trees"), recorded.get("updates")) == ((None, 3) if neural else (8, None))
     assert seen[-1][0] == seen[-1][1]
-    short = predicted(fitted(kind, data, **({"epochs": 3} if neural else {"n_estimators": 8})), data[0])
+    short = predicted(fitted(kind, data, **({"updates": 3} if neural else {"n_estimators": 8})), data[0])
     np.testing.assert_array_equal(predicted(load_model(tmp_path), data[0]), short)
     load_model(tmp_path).save(tmp_path / "again")
     assert json.loads((tmp_path / "again" / "model.json").read_text())["trained_with"] == recorded

@@ -237,7 +237,7 @@ def test_a_training_is_written_beside_its_stage(tmp_path):
         *((0, step) for step in range(1, 6)),
         *((1, step) for step in range(1, 7)),
     ]
-    assert points[0] == {"fit": 0, "step": 1, "loss": 1.0, "grad_norm": None, "rate": 0.1}
+    assert points[0] == {"fit": 0, "step": 1, "loss": 1.0, "grad_norm": None, "rate": 0.1, "corr": None}
     assert (points[-1]["loss"], points[-1]["grad_norm"]) == ("nan", "inf")
     assert lines == []
 

@@ -16,7 +16,7 @@ from models.networks.network import Network
 from models.networks.recipe import Recipe
 from tests.models.planted import PLAN, plant
 
-RECIPE = Recipe(epochs=3, batch_size=700, learning_rate=0.01, weight_decay=0.01)
+RECIPE = Recipe(updates=9, check_every=3, batch_size=700, learning_rate=0.01, weight_decay=0.01)
 FEATURES = 12
 
 

@@ -65,7 +65,7 @@ def lacks_memory(patch, least_rows):
 @pytest.mark.parametrize("name", sorted(modules.MADE))
 def test_every_module_learns_much_as_on_the_cpu(name, data, on_gpu, accelerator):
     """Without noise the pieces make no difference but rounding; batch normalisation sees other pieces."""
-    recipe = modules.Recipe(epochs=12, batch_size=300, learning_rate=0.02, weight_decay=0.01)
+    recipe = modules.Recipe(updates=72, batch_size=300, learning_rate=0.02, weight_decay=0.01)
     module = modules.trained(name, data, recipe=recipe, batch_rows=500)
     x, y, offsets = data
     wide = (torch.from_numpy(x).float() - 2) * np.sqrt(0.5)
@@ -77,7 +77,7 @@ def test_every_module_learns_much_as_on_the_cpu(name, data, on_gpu, accelerator)
 
 def test_a_lack_of_gpu_memory_halves_the_pieces_not_the_update_and_is_told(data, on_gpu, monkeypatch, tmp_path):
     x, y, _ = data
-    params = {**FAST_MLP, "dropout": 0.0, "batch_size": 1_700, "epochs": 3}
+    params = {**FAST_MLP, "dropout": 0.0, "batch_size": 1_700, "updates": 6}
     plan = Plan(device="cuda", batch_rows=1_700)
     roomy = make_model("mlp", params)
     roomy.fit(x, y, plan=plan, seed=3)
@@ -95,7 +95,7 @@ def test_a_lack_of_gpu_memory_halves_the_pieces_not_the_update_and_is_told(data,
 def test_that_rows_were_halved_outlives_a_kill(data, on_gpu, monkeypatch, tmp_path):
     x, y, _ = data
     plan = Plan(device="cuda", batch_rows=1_700)
-    params = {**FAST_MLP, "batch_size": 1_700, "epochs": 3}
+    params = {**FAST_MLP, "batch_size": 1_700, "updates": 6}
     with monkeypatch.context() as patch:
         lacks_memory(patch, 500)
         make_model("mlp", params, checkpoints=tmp_path).fit(x, y, plan=plan, seed=3)
@@ -169,7 +169,7 @@ def test_half_precision_scales_the_loss_and_leaves_out_what_overflows(data, on_g
 
 def test_an_overflow_that_no_scale_cures_is_named(data, on_gpu):
     on_gpu.accelerator = Scaled(overflows=99)
-    recipe = modules.Recipe(epochs=30, batch_size=700, learning_rate=0.01, weight_decay=0.0)
+    recipe = modules.Recipe(updates=90, batch_size=700, learning_rate=0.01, weight_decay=0.0)
     with pytest.raises(StageNaN, match="the gradient norm of plain is inf at update 16"):
         modules.trained("plain", data, recipe=recipe)
 
@@ -195,7 +195,7 @@ import numpy as np
 from eraflow.machine.plan import Plan
 from models.kinds import make_model
 x = np.random.default_rng(0).integers(0, 5, (600, 3), dtype=np.int8)
-make_model("mlp", {"hidden": [4], "epochs": 1}).fit(x, x[:, 0] / 4, plan=Plan(device="cuda"), seed=1)
+make_model("mlp", {"hidden": [4], "updates": 3}).fit(x, x[:, 0] / 4, plan=Plan(device="cuda"), seed=1)
 exit("torch" not in sys.modules or "accelerate" in sys.modules)
 """
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

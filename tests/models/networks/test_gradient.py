@@ -30,7 +30,7 @@ def without_noise(module):
 
 def computed(name, data, module, *, threads=1, size=2):
     """The rows of the first batch and their gradient in `module.grad`, as the loop computes it."""
-    recipe = modules.Recipe(epochs=1, batch_size=size, learning_rate=0.1, weight_decay=0.0)
+    recipe = modules.Recipe(updates=9, batch_size=size, learning_rate=0.1, weight_decay=0.0)
     network, rows, targets, batches = modules.inputs(name, data, recipe=recipe)
     gradient = BatchGradient(network, module, rows, targets, batches, Cpu(Plan(threads=threads)), 3)
     batch = batches.of_epoch(0)[0]

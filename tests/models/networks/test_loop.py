@@ -63,7 +63,7 @@ def lacks_memory(patch, *, at, times, kind=MemoryError):
 
 @every_module
 def test_any_module_learns(name, data):
-    recipe = modules.Recipe(epochs=12, batch_size=300, learning_rate=0.02, weight_decay=0.01)
+    recipe = modules.Recipe(updates=72, batch_size=300, learning_rate=0.02, weight_decay=0.01)
     module = modules.trained(name, data, recipe=recipe)
     assert not module.training
     x, y, offsets = data
@@ -170,10 +170,10 @@ def test_a_column_where_a_number_was_expected_is_named(data, monkeypatch):
 
 @pytest.mark.parametrize("name", ["plain", "eras"])
 def test_nan_and_divergence_are_named(name, data):
-    recipe = modules.Recipe(epochs=40, batch_size=200, learning_rate=1e30, weight_decay=0.0)
+    recipe = modules.Recipe(updates=400, batch_size=200, learning_rate=1e30, weight_decay=0.0)
     with pytest.raises(StageNaN, match=f"of {name} is (nan|inf) at update"):
         modules.trained(name, data, recipe=recipe)
-    recipe = modules.Recipe(epochs=60, batch_size=200, learning_rate=10.0, weight_decay=0.0)
+    recipe = modules.Recipe(updates=600, batch_size=200, learning_rate=10.0, weight_decay=0.0)
     with pytest.raises(StageDiverged, match=f"the loss of {name} is"):
         modules.trained(name, data, recipe=recipe)
 

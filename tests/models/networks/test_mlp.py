@@ -119,7 +119,7 @@ def test_overtime_with_all_the_work_of_a_smaller_plan_done_ends_at_once(data, tm
     seen = updates_seen(monkeypatch)
     model = fit(data, replace(PLAN, work_factor=0.25), tmp_path)
     assert seen == []
-    assert model.trained_with["epochs"] == 3
+    assert model.trained_with["updates"] == 64
     assert np.isfinite(model.predict(data[0])).all()
 
 
@@ -182,8 +182,8 @@ def test_making_and_loading_a_model_imports_no_torch():
         ({"hidden": [0]}, "hidden"),
         ({"hidden": 64}, "hidden"),
         ({"dropout": 1.0}, "dropout"),
-        ({"epochs": 0}, "epochs"),
-        ({"epochs": True}, "epochs"),
+        ({"updates": 0}, "updates"),
+        ({"updates": True}, "updates"),
         ({"learning_rate": float("nan")}, "learning_rate"),
         ({"weight_decay": -1}, "weight_decay"),
         ({"batch_size": 2.5}, "batch_size"),
@@ -279,7 +279,7 @@ def test_a_network_that_predicts_a_constant_is_named(data, monkeypatch, epochs):
 
     monkeypatch.setattr("models.networks.perceptron.perceptron", dead)
     with pytest.raises(StageStalled, match="predicts a constant"):
-        fit(data, epochs=epochs)
+        fit(data, updates=8 * epochs)
 
 
 def test_the_stage_goes_on_in_the_middle_of_a_fold(week, tmp_path, monkeypatch):
@@ -303,23 +303,23 @@ def test_the_stage_goes_on_in_the_middle_of_a_fold(week, tmp_path, monkeypatch):
 
 
 def dies_in_fit(monkeypatch, number):
-    """Killed after five epochs of the fit at this position, wherever it began."""
+    """Killed after forty updates of the fit at this position, wherever it began."""
     from models.training.trainer import Trainer
 
-    fit_one, end_epoch = Trainer.fit, loop._Training._end_epoch
+    fit_one, end_interval = Trainer.fit, loop._Training._end_interval
     at = []
 
-    def fits(self, eras, position, progress):
+    def fits(self, eras, position, *others):
         at.append(position)
-        return fit_one(self, eras, position, progress)
+        return fit_one(self, eras, position, *others)
 
-    def dying(self, n):
-        end_epoch(self, n)
-        if at[-1] == number and n == 4:
+    def dying(self):
+        end_interval(self)
+        if at[-1] == number and self._step == 40:
             raise Killed
 
     monkeypatch.setattr(Trainer, "fit", fits)
-    monkeypatch.setattr(loop._Training, "_end_epoch", dying)
+    monkeypatch.setattr(loop._Training, "_end_interval", dying)
 
 
 def test_checkpoints_of_other_work_are_not_taken(week, tmp_path, monkeypatch):

@@ -107,24 +107,26 @@ def test_shuffled_targets_teach_nothing():
 
 
 def test_the_tokens_are_the_named_groups_and_the_rest(data):
-    model = fit(data, groups=GROUPS, epochs=1)
+    model = fit(data, groups=GROUPS, updates=8)
     assert model.trained_with["tokens"] == {"rain": 2, "sun": 3, "wind": 4, "others": 3}
 
 
 def test_a_model_of_some_columns_has_the_groups_of_these(data):
     columns = [1, 3, 4, 8, 10]
     named = {"columns": columns, "groups": {**GROUPS, "moon": (11,)}}
-    model = make_model("transformer", {**fast("transformer"), "epochs": 1}, **named)
+    model = make_model("transformer", {**fast("transformer"), "updates": 8}, **named)
     model.fit(*data, plan=PLAN, seed=3)
     assert model.trained_with["tokens"] == {"rain": 1, "sun": 2, "wind": 1, "others": 1}
-    narrow = make_model("transformer", {**fast("transformer"), "epochs": 1}, groups={"a": (0,), "b": (1, 2), "c": (3,)})
+    narrow = make_model(
+        "transformer", {**fast("transformer"), "updates": 8}, groups={"a": (0,), "b": (1, 2), "c": (3,)}
+    )
     narrow.fit(data[0][:, columns], data[1], plan=PLAN, seed=3)
     assert narrow.predict(data[0][:, columns]).tobytes() == model.predict(data[0]).tobytes()
 
 
 def test_the_stage_trains_on_the_groups_of_the_member(week, tmp_path):
     groups = {"first": ("feature_00", "feature_03", "feature_gone"), "second": ("feature_01",)}
-    given = member("transformer", epochs=2)
+    given = member("transformer", updates=16)
     short = {"windows": windows_of(week.store.eras, first=50, folds=1), "groups": groups}
     train_model(**training(week.store, tmp_path, given, **short))
     model = load_model(tmp_path / "model")
@@ -132,7 +134,7 @@ def test_the_stage_trains_on_the_groups_of_the_member(week, tmp_path):
 
 
 def test_saved_weights_predict_without_torch_and_transformers(data, tmp_path):
-    model = fit(data, epochs=1)
+    model = fit(data, updates=8)
     model.save(tmp_path)
     np.save(tmp_path / "x.npy", data[0][:300])
     code = f"""
@@ -169,7 +171,7 @@ def test_a_wrong_parameter_is_named_before_the_work(params, named):
 
 def test_weights_are_counted_as_they_are(data):
     params = {**fast("transformer"), "tokens": 4, "layers": 2}
-    model = fit(data, layers=2, epochs=1)
+    model = fit(data, layers=2, updates=8)
     real = sum(array.size for name, array in model._weights.items() if array.dtype == np.float32)
     assert count_weights("transformer", params, 12) == pytest.approx(real, rel=0.02)
     assert count_weights("transformer", {"width": "wide"}, 12) == count_weights("transformer", {}, 12)
