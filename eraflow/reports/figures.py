@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 # Okabe and Ito's palette ("Color Universal Design", 2008) without its yellow, which is too faint on white.
@@ -30,6 +31,22 @@ def new_figure(title: str, xlabel: str, ylabel: str) -> tuple[Any, Any]:
 
     figure = Figure(figsize=(WIDTH, HEIGHT), dpi=DPI, facecolor="white", layout="constrained")
     axes = figure.add_subplot(facecolor="white")
+    _dress(axes, title, xlabel, ylabel)
+    return figure, axes
+
+
+def new_figures(title: str, xlabel: str, ylabels: Sequence[str]) -> tuple[Any, list[Any]]:
+    """A figure of panels one above the other, with one axis of x."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(WIDTH, 0.75 * HEIGHT * len(ylabels)), dpi=DPI, facecolor="white", layout="constrained")
+    panels = figure.subplots(len(ylabels), sharex=True, squeeze=False, subplot_kw={"facecolor": "white"})[:, 0].tolist()
+    for place, (axes, ylabel) in enumerate(zip(panels, ylabels, strict=True)):
+        _dress(axes, title if place == 0 else "", xlabel if place == len(panels) - 1 else "", ylabel)
+    return figure, panels
+
+
+def _dress(axes: Any, title: str, xlabel: str, ylabel: str) -> None:
     axes.set_title(title, loc="left", fontsize=12, fontweight="bold", color=INK, pad=10, parse_math=False)
     axes.set_xlabel(xlabel, fontsize=10, color=GREY, parse_math=False)
     axes.set_ylabel(ylabel, fontsize=10, color=GREY, parse_math=False)
@@ -40,7 +57,6 @@ def new_figure(title: str, xlabel: str, ylabel: str) -> tuple[Any, Any]:
         axes.spines[side].set_visible(False)
     for side in ("left", "bottom"):
         axes.spines[side].set_color(FAINT)
-    return figure, axes
 
 
 def beside(axes: Any, handles: list[Any], labels: list[str]) -> None:

@@ -30,7 +30,10 @@ EMPTYING = "emptying.json"  # lies in a folder whose content is being removed
 LEDGER = "ledger.jsonl"
 # Written by the watcher of a stage rather than by the stage, or after it: not part of what the stage made.
 NOT_CONTENT = frozenset(
-    {MANIFEST, BEGUN, LEDGER, "stage.log", "stage.log.older", "spec.json", "out.json", "watch.json", "training.json"}
+    {
+        *(MANIFEST, BEGUN, LEDGER, "stage.log", "stage.log.older", "spec.json", "out.json", "watch.json"),
+        *("training.json", "curves.png"),
+    }
 )
 
 

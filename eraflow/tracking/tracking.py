@@ -103,6 +103,10 @@ class TrackedRun:
         points += [(CUMULATIVE + metric, total, era) for (era, _), total in zip(known, sums, strict=True)]
         self._log_points(points)
 
+    def log_steps(self, metric: str, points: Sequence[tuple[int, float]]) -> None:
+        """A metric over steps, as (step, value); values that are not finite are left out."""
+        self._log_points([(metric, float(value), step) for step, value in points if math.isfinite(value)])
+
     def log_files(self, source: Path | Sequence[Path], folder: str | None = None) -> None:
         """Copy files, or the content of a folder, to the run's artifacts.
 

@@ -23,6 +23,7 @@ from eraflow.errors import EraflowError
 from eraflow.machine.job import stage_function
 from eraflow.machine.plan import Plan
 from eraflow.machine.progress import report
+from eraflow.reports.learningcurve import write_curves
 from eraflow.scoring.insample import write_learned
 from models.base.predictions import OutOfFoldFileError, Predictions, join, read_out_of_fold
 from models.base.protocol import Model, ProgressFn
@@ -69,6 +70,7 @@ def train_model(job: TrainJob, out: Path, plan: Plan) -> dict[str, Any]:
     Each fold is written as it finishes, `fold-<i>.parquet` and `fold-<i>.json`, and found again by a later attempt,
     also by one whose plan learns in another way (a lower rate, fewer trees): `fold_plans` tells how each was made.
     The importance of features to each fold's model is in `importance-<i>.parquet`, measured on the judged eras.
+    How networks learnt is in `learning-<i>.csv` and `learning-live.csv`.
     Checkpoints inside a fit lie in `checkpoints/` until the stage is finished.
 
     Returns:
@@ -128,6 +130,7 @@ def _fit_for_live(trainer: Trainer, shares: npt.NDArray[np.int64], length: float
     position, folder = len(member.windows), trainer.out / MODEL_FOLDER
     final = trainer.fit(member.final_eras, position, _share_of(shares, position, f"{member.name} for live"), length)
     final.save(folder)
+    _write_curves(trainer, None, final)
     write_learned(folder, member.final_eras, own_purge(member))
     shutil.rmtree(trainer.out / CHECKPOINTS, ignore_errors=True)  # they are no part of what the stage made
     return round(time.monotonic() - began, 2)
@@ -153,6 +156,7 @@ def _make_fold(trainer: Trainer, position: int, progress: ProgressFn) -> _Fold:
     predictions = trainer.predict(model, window.test)
     path = predictions.write(_fold_path(trainer, position))
     trainer.measure(model, window.test, position)
+    _write_curves(trainer, position, model)
     fold = _Fold(predictions, round(time.monotonic() - began, 2), learning_plan(trainer.plan), False, _lengths(model))
     note = {"signature": trainer.fold_signature(position), "sha256": file_sha256(path)}
     write_json(path.with_suffix(".json"), {**note, "seconds": fold.seconds, "plan": fold.plan, "lengths": fold.lengths})
@@ -162,6 +166,12 @@ def _make_fold(trainer: Trainer, position: int, progress: ProgressFn) -> _Fold:
 
 def _lengths(model: Model) -> tuple[float, ...]:
     return tuple(getattr(model, "lengths", ()))
+
+
+def _write_curves(trainer: Trainer, fold: int | None, model: Model) -> None:
+    """How each of the model's networks learnt; a model that does not learn by updates has nothing to tell."""
+    curves = getattr(model, "curves", ())
+    write_curves(trainer.out, fold, [[(one.update, one.loss, one.corr) for one in curve] for curve in curves])
 
 
 def learning_plan(plan: Plan) -> str:

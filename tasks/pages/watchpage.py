@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from prefect.artifacts import create_markdown_artifact
 
+from eraflow.disk.atomic import write_bytes
 from eraflow.machine.recorder import read_watch
 from eraflow.machine.training import read_training
 from eraflow.reports.charts import memory_chart, training_chart
+from eraflow.reports.learningcurve import CURVES, learning_chart, read_curves
 from eraflow.reports.markdown import markdown_table, png_markdown
 from tasks.pages.artifacts import Place, artifact_key, shown
+
+log = logging.getLogger(__name__)
 
 LEAST_SECONDS = 5.0
 """A stage that is over sooner has nothing to show; failures are always shown."""
@@ -27,10 +32,11 @@ CHANNELS = {
 def show_watch(stage: str, folder: Path) -> None:
     """One version of the markdown artifact `watch-<stage>`; a failure to show it is logged and costs nothing."""
     attempts = read_watch(folder)
+    learning = draw_curves(stage, folder)
     if attempts and (attempts[-1]["seconds"] >= LEAST_SECONDS or attempts[-1]["outcome"] != "ok"):
         shown(
             lambda: create_markdown_artifact(
-                watch_page(stage, attempts, read_training(folder)),
+                watch_page(stage, attempts, read_training(folder), learning),
                 key=artifact_key("watch", stage),
                 description=f"Memory of {stage}",
             ),
@@ -38,8 +44,37 @@ def show_watch(stage: str, folder: Path) -> None:
         )
 
 
-def watch_page(stage: str, attempts: Sequence[Mapping[str, Any]], training: Sequence[Mapping[str, Any]]) -> str:
-    """The page: the chart of memory with the budget, a row of peaks for each attempt, the curve of a training."""
+def draw_curves(stage: str, folder: Path) -> bytes | None:
+    """The learning curves of a stage's networks, which go into its `curves.png` too; None where there are none.
+
+    A failure is logged and costs nothing.
+    """
+    try:
+        curves = read_curves(folder)
+        if not curves:
+            return None
+        picture = learning_chart(curves, title=f"Learning of {stage}")
+        write_bytes(folder / CURVES, picture)
+    except Exception as error:  # noqa: BLE001 - people look at it, nothing is built on it
+        log.warning("the learning curves of %s cannot be drawn: %s: %s", stage, type(error).__name__, error)
+        return None
+    return picture
+
+
+def watch_page(
+    stage: str,
+    attempts: Sequence[Mapping[str, Any]],
+    training: Sequence[Mapping[str, Any]],
+    learning: bytes | None = None,
+) -> str:
+    """The page: the chart of memory with the budget, a row of peaks for each attempt, the curves of a training.
+
+    Args:
+        stage: its name.
+        attempts: as `read_watch` gives them.
+        training: as `read_training` gives it.
+        learning: a picture of the learning curves.
+    """
     curves = {
         f"{number} {attempt['outcome']}": attempt["channels"].get("memory_mb", {}).get("points", [])
         for number, attempt in enumerate(attempts, start=1)
@@ -49,6 +84,8 @@ def watch_page(stage: str, attempts: Sequence[Mapping[str, Any]], training: Sequ
     parts += [f"- {note}" for attempt in attempts for note in attempt["notes"]]
     if training:
         parts.append(png_markdown(training_chart(training, title=f"Training of {stage}"), f"Training of {stage}"))
+    if learning is not None:
+        parts.append(png_markdown(learning, f"Learning of {stage}"))
     return "\n\n".join(parts)
 
 

@@ -242,6 +242,18 @@ def test_a_training_is_written_beside_its_stage(tmp_path):
     assert lines == []
 
 
+def test_the_corr_of_eras_kept_back_is_told_with_the_update_before(tmp_path):
+    curve = TrainingCurve()
+    for step in range(6):
+        curve.feed({"step": step, "loss": 1.0, "grad_norm": 1.0, "rate": 0.1})
+        if step % 3 == 2:
+            curve.feed({"step": step, "corr": 0.01 * step})
+    curve.write(tmp_path)
+    assert [(point["fit"], point["corr"]) for point in read_training(tmp_path)] == [
+        *((0, corr) for corr in (None, None, 0.02, None, None, 0.05)),
+    ]
+
+
 def test_a_long_training_stays_small_and_keeps_its_ends(tmp_path):
     curve = TrainingCurve()
     for step in range(1, 20_000):

@@ -297,7 +297,8 @@ def test_the_stage_goes_on_in_the_middle_of_a_fold(week, tmp_path, monkeypatch):
     assert metrics["folds_reused"] == 2
     assert metrics["fold_plans"] == ["as asked", "as asked"]
     assert seen == list(range(5 * len(seen) // 7, 12 * len(seen) // 7))
-    for name in ("oof.parquet", "model/model.json", "model/weights.npy"):
+    told = [f"learning-{fit}.csv" for fit in (0, 1, "live")]
+    for name in ("oof.parquet", "model/model.json", "model/weights.npy", *told):
         assert file_sha256(out / name) == file_sha256(plain / name)
     assert not (out / "checkpoints").exists()
 

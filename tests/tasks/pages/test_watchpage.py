@@ -7,6 +7,7 @@ import re
 import pytest
 
 from eraflow.machine.recorder import WATCH_FILE
+from eraflow.reports.learningcurve import CURVES, write_curves
 from eraflow.settings.models import ModelSettings
 from tasks.needs import _trees, predict_need
 from tasks.pages import watchpage
@@ -42,6 +43,23 @@ def test_the_page_shows_memory_budget_and_every_peak():
 def test_a_training_has_a_picture_of_its_own():
     points = [{"fit": 0, "step": step, "loss": 1 / step, "grad_norm": None, "rate": 0.1} for step in range(1, 9)]
     assert len(pictures(watch_page("train-a", [attempt()], points))) == 2
+
+
+def test_networks_have_their_learning_curves_on_the_page_and_in_the_folder(tmp_path, monkeypatch):
+    made = []
+    monkeypatch.setattr(watchpage, "create_markdown_artifact", lambda text, **more: made.append(text))
+    (tmp_path / WATCH_FILE).write_text(json.dumps({"attempts": [attempt()]}))
+    write_curves(tmp_path, 0, [[(20, 1.0, 0.01), (40, 0.9, 0.02)]])
+    show_watch("train-a", tmp_path)
+    assert pictures(made[0])[1] == (tmp_path / CURVES).read_bytes()
+
+
+def test_curves_that_cannot_be_drawn_cost_nothing(tmp_path, monkeypatch, caplog):
+    write_curves(tmp_path, 0, [[(20, 1.0, 0.01)]])
+    monkeypatch.setattr(watchpage, "learning_chart", lambda *_, **__: 1 / 0)
+    show_watch("train-a", tmp_path)
+    assert "cannot be drawn" in caplog.text
+    assert not (tmp_path / CURVES).exists()
 
 
 @pytest.mark.parametrize(
