@@ -18,7 +18,7 @@ from models.base.protocol import Codes, DamagedModelError, FloatArray, ProgressF
 from models.base.rows import Columns, tiles
 from models.base.saved import read_model, trained_with, write_model
 from models.base.wholeeras import FitEras
-from models.networks.learnt import Learnt
+from models.networks.fitdata import FitData
 from models.networks.parameters import OF_TRAINING, TRAINING_DEFAULTS, Accepted, check_parameters
 from models.networks.torchlibrary import torch_library, usable_device
 from models.networks.weightfile import Arrays, read_arrays, to_bytes
@@ -113,7 +113,7 @@ class NetworkModel(ABC):
             StageNaN, StageDiverged, StageStalled: the training went wrong.
         """
         share = self.params["validation_share"]
-        learnt = Learnt.of(x, y, eras, plan=plan, columns=self._columns, validation_share=share, who=self.kind)
+        learnt = FitData.of(x, y, eras, plan=plan, columns=self._columns, validation_share=share, who=self.kind)
         self._centre, self._scale = learnt.centre, learnt.scale
         self._library_version = str(torch_library().__version__)
         from models.networks.seeds import train_seeds  # it needs torch

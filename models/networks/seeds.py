@@ -12,7 +12,7 @@ import numpy as np
 from eraflow.machine.plan import Plan
 from models.base.protocol import ProgressFn
 from models.networks.batches import EraBatches, EraRows, RowBatches
-from models.networks.learnt import Learnt
+from models.networks.fitdata import FitData
 from models.networks.loop import Trained, train
 from models.networks.losses import WithCorrelation
 from models.networks.network import Network
@@ -22,7 +22,7 @@ from models.networks.validation import Validation
 
 def train_seeds(
     network: Network,
-    learnt: Learnt,
+    learnt: FitData,
     params: Mapping[str, Any],
     *,
     plan: Plan,
@@ -68,7 +68,7 @@ def recipe_of(params: Mapping[str, Any]) -> Recipe:
     return Recipe(**{name: params[name] for name in names}, clip_norm=params["clip_norm"] or None)
 
 
-def _rows_and_batches(network: Network, learnt: Learnt, recipe: Recipe, seed: int, *, by_era: bool) -> tuple[Any, ...]:
+def _rows_and_batches(network: Network, learnt: FitData, recipe: Recipe, seed: int, *, by_era: bool) -> tuple[Any, ...]:
     """Rows, targets and batches, as `train` takes them; a batch of whole eras has about as many rows as another."""
     if network.takes_offsets:
         targets, offsets = learnt.targets_of_all_rows(), learnt.eras

@@ -16,7 +16,7 @@ from models.networks.eratargets import KeptBack, Targets, keep_back, known_offse
 
 
 @dataclass(frozen=True)
-class Learnt:
+class FitData:
     """The data of one fit.
 
     Attributes:
@@ -53,7 +53,7 @@ class Learnt:
         columns: Columns,
         validation_share: float,
         who: str,
-    ) -> Learnt:
+    ) -> FitData:
         """From what a model's `fit` is given; without eras, all rows are one.
 
         Raises:
