@@ -257,6 +257,39 @@ def test_a_users_file_counts_as_it_is(tmp_path):
     assert code_version(STAGES["train"], [f"{mine}:Mine"])  # the stage itself tells that it is gone
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "from models.boosters.lightgbm_model import LightGBMModel",
+        "from models.boosters import lightgbm_model",
+        "import models.boosters.lightgbm_model",
+        "def later():\n    from models.boosters.lightgbm_model import LightGBMModel",
+    ],
+)
+def test_what_a_users_file_imports_of_the_project_counts_too(tree, tmp_path, line):
+    mine = tmp_path / "mine.py"
+    mine.write_text(f"{line}\n\nclass Mine:\n    pass\n")
+    own, path = learners_of([f"{mine}:Mine"]), tree.root / "models/boosters/lightgbm_model.py"
+    text, before = path.read_text(), tree.version(STAGES["train"], *own)
+    try:
+        path.write_text(
+            text.replace("class LightGBMModel(BoosterModel):", "class LightGBMModel(BoosterModel):\n    x = 1")
+        )
+        after = tree.version(STAGES["train"], *own)
+        path.write_text(f"# A comment.\n{text}")
+        assert tree.version(STAGES["train"], *own) == before
+    finally:
+        path.write_text(text)
+    assert after != before
+
+
+def test_what_a_saved_model_calls_itself_is_no_file_of_this_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    alone = learners_of(["mine.py:Mine"])
+    (tmp_path / "mine.py").write_text("class Mine: pass\n")
+    assert learners_of(["mine.py:Mine"]) == alone
+
+
 def test_code_that_no_source_shows_is_loaded_in_one_place_only():
     """Only where a kind's class is loaded is a module imported by a name made at run time: learners are told."""
     walk = CodeWalk({*PROJECT_PACKAGES}, installed_root)
