@@ -132,7 +132,7 @@ def _module(content: bytes, file: Path, digest: str) -> ModuleType:
     module.__file__ = str(file)
     sys.modules[name] = module
     try:
-        _refused(lambda: exec(compile(content, str(file), "exec"), module.__dict__), str(file))
+        _refused(lambda: exec(compile(content, str(file), "exec", dont_inherit=True), module.__dict__), str(file))
     except BaseException:
         del sys.modules[name]
         raise
@@ -164,7 +164,7 @@ def _refused(work: Callable[[], Any], place: str) -> Any:
         raise ModelFileError(f"{place} cannot be imported{failed_line(error, place)}: {error}", ALONE) from error
     except SyntaxError as error:
         raise ModelFileError(f"{place} line {error.lineno} is no Python: {error.msg}", "correct the file") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         where, told = failed_line(error, place), f"{type(error).__name__}: {error}"
         raise ModelFileError(f"{place} cannot be imported{where}: {told}", "correct the file") from error
 

@@ -36,6 +36,8 @@ SAVED = "saved"
 SOURCE = "source.py"
 """The copy of the user's file beside it: a saved model does not depend on the file's place or what becomes of it."""
 WHOLE = 1 << 40
+REAL = "iuf"
+"""Kinds of NumPy's types that hold one real number."""
 
 
 class OwnModelFailedError(EraflowError):
@@ -109,7 +111,7 @@ class OwnModel:
         check_rows(x, y)
         self._columns.check(x.shape[1])
         whole = {"eras": eras} if self.needs_whole_eras else {}
-        used = x if self.columns is None else self._columns.of(x)
+        used = _sealed(x if self.columns is None else self._columns.of(x))
         self._called("fit", lambda: self._learner.fit(used, y, plan=plan, seed=seed, progress=progress, **whole))
         self.n_features = x.shape[1]
 
@@ -130,7 +132,8 @@ class OwnModel:
         result = np.empty(len(x), dtype=np.float64)
         for rows in self._parts(len(x), eras):
             # In row order whatever the order of x: the last bits of a sum depend on it.
-            result[rows] = self._predicted(np.ascontiguousarray(self._columns.of(x[rows])), plan or Plan())
+            tile = np.ascontiguousarray(self._columns.of(x[rows]))
+            result[rows] = self._predicted(_sealed(tile), plan or Plan())
         if not np.isfinite(result).all():
             raise StageNaN(f"{self.kind} returned NaN values", "lower its learning_rate, if it has one")
         return result
@@ -195,8 +198,10 @@ class OwnModel:
 
     def _predicted(self, x: Codes, plan: Plan) -> npt.NDArray[np.floating[Any]]:
         whole = {"eras": np.array([0, len(x)], dtype=np.int64)} if self.needs_whole_eras else {}
-        found = np.asarray(self._called("predict", lambda: self._learner.predict(x, plan=plan, **whole)))
-        if found.shape != (len(x),) or not np.issubdtype(found.dtype, np.number):
+        found: npt.NDArray[np.floating[Any]] = self._called(
+            "predict", lambda: np.asarray(self._learner.predict(x, plan=plan, **whole))
+        )
+        if found.shape != (len(x),) or found.dtype.kind not in REAL:
             raise ModelClassError(
                 f"{self.kind}.predict gave {found.dtype}{list(found.shape)} for {len(x)} rows",
                 "return one number for each row, float64[n]",
@@ -209,7 +214,7 @@ class OwnModel:
             return work()
         except (EraflowError, MemoryError):
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             if classify(error) != "error":
                 raise
             raise OwnModelFailedError(
@@ -219,6 +224,13 @@ class OwnModel:
 
     def _line(self, error: BaseException) -> str:
         return failed_line(error, str(getattr(inspect.getmodule(self.own.learner), "__file__", "")))
+
+
+def _sealed(x: Codes) -> Codes:
+    """A view that cannot be written into: the rows belong to the other members and to what is neutralised, too."""
+    view = x.view()
+    view.flags.writeable = False
+    return view
 
 
 def _own_class(folder: Path, description: Mapping[str, Any]) -> OwnClass:

@@ -51,6 +51,7 @@ def test_a_method_that_takes_something_else_is_named_with_how_it_looks(tmp_path,
     [
         ("import no_such_library\n" + RIDGE, "no_such_library"),
         ("\n\nx = 1 / 0\n" + RIDGE, "in line 3 of mine.py: ZeroDivisionError"),
+        ("import sys\nsys.exit(4)\n" + RIDGE, "in line 2 of mine.py: SystemExit: 4"),
         ("raise SystemError('odd')\n" + RIDGE, "SystemError: odd"),
     ],
 )
@@ -60,6 +61,13 @@ def test_a_file_that_cannot_be_imported_is_named_with_its_line(tmp_path, source,
         class_of(f"{path}:Ridge")
     path.write_text(RIDGE)
     assert class_of(f"{path}:Ridge").label == "mine.py:Ridge", "a failed import leaves nothing behind"
+
+
+def test_a_file_has_only_the_future_imports_that_it_makes_itself(tmp_path):
+    path = write_model_file(
+        tmp_path, RIDGE.replace("penalty = params", "penalty: float = params") + "    size: int = 3\n"
+    )
+    assert class_of(f"{path}:Ridge").learner.__annotations__ == {"size": int}
 
 
 def test_what_is_no_class_is_named(tmp_path):

@@ -69,6 +69,23 @@ def test_the_order_of_x_in_memory_does_not_change_a_bit(tmp_path, planted):
     assert model.predict(np.asfortranarray(planted.x)).tobytes() == model.predict(planted.x).tobytes()
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("known = ~np.isnan(y)", "x -= 2; known = ~np.isnan(y)"),
+        ("return (x - 2.0) @ self.weights", "x -= 2; return x @ self.weights"),
+    ],
+)
+def test_the_rows_that_others_read_too_cannot_be_written_into(tmp_path, planted, before, after):
+    assert before in RIDGE
+    mine = planted.x.copy()
+    model = make_model(f"{write_model_file(tmp_path, RIDGE.replace(before, after))}:Ridge")
+    with pytest.raises(OwnModelFailedError, match=r"line \d+ of mine\.py: ValueError: .*read-only"):
+        model.fit(mine, planted.y, plan=PLAN, seed=1) or model.predict(mine)
+    np.testing.assert_array_equal(mine, planted.x)
+    assert mine.flags.writeable
+
+
 def test_scratch_and_checkpoints_are_offered_to_who_takes_them(tmp_path, planted):
     source = RIDGE.replace("def __init__(self, params):", "def __init__(self, params, scratch=None):") + (
         "\n    def __len__(self):\n        return 7\n"
@@ -85,7 +102,10 @@ def test_scratch_and_checkpoints_are_offered_to_who_takes_them(tmp_path, planted
         ("return (x - 2.0) @ self.weights", "return x.absent", OwnModelFailedError, "failed in predict"),
         ("return (x - 2.0) @ self.weights", "return x - 2.0", ModelClassError, r"float64\[500, 12\] for 500 rows"),
         ("return (x - 2.0) @ self.weights", "return ['a'] * len(x)", ModelClassError, "one number for each row"),
+        ("return (x - 2.0) @ self.weights", "return x[:, 0] * 1j", ModelClassError, "complex128"),
+        ("return (x - 2.0) @ self.weights", "return [[1], [2, 3]]", OwnModelFailedError, "failed in predict"),
         ("return (x - 2.0) @ self.weights", "return np.nan * x[:, 0]", StageNaN, "returned NaN"),
+        ("known = ~np.isnan(y)", "raise SystemExit(3)", OwnModelFailedError, r"fit in line \d+ of mine.py: SystemExit"),
         ('np.save(folder / "weights.npy", self.weights)', "pass", ModelClassError, "save wrote nothing"),
         ("known = ~np.isnan(y)", "raise MemoryError('full')", MemoryError, "full"),
         ("known = ~np.isnan(y)", "raise RuntimeError('CUDA out of memory')", RuntimeError, "out of memory"),
