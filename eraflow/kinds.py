@@ -184,6 +184,15 @@ ROWS = (
         neural=True,
         weights="models.networks.autoencoder:weight_count",
     ),
+    Kind(
+        "tabm",
+        "models.networks.tabm:TabmModel",
+        Cost(275, row=80, judged=190, vram_base_mb=700, batch_value=128, disk_judged=60),
+        library="tabm",
+        extra="eraflow[networks]",
+        neural=True,
+        weights="models.networks.tabm:weight_count",
+    ),
     # 165 MiB more than torch alone are Transformers' encoder and what it loads, as measured with 5.24.0.
     Kind(
         "transformer",

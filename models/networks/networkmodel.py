@@ -115,7 +115,7 @@ class NetworkModel(ABC):
         share = self.params["validation_share"]
         learnt = FitData.of(x, y, eras, plan=plan, columns=self._columns, validation_share=share, who=self.kind)
         self._centre, self._scale = learnt.centre, learnt.scale
-        self._library_version = str(torch_library().__version__)
+        self._library_version = self._version()
         from models.networks.seeds import train_seeds  # it needs torch
 
         networks: list[Arrays] = []
@@ -222,6 +222,14 @@ class NetworkModel(ABC):
         count = len(arrays) // len(own)
         self._weights = own
         self._further = [{name: arrays[f"{number}{OF_NETWORK}{name}"] for name in own} for number in range(1, count)]
+
+    def _version(self) -> str:
+        """Of the library that trains it.
+
+        Raises:
+            MissingLibraryError: it is not installed.
+        """
+        return str(torch_library().__version__)
 
     @abstractmethod
     def _network(self, n_features: int) -> Network:

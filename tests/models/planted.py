@@ -27,6 +27,7 @@ FAST_MLP = {"hidden": [32, 16], **FAST_TRAINING}
 FAST_NETWORKS = {
     "mlp": FAST_MLP,
     "autoencoder": {**FAST_MLP, "code": 6},
+    "tabm": {"k": 3, "width": 16, **FAST_TRAINING},
     "transformer": {"tokens": 4, "width": 16, "feedforward": 32, "heads": 2, **FAST_TRAINING},
 }  # fmt: skip
 

@@ -74,13 +74,13 @@ def test_without_torch_everything_but_the_networks_is_imported():
 import importlib, pkgutil, sys
 class NoTorch:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in ("torch", "torch_geometric", "transformers"):
+        if name.partition(".")[0] in ("torch", "torch_geometric", "transformers", "tabm"):
             raise ModuleNotFoundError(name)
 sys.meta_path.insert(0, NoTorch())
 import eraflow, flows, models, tasks
 without = "arrayoperations autoencoder autoencoderarrays batches featuregroups inputs mlp networkmodel".split()
 without += "parameters perceptronarrays recipe torchlibrary transformer transformerarrays transformershape".split()
-without += "transformerslibrary weightfile".split()
+without += "tabm tabmarrays tabmlibrary tabmshape transformerslibrary weightfile".split()
 for package in (eraflow, models, tasks, flows):
     for found in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
         room, _, name = found.name.rpartition(".")
