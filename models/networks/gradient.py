@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import math
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,8 @@ from models.networks.device import Device, piece_seed
 from models.networks.inputs import CENTRE, SCALE
 from models.networks.modulecopy import ModuleCopy, trained
 from models.networks.network import Network, Piece
+
+Result = TypeVar("Result")
 
 log = logging.getLogger("eraflow.networks")
 
@@ -141,10 +143,19 @@ class BatchGradient:
 
         Where the device scales losses, the gradient is still scaled.
         """
+        return self.with_less_memory(lambda _: self._whole(batch, step), step)
+
+    def with_less_memory(self, work: Callable[[int], Result], step: int) -> Result:
+        """What `work` gives, done anew with half of the rows at once as long as memory does not suffice.
+
+        Args:
+            work: is told how many rows a piece may have.
+            step: number of the update, for the log.
+        """
         while True:
             problem = ""
             try:
-                return self._whole(batch, step)
+                return work(self.in_flight.rows)
             except Exception as error:
                 if classify(error) not in ("oom", "vram") or not self.in_flight.halve():
                     raise

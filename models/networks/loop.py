@@ -35,6 +35,7 @@ from models.base.meter import Meter
 from models.base.protocol import ProgressFn
 from models.networks.batches import Batches, Numbers
 from models.networks.checkpoint import Checkpoints
+from models.networks.determinism import pinned
 from models.networks.device import Device
 from models.networks.devicechoice import device_of
 from models.networks.gradient import BatchGradient, Rows, Sums
@@ -105,7 +106,7 @@ def train(
         MissingLibraryError: there is a GPU, and Accelerate is not installed.
         StorageError: a checkpoint cannot be written.
     """
-    with _one_thread_an_operation():
+    with _one_thread_an_operation(), pinned(plan, wanted=recipe.deterministic):
         device = device_of(plan)
         module = device.place(_made(network, seed))
         shapes = {name: list(tensor.shape) for name, tensor in _tensors(module)}
@@ -247,9 +248,11 @@ class _Training:
             self._end_interval()
 
     def _end_interval(self) -> None:
-        corr = None
-        if self._validation is not None:
-            corr = self._validation.corr(self._module, self._device, self._gradient.in_flight.rows)
+        corr, validation = None, self._validation
+        if validation is not None:
+            corr = self._gradient.with_less_memory(
+                lambda rows: validation.corr(self._module, self._device, rows), self._step
+            )
             self._monitor.validated(self._step, corr)
         loss, self._since = self._since.mean_loss, Sums()
         better = self._standing.add(CurvePoint(self._step, loss, corr))

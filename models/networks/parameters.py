@@ -40,10 +40,11 @@ OF_TRAINING: dict[str, Accepted] = {
     "validation_share": (lambda v: is_number(v) and 0 <= v <= 0.5, "a number from 0 to 0.5"),
     "check_every": WHOLE,
     "patience": WHOLE,
+    "deterministic": (lambda v: isinstance(v, bool), "true or false"),
 }
 """What every network has.
 
-`updates`, `batch_size` (rows), `learning_rate`, `weight_decay`, `check_every` and `patience` are as in
+`updates`, `batch_size` (rows), `learning_rate`, `weight_decay`, `check_every`, `patience` and `deterministic` are as in
 models/networks/recipe.py; `clip_norm` 0: gradients are not clipped. `correlation_share`: 0 is the network's own loss, 1
 the correlation of each era, which takes whole eras in a batch, and between the two is a mix. `seeds`: so many networks
 are trained one after the other, and their predictions averaged. `validation_share`: of the eras learnt from, the last,
@@ -60,6 +61,7 @@ TRAINING_DEFAULTS: dict[str, Any] = {
     "validation_share": 0.15,
     "check_every": 20,
     "patience": 5,
+    "deterministic": True,
 }
 """Where a kind states nothing else.
 

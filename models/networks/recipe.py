@@ -21,6 +21,7 @@ class Recipe:
         check_every: updates after which the training is looked at: its curve, its checkpoint, its CORR on eras that
             were kept back.
         patience: the training ends when so many looks in a row have found no better CORR.
+        deterministic: on a GPU, pin what torch can pin; see models/networks/determinism.py.
         warmup: share of the updates over which the rate rises; then it falls like a cosine to zero.
     """
 
@@ -31,6 +32,7 @@ class Recipe:
     clip_norm: float | None = None
     check_every: int = 20
     patience: int = 5
+    deterministic: bool = True
     warmup: float = 0.05
 
     def planned_updates(self, plan: Plan) -> int:

@@ -64,7 +64,7 @@ def train_seeds(
 
 def recipe_of(params: Mapping[str, Any]) -> Recipe:
     """The recipe that the params of a network state."""
-    names = ("updates", "batch_size", "learning_rate", "weight_decay", "check_every", "patience")
+    names = ("updates", "batch_size", "learning_rate", "weight_decay", "check_every", "patience", "deterministic")
     return Recipe(**{name: params[name] for name in names}, clip_norm=params["clip_norm"] or None)
 
 

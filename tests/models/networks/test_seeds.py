@@ -145,6 +145,22 @@ def test_threads_and_tiles_do_not_change_what_is_found(data):
         assert model.curves == expected.curves
 
 
+def test_a_lack_of_memory_while_it_is_judged_changes_nothing(data, monkeypatch):
+    expected = fitted(data)
+    corr, calls = validation.Validation.corr, []
+
+    def lacking(self, *args):
+        calls.append(args)
+        if len(calls) == 3:
+            raise MemoryError
+        return corr(self, *args)
+
+    monkeypatch.setattr(validation.Validation, "corr", lacking)
+    model = fitted(data, plan=replace(PLAN, threads=2))
+    assert weights(model) == weights(expected)
+    assert len(calls) == 1 + len(model.curves[0])
+
+
 def test_a_corr_that_is_not_finite_is_named(data, monkeypatch):
     found_in_turn(monkeypatch, [0.1, float("nan")])
     with pytest.raises(StageNaN, match="the validation CORR of mlp is nan after update 12"):
