@@ -77,7 +77,7 @@ class Kind:
         neural: whether it learns by epochs, not by trees.
         weights: `module:function` that counts its weights from the params and the number of columns, without its
             library; empty: it has none to speak of.
-        needs_whole_eras: what its class says of itself; see `models.base.protocol.Model`.
+        needs_whole_eras: what its class says of itself without params; see `models.base.protocol.Model`.
         predicts_with: packages that its library needs to predict, of those that a lean process hides; see
             models/prediction/leanimports.py.
         takes_groups: whether its class is given the named groups of features, as positions in x.

@@ -13,8 +13,8 @@ from models.networks.transformershape import Shape
 from models.networks.transformerslibrary import transformers_library
 
 
-class GroupTransformer(torch.nn.Module):
-    """A learned projection of each group of features, the encoder over these tokens, their mean, one number a row.
+class GroupEncoder(torch.nn.Module):
+    """A learned projection of each group of features, the encoder over these tokens, their mean; and a last layer.
 
     The encoder's position embedding tells which group a token is. In the state_dict stand, beside the weights, which
     columns a token has (`order`, cut by `sizes`) and the number of `heads`, so that it can be computed from that alone.
@@ -47,8 +47,12 @@ class GroupTransformer(torch.nn.Module):
         hidden: torch.Tensor = self.encoder(inputs_embeds=tokens).last_hidden_state
         return hidden.mean(dim=1)
 
+
+class GroupTransformer(GroupEncoder):
+    """One number a row, from that row alone."""
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """float[n]"""
+        """float[n] of float32[n, f]"""
         found: torch.Tensor = self.head(self.embedded(x))[:, 0]
         return found
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -17,7 +17,7 @@ from eraflow.machine.plan import Plan
 from models.base.protocol import Codes, DamagedModelError, FloatArray, ProgressFn
 from models.base.rows import Columns, tiles
 from models.base.saved import read_model, trained_with, write_model
-from models.base.wholeeras import FitEras
+from models.base.wholeeras import FitEras, needs_whole_eras
 from models.networks.fitdata import FitData
 from models.networks.parameters import OF_TRAINING, TRAINING_DEFAULTS, Accepted, check_parameters
 from models.networks.torchlibrary import torch_library, usable_device
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from models.networks.network import Network
     from models.networks.progress import CurvePoint
 
+Computing = Callable[[Arrays, Codes], npt.NDArray[np.float32]]
 BLOCK_ROWS = 256
 FILE = "weights.npy"
 OF_NETWORK = "/"
@@ -152,6 +153,17 @@ class NetworkModel(ABC):
             DamagedModelError: it was neither fitted nor loaded, or x has another number of features.
             StageNaN: a prediction is not finite.
         """
+        return self._predicted(x, tiles(len(x), BLOCK_ROWS), self._in_block, plan or Plan())
+
+    def _predicted(self, x: Codes, parts: Iterable[slice], compute: Computing, plan: Plan) -> FloatArray:
+        """float64[n], part by part, each computed by one thread; errors as for `predict`.
+
+        Args:
+            x: int8[n, width].
+            parts: which cover the rows.
+            compute: what a network of these weights says of the rows of a part, int8[m, f].
+            plan: its threads.
+        """
         if not self._weights or x.ndim != 2 or x.shape[1] != self.n_features:
             raise DamagedModelError(
                 f"a model of kind {self.kind} with {self.n_features} features was given x{list(x.shape)}",
@@ -160,18 +172,23 @@ class NetworkModel(ABC):
         result = np.empty(len(x), dtype=np.float64)
         networks = [self._weights, *self._further]
 
-        def block(rows: slice) -> None:
-            codes = np.zeros((BLOCK_ROWS, self._columns.count(self.n_features)), dtype=np.float32)
-            codes[: rows.stop - rows.start] = self._columns.of(x[rows])
-            found = [self._forward(weights, codes.copy()) for weights in networks]  # it may overwrite them
-            result[rows] = np.stack(found).mean(axis=0, dtype=np.float64)[: rows.stop - rows.start]
+        def part(rows: slice) -> None:
+            codes = self._columns.of(x[rows])
+            found = [compute(weights, codes) for weights in networks]
+            result[rows] = np.stack(found).mean(axis=0, dtype=np.float64)
 
-        with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor((plan or Plan()).threads) as pool:
-            for _ in pool.map(block, tiles(len(x), BLOCK_ROWS)):
+        with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(plan.threads) as pool:
+            for _ in pool.map(part, parts):
                 pass
         if not np.isfinite(result).all():
             raise StageNaN(f"{self.kind} returned NaN values", "lower its learning_rate")
         return result * self._scale + self._centre
+
+    def _in_block(self, weights: Arrays, codes: Codes) -> npt.NDArray[np.float32]:
+        """float32[m] for up to BLOCK_ROWS rows, which are filled up to that many."""
+        block = np.zeros((BLOCK_ROWS, codes.shape[1]), dtype=np.float32)
+        block[: len(codes)] = codes
+        return self._forward(weights, block)[: len(codes)]
 
     def save(self, folder: Path) -> None:
         """Write the weights as plain arrays and, last, `model.json`."""
@@ -182,6 +199,7 @@ class NetworkModel(ABC):
             "n_features": self.n_features,
             **({} if self.columns is None else {"columns": list(self.columns)}),
             "params": self.params,
+            **({"needs_whole_eras": True} if needs_whole_eras(self) else {}),
             "trained_with": self.trained_with,
             "target_centre": self._centre,
             "target_scale": self._scale,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -10,9 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from eraflow.machine.plan import Plan
-from models.base.protocol import Codes, ModelSettingsError, ProgressFn
+from models.base.protocol import Codes, FloatArray, ModelSettingsError, ProgressFn
 from models.base.rows import TrainingRows
-from models.base.wholeeras import FitEras
+from models.base.wholeeras import FitEras, Offsets, one_era
+from models.networks.eratransformerarrays import forward_era
 from models.networks.featuregroups import Groups, correlated_groups, named_groups, shuffled_groups
 from models.networks.networkmodel import NetworkModel
 from models.networks.parameters import SHARE, WHOLE, Accepted
@@ -34,6 +36,9 @@ class TransformerModel(NetworkModel):
     go together in the training rows make `tokens` groups. `groups="shuffled"` is the control: the same sizes, drawn by
     chance.
 
+    With `across="era"` the rows of an era attend to each other, too, through `points` induced ones. Such a model needs
+    whole eras, in training and in prediction, and a piece is an era.
+
     For each thread, a piece of 256 rows holds about 1 KiB x tokens x (12 width + 3 feedforward + 3 heads x tokens).
 
     Args:
@@ -45,6 +50,8 @@ class TransformerModel(NetworkModel):
     # Width, layers, dropout and the rate are those of the best of three configurations that were compared on
     # Numerai-like data: fewer tokens and one layer did better than more. The number of updates decides, not the shape.
     defaults: ClassVar[Mapping[str, Any]] = {
+        "across": "groups",
+        "points": 16,
         "groups": "named",
         "tokens": 12,
         "width": 48,
@@ -54,6 +61,8 @@ class TransformerModel(NetworkModel):
         "dropout": 0.3,
     }
     accepted: ClassVar[Mapping[str, Accepted]] = {
+        "across": (lambda v: v in ("groups", "era"), "groups or era"),
+        "points": WHOLE,
         "groups": (lambda v: v in ("named", "correlated", "shuffled"), "named, correlated or shuffled"),
         "tokens": WHOLE,
         "width": WHOLE,
@@ -82,6 +91,11 @@ class TransformerModel(NetworkModel):
         self._named = dict(groups or {})
         self._tokens: Groups = {}
 
+    @property
+    def needs_whole_eras(self) -> bool:
+        """Whether the rows of an era attend to each other."""
+        return bool(self.params["across"] == "era")
+
     def fit(
         self,
         x: Codes,
@@ -105,11 +119,25 @@ class TransformerModel(NetworkModel):
             found = correlated_groups(rows, self.params["tokens"])
         return shuffled_groups(found, seed) if self.params["groups"] == "shuffled" else found
 
+    def predict(self, x: Codes, *, plan: Plan | None = None, eras: Offsets | None = None) -> FloatArray:
+        """float64[n]; see `NetworkModel.predict`. With `across="era"` an era at a time; without `eras` x is one."""
+        if not self.needs_whole_eras:
+            return super().predict(x, plan=plan)
+        offsets = one_era(len(x)) if eras is None else eras
+        parts = [slice(start, stop) for start, stop in pairwise(offsets.tolist()) if stop > start]
+        return self._predicted(x, parts, forward_era, plan or Plan())
+
     def _network(self, n_features: int) -> Network:
+        groups = list(self._tokens.values())
+        sizes = ("width", "layers", "heads", "feedforward", "dropout")
+        shape = Shape(**{name: self.params[name] for name in sizes})
+        if self.needs_whole_eras:
+            from models.networks.eratransformer import era_transformer_network  # it needs torch
+
+            return era_transformer_network(groups, shape, self.params["points"])
         from models.networks.grouptransformer import transformer_network  # it needs torch
 
-        sizes = ("width", "layers", "heads", "feedforward", "dropout")
-        return transformer_network(list(self._tokens.values()), Shape(**{name: self.params[name] for name in sizes}))
+        return transformer_network(groups, shape)
 
     _forward = staticmethod(forward)
 
@@ -125,4 +153,6 @@ def weight_count(params: Mapping[str, Any], columns: int) -> int:
         params[name] if isinstance(params.get(name), int) else usual[name] for name in sizes
     )
     layer = 4 * width * width + 2 * width * inner + 9 * width + inner
+    if params.get("across") == "era":  # two of attention more
+        layers += 2
     return int(width * (columns + tokens + 5) + layers * layer + 1)

@@ -9,6 +9,7 @@ from eraflow.kinds import KINDS, SEARCHED, USUAL, UnknownKindError, find
 from eraflow.machine.estimate import COSTS
 from eraflow.settings.models import ModelSettings, default_models
 from models.base.libraries import missing_library
+from models.base.wholeeras import needs_whole_eras
 from models.kinds import count_weights, model_class
 
 every_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
@@ -20,7 +21,7 @@ def test_the_row_says_of_the_class_what_the_class_says_of_itself(kind):
     assert learner.kind == kind.name
     assert learner.library == kind.library
     assert hasattr(learner, "search_ranges") == kind.searched
-    assert getattr(learner, "needs_whole_eras", False) == kind.needs_whole_eras
+    assert needs_whole_eras(learner()) == kind.needs_whole_eras  # some depend on their params
 
 
 @every_kind
