@@ -74,7 +74,7 @@ class Kind:
         extra: what to install for that package; empty: the package itself, which comes with Eraflow.
         usual: whether it is a member where the settings name none.
         searched: whether its class states `search_ranges`, so that `eraflow search` finds parameters for it.
-        neural: whether it learns by epochs, not by trees.
+        neural: whether it learns by updates of weights, not by trees.
         weights: `module:function` that counts its weights from the params and the number of columns, without its
             library; empty: it has none to speak of.
         needs_whole_eras: what its class says of itself without params; see `models.base.protocol.Model`.

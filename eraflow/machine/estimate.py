@@ -93,8 +93,9 @@ COSTS: dict[str, Cost] = {
     "unknown": Cost(250, value=3, row=250, judged=300, tile_value=5),
 }
 # A float32 weight, its gradient, two moments of the optimiser, one gradient on the way; the rest, as measured with 1.5
-# million weights, are copies for checkpoints and for prediction.
-WEIGHT_BYTES = 44
+# million weights, are copies for checkpoints and for prediction. 12 were added for the best weights so far: themselves,
+# and twice in a checkpoint that is being written.
+WEIGHT_BYTES = 56
 THREAD_WEIGHT_BYTES = 4  # each thread has gradients of its own
 FIXED_DISK_MB = 16.0  # logs, the record, a model of ordinary size
 

@@ -54,7 +54,7 @@ class Plan:
         rate_factor: multiplies the learning rate.
         low_memory: ask the library for its leanest way (fewer bins in flight, column-wise histograms, external memory).
         clip_norm: longer gradients are shortened to this norm, for the torch models; None leaves them as they are.
-        work_factor: share of the trees or epochs that are done.
+        work_factor: share of the trees or updates that are done.
     """
 
     threads: int = 2
@@ -91,7 +91,7 @@ def next_plan(plan: Plan, failures: Sequence[FailureKind]) -> Plan | None:
         vram                 half the batch; bfloat16; from the GPU to the CPU (there: as oom)
         nan, diverged        full precision; then 0.3 of the rate and tighter clipping, four times
         stalled              0.3 of the rate and tighter clipping, twice
-        timeout              the same plan, from its last checkpoint; then half and a quarter of the trees or epochs
+        timeout              the same plan, from its last checkpoint; then half and a quarter of the trees or updates
         killed, interrupted  the same plan; a second one in a row as oom
         segfault             one thread; from the GPU to the CPU; the same plan once
         gpu_lost             the CPU

@@ -17,7 +17,7 @@ from eraflow.machine.plan import Plan
 Codes = npt.NDArray[np.int8]
 FloatArray = npt.NDArray[np.float64]
 ProgressFn = Callable[[int, int, str], None]
-"""Called about once a second with (done, total, label), in the model's own unit (trees, epochs)."""
+"""Called about once a second with (done, total, label), in the model's own unit (trees, updates)."""
 
 MODEL_FILE = "model.json"
 

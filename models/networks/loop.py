@@ -170,6 +170,7 @@ class _Training:
         self._end = self._total if length is None else max(1, round(length * self._total))
         self._step = 0  # updates that are done
         self._epoch, self._since = Sums(), Sums()  # of the epoch that is under way; since the last look
+        self._spread = math.inf  # of the predictions before the last look
         self._standing = Standing()
         self._smallest: int | None = None  # see Trained.rows_at_once
         optimizer = adamw(module, recipe, plan.rate_factor)
@@ -194,6 +195,10 @@ class _Training:
                 self._look(number)
                 if self._ended:
                     break
+        if self._step % self._batches.per_epoch:  # part of an epoch; what it predicts at its end, not on the way
+            number = self._step // self._batches.per_epoch
+            spread = self._since.spread if self._since.rows else self._spread
+            self._monitor.epoch(number, self._epoch.mean_loss, spread=spread)
         self._monitor.finish()
         meter(self._end)
         best = self._standing.weights
@@ -237,14 +242,11 @@ class _Training:
         self._monitor.update(self._step, sums.mean_loss, grad_norm=norm, rate=rate)
 
     def _look(self, number: int) -> None:
-        """Judge an epoch that is over, or the part of one that is the last; look at the curve now and then."""
-        last = self._step >= self._end
+        """Judge an epoch that is over; look at the curve now and then, and at the end."""
         if self._step % self._batches.per_epoch == 0:
             self._monitor.epoch(number, self._epoch.mean_loss, spread=self._epoch.spread)
             self._epoch = Sums()
-        elif last:  # what it predicts at its end, not on the way
-            self._monitor.epoch(number, self._epoch.mean_loss, spread=self._since.spread)
-        if last or self._step % self._recipe.check_every == 0:
+        if self._step >= self._end or self._step % self._recipe.check_every == 0:
             self._end_interval()
 
     def _end_interval(self) -> None:
@@ -254,7 +256,7 @@ class _Training:
                 lambda rows: validation.corr(self._module, self._device, rows), self._step
             )
             self._monitor.validated(self._step, corr)
-        loss, self._since = self._since.mean_loss, Sums()
+        loss, self._spread, self._since = self._since.mean_loss, self._since.spread, Sums()
         better = self._standing.add(CurvePoint(self._step, loss, corr))
         if better and corr is not None:
             self._standing.weights = {name: tensor.detach().cpu().clone() for name, tensor in _tensors(self._module)}
@@ -273,6 +275,7 @@ class _Training:
                 "monitor": self._monitor.state(),
                 "epoch": self._epoch.as_dict(),
                 "since": self._since.as_dict(),
+                "spread": self._spread,
                 "standing": self._standing.state(),
                 "rows_at_once": self._smallest,
             },
@@ -286,7 +289,7 @@ class _Training:
         self._monitor.restore(found["monitor"])
         self._step, self._standing = int(found["step"]), Standing.of(found["standing"])
         self._epoch, self._since = Sums(**found["epoch"]), Sums(**found["since"])
-        self._smallest = found["rows_at_once"]
+        self._smallest, self._spread = found["rows_at_once"], float(found["spread"])
 
     def _put(self, weights: Mapping[str, torch.Tensor]) -> None:
         with torch.no_grad():

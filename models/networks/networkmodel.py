@@ -45,10 +45,11 @@ class NetworkModel(ABC):
     stopped by their CORR; where the eras are not given, or too few, it runs to its end. `seeds` networks are trained
     one after the other and averaged. See `models.networks.loop` for the training.
 
-    Memory above that of torch and its optimiser (about 210 MiB): 20 bytes for each weight (itself, its gradient, two
-    moments of the optimiser, one gradient on the way) plus, for each thread, 4 bytes for each weight and what the
-    forward pass of 256 rows holds; 20 bytes for each row for its number and target. The matrix is read in place.
-    `plan.threads`, `batch_rows`, `rows_in_memory` and `low_memory` do not change the model's bytes on the CPU.
+    Memory above that of torch and its optimiser (about 210 MiB): 24 bytes for each weight (itself, its gradient, two
+    moments of the optimiser, one gradient on the way, itself when it was best) plus, for each thread, 4 bytes for each
+    weight and what the forward pass of 256 rows holds; 40 bytes for each row for its number and targets. The matrix is
+    read in place. `plan.threads`, `batch_rows`, `rows_in_memory` and `low_memory` do not change the model's bytes on
+    the CPU.
 
     Attributes:
         kind: a row of `eraflow.kinds`.
