@@ -204,6 +204,25 @@ ROWS = (
         weights="models.networks.transformer:weight_count",
         takes_groups=True,
     ),
+    # A column: 256 rows of nodes, in threads that are taken to be two (models/networks/graphmodel.py).
+    Kind(
+        "gatv2",
+        "models.networks.graphmodel:GatV2Model",
+        Cost(290, row=80, column=160_000, judged=190, vram_base_mb=700, batch_value=512, disk_judged=60),
+        library="torch",
+        extra="eraflow[networks]",
+        neural=True,
+        weights="models.networks.graphmodel:attention_weight_count",
+    ),
+    Kind(
+        "gin",
+        "models.networks.graphmodel:GinModel",
+        Cost(290, row=80, column=160_000, judged=190, vram_base_mb=700, batch_value=512, disk_judged=60),
+        library="torch",
+        extra="eraflow[networks]",
+        neural=True,
+        weights="models.networks.graphmodel:sum_weight_count",
+    ),
 )
 KINDS: dict[str, Kind] = {row.name: row for row in ROWS}
 FIRST = ROWS[0].name

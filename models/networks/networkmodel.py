@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 from eraflow.machine.failures import StageNaN
 from eraflow.machine.plan import Plan
 from models.base.protocol import Codes, DamagedModelError, FloatArray, ProgressFn
-from models.base.rows import Columns, tiles
+from models.base.rows import Columns, TrainingRows, tiles
 from models.base.saved import read_model, trained_with, write_model
 from models.base.wholeeras import FitEras, needs_whole_eras
 from models.networks.fitdata import FitData
@@ -117,6 +117,7 @@ class NetworkModel(ABC):
         share = self.params["validation_share"]
         learnt = FitData.of(x, y, eras, plan=plan, columns=self._columns, validation_share=share, who=self.kind)
         self._centre, self._scale = learnt.centre, learnt.scale
+        self._prepare(learnt.rows, seed)
         self._library_version = self._version()
         from models.networks.seeds import train_seeds  # it needs torch
 
@@ -249,6 +250,9 @@ class NetworkModel(ABC):
             MissingLibraryError: it is not installed.
         """
         return str(torch_library().__version__)
+
+    def _prepare(self, rows: TrainingRows, seed: int) -> None:  # noqa: B027
+        """What a kind takes from the rows learnt from before `_network` is asked; nothing for most kinds."""
 
     @abstractmethod
     def _network(self, n_features: int) -> Network:

@@ -29,6 +29,8 @@ FAST_NETWORKS = {
     "autoencoder": {**FAST_MLP, "code": 6},
     "tabm": {"k": 3, "width": 16, **FAST_TRAINING},
     "transformer": {"tokens": 4, "width": 16, "feedforward": 32, "heads": 2, **FAST_TRAINING},
+    "gatv2": {"width": 4, **FAST_TRAINING},
+    "gin": {"width": 8, **FAST_TRAINING},
 }  # fmt: skip
 
 

@@ -33,7 +33,7 @@ def test_every_kind_names_its_library():
     assert present_members(RunSettings()) == (RunSettings(), {})
 
 
-@pytest.mark.parametrize("kind", ["mlp", "transformer", "catboost", "xgboost"])
+@pytest.mark.parametrize("kind", ["mlp", "transformer", "gatv2", "gin", "catboost", "xgboost"])
 def test_what_the_profile_brings_is_left_out_and_what_is_named_is_refused(absent, kind):
     library = KINDS[kind].library
     absent.add(library)
@@ -81,6 +81,7 @@ import eraflow, flows, models, tasks
 without = "arrayoperations autoencoder autoencoderarrays batches featuregroups inputs mlp networkmodel".split()
 without += "parameters perceptronarrays recipe torchlibrary transformer transformerarrays transformershape".split()
 without += "tabm tabmarrays tabmlibrary tabmshape transformerslibrary weightfile".split()
+without += "featuregraph grapharrays graphmodel graphshape".split()
 for package in (eraflow, models, tasks, flows):
     for found in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
         room, _, name = found.name.rpartition(".")

@@ -1,0 +1,157 @@
+"""The modules of gatv2 and gin: layers of a graph network over one graph that serves all rows.
+
+The neighbours stand in one table instead of a list of edges for each row, and a few rows at a time pass through all
+layers: what is gathered for their edges stays in the processor's cache, and is computed again for the gradient instead
+of being kept. The layers compute what torch-geometric's GATv2Conv and GINConv do, and call their weights by the same
+names.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch.utils.checkpoint import checkpoint
+
+from models.networks.featuregraph import NONE, Table
+from models.networks.graphshape import SLOPE, GraphShape
+from models.networks.losses import SquaredError
+from models.networks.network import Network
+
+CHUNK_VALUES = {"cpu": 1 << 18, "cuda": 1 << 26}
+"""Values that are gathered at once. On the CPU the fastest of 2^16 to 2^22 for 780 features; the GPU's is a guess."""
+
+
+class AttentionLayer(torch.nn.Module):
+    """Graph attention, second version: a node takes the mean of itself and its neighbours, weighted by what both are.
+
+    The same as `GATv2Conv(inputs, width, heads, residual=True)` of torch-geometric, with loops of a node to itself.
+
+    Args:
+        inputs: of a node.
+        width: of a head; a node leaves with heads * width.
+        heads: of the attention.
+    """
+
+    def __init__(self, inputs: int, width: int, heads: int) -> None:
+        super().__init__()
+        self._heads = heads
+        self.att = torch.nn.Parameter(_glorot(torch.empty(1, heads, width)))
+        self.bias = torch.nn.Parameter(torch.zeros(heads * width))
+        self.lin_l = _linear(inputs, heads * width)
+        self.lin_r = _linear(inputs, heads * width)
+        self.res = _linear(inputs, heads * width, bias=False)
+
+    def forward(self, x: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
+        """float[n, f, heads * width] of float[n, f, inputs]; table is int64[f, s] as in featuregraph.py."""
+        own = torch.arange(len(table), device=table.device)[:, None]
+        sources = torch.cat([own, table], dim=1)  # a node attends to itself as well
+        messages = _gathered(self.lin_l(x), sources).unflatten(-1, (self._heads, -1))
+        targets = self.lin_r(x).unflatten(-1, (self._heads, -1))[:, :, None]
+        scores = (torch.nn.functional.leaky_relu(messages + targets, SLOPE) * self.att).sum(-1)
+        scores = scores.masked_fill((sources == NONE)[None, :, :, None], -math.inf)
+        mixed = (messages * scores.softmax(dim=2).unsqueeze(-1)).sum(2)
+        found: torch.Tensor = mixed.flatten(-2) + self.res(x) + self.bias
+        return found
+
+
+class SumLayer(torch.nn.Module):
+    """Graph isomorphism layer: a perceptron on a node, scaled by 1 + eps, plus the sum of its neighbours.
+
+    The same as `GINConv(nn, train_eps=True)` of torch-geometric.
+
+    Args:
+        inputs: of a node.
+        width: of the perceptron's hidden layer, and with which a node leaves.
+    """
+
+    def __init__(self, inputs: int, width: int) -> None:
+        super().__init__()
+        self.eps = torch.nn.Parameter(torch.zeros(1))
+        self.nn = torch.nn.Sequential(_linear(inputs, width), torch.nn.ReLU(), _linear(width, width))
+
+    def forward(self, x: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
+        """float[n, f, width] of float[n, f, inputs]; table is int64[f, s] as in featuregraph.py."""
+        present = (table != NONE)[None, :, :, None]
+        around = (_gathered(x, table) * present).sum(2)
+        found: torch.Tensor = self.nn((1 + self.eps) * x + around)
+        return found
+
+
+class GraphNetwork(torch.nn.Module):
+    """Each feature's value times an embedding of its own, layers over the graph, all nodes into one number a row.
+
+    The layers' weights serve all features and rows; the embedding and the last layer tell the features apart.
+
+    Args:
+        table: the graph, int64[f, s] as in featuregraph.py; it stands in the state_dict, so that the network can be
+            computed from that alone.
+        shape: how large it is.
+    """
+
+    neighbours: torch.Tensor
+
+    def __init__(self, table: Table, shape: GraphShape) -> None:
+        super().__init__()
+        self.register_buffer("neighbours", torch.from_numpy(table.copy()))
+        self.embedding = torch.nn.Parameter(torch.randn(len(table), shape.width))
+        self.layers = torch.nn.ModuleList(_layers(shape))
+        self.dropout = torch.nn.Dropout(shape.dropout)
+        self.readout = torch.nn.Linear(len(table) * shape.leaving, 1)
+        with torch.no_grad():  # so that the training begins near a constant
+            self.readout.weight.mul_(0.1)
+            self.readout.bias.zero_()
+        self._row_values = len(table) * (table.shape[1] + 1) * shape.leaving
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """float[n] of float32[n, f]."""
+        rows = max(1, CHUNK_VALUES[x.device.type] // self._row_values)
+        nodes = torch.cat([self._again(part) for part in x.split(rows)])
+        found: torch.Tensor = self.readout(self.dropout(nodes))[:, 0]
+        return found
+
+    def _again(self, x: torch.Tensor) -> torch.Tensor:
+        """The nodes, computed anew when their gradient is asked for; nothing in there is random."""
+        if not torch.is_grad_enabled():
+            return self._nodes(x)
+        found: torch.Tensor = checkpoint(self._nodes, x, use_reentrant=False, preserve_rng_state=False)
+        return found
+
+    def _nodes(self, x: torch.Tensor) -> torch.Tensor:
+        """float[n, f * width]: all nodes behind the layers."""
+        hidden = x[:, :, None] * self.embedding
+        for layer in self.layers:
+            hidden = torch.relu(layer(hidden, self.neighbours))
+        return hidden.flatten(1)
+
+
+def graph_network(table: Table, shape: GraphShape) -> Network:
+    """The network over this graph, for the training loop."""
+    return Network(lambda: GraphNetwork(table, shape), SquaredError())
+
+
+def _layers(shape: GraphShape) -> list[torch.nn.Module]:
+    inputs = [shape.width, *[shape.leaving] * (shape.layers - 1)]
+    if shape.heads:
+        return [AttentionLayer(size, shape.width, shape.heads) for size in inputs]
+    return [SumLayer(size, shape.width) for size in inputs]
+
+
+def _gathered(x: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
+    """float[n, f, s, h]: what the table names, of float[n, f, h]; where it names none, feature 0."""
+    return x.index_select(1, table.clamp(min=0).flatten()).unflatten(1, tuple(table.shape))
+
+
+def _linear(inputs: int, outputs: int, bias: bool = True) -> Any:
+    """Glorot's initialisation, as torch-geometric has it."""
+    layer = torch.nn.Linear(inputs, outputs, bias)
+    _glorot(layer.weight)
+    if bias:
+        torch.nn.init.zeros_(layer.bias)
+    return layer
+
+
+def _glorot(tensor: torch.Tensor) -> torch.Tensor:
+    found: torch.Tensor = torch.nn.init.xavier_uniform_(tensor)
+    return found

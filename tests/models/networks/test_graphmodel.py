@@ -1,0 +1,227 @@
+"""gatv2 and gin: torch-geometric's layers and NumPy's compute the same; resumed to the same bytes; no leak."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from eraflow.machine.failures import StageNaN
+from models.base.protocol import ModelSettingsError
+from models.kinds import count_weights, load_model, make_model, model_class
+from models.networks.featuregraph import NONE, edge_list
+from models.networks.graphshape import GraphShape
+from models.networks.weightfile import to_bytes
+from tests.models.planted import PLAN, fast, plant
+
+torch = pytest.importorskip("torch")
+BatchGradient = pytest.importorskip("models.networks.gradient").BatchGradient
+graphnetwork = pytest.importorskip("models.networks.graphnetwork")
+
+TABLE = np.array([[1, 2, 6], [0, 7, NONE], [0, NONE, NONE], [NONE] * 3, [5, NONE, NONE], [4, 6, NONE],
+                  [0, 5, 7], [1, 6, NONE]])  # fmt: skip
+SHAPES = {"gatv2": GraphShape(5, 2, 3, 0.5), "gin": GraphShape(7, 3, 0, 0.5)}
+every_graph = pytest.mark.parametrize("kind", sorted(SHAPES))
+
+
+@pytest.fixture(scope="module")
+def data():
+    planted = plant(eras=20, rows=100)
+    return planted.x, planted.y
+
+
+def fit(kind, data, plan=PLAN, checkpoints=None, **params):
+    model = make_model(kind, {**fast(kind), **params}, checkpoints=checkpoints)
+    model.fit(*data, plan=plan, seed=3)
+    return model
+
+
+def digest(model):
+    return hashlib.sha256(to_bytes(model._weights)).hexdigest()
+
+
+def module_of(kind, table=TABLE):
+    """A network whose weights are far from where they begin."""
+    torch.manual_seed(4)
+    module = graphnetwork.GraphNetwork(table, SHAPES[kind]).eval()
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.add_(0.3 * torch.randn_like(parameter))
+    return module
+
+
+def reference(kind, width=4):
+    """A layer of torch-geometric, and ours with its weights."""
+    from torch_geometric.nn import GATv2Conv, GINConv
+
+    torch.manual_seed(6)
+    if kind == "gatv2":
+        theirs, mine = GATv2Conv(width, 5, 3, residual=True), graphnetwork.AttentionLayer(width, 5, 3)
+    else:
+        linear = torch.nn.Linear
+        theirs = GINConv(torch.nn.Sequential(linear(width, 7), torch.nn.ReLU(), linear(7, 7)), train_eps=True)
+        mine = graphnetwork.SumLayer(width, 7)
+    with torch.no_grad():
+        for parameter in theirs.parameters():
+            parameter.copy_(torch.randn_like(parameter))
+    mine.load_state_dict(theirs.state_dict())
+    return theirs, mine
+
+
+@every_graph
+def test_a_layer_is_that_of_torch_geometric_on_the_batched_edges_forward_and_backward(kind):
+    theirs, mine = reference(kind)
+    rows, nodes = 6, len(TABLE)
+    x = torch.randn(rows, nodes, 4)
+    edges = torch.from_numpy(np.concatenate([edge_list(TABLE) + row * nodes for row in range(rows)], axis=1))
+    expected = theirs(x.flatten(0, 1), edges).unflatten(0, (rows, nodes))
+    found = mine(x, torch.from_numpy(TABLE))
+    assert expected.std() > 0.5
+    scale = float(expected.abs().max())  # measured: 2e-7 of it
+    torch.testing.assert_close(found, expected, atol=1e-6 * scale, rtol=0)
+    slope = torch.randn_like(expected)
+    wanted = torch.autograd.grad((expected * slope).sum(), list(theirs.parameters()))
+    named = dict(zip((name for name, _ in theirs.named_parameters()), wanted, strict=True))
+    gradients = torch.autograd.grad((found * slope).sum(), list(mine.parameters()))
+    for (name, _), gradient in zip(mine.named_parameters(), gradients, strict=True):
+        torch.testing.assert_close(gradient, named[name], atol=1e-6 * float(named[name].abs().max()) + 1e-5, rtol=0)
+
+
+@every_graph
+@pytest.mark.parametrize("table", [TABLE, TABLE[:, :0]], ids=["edges", "none"])
+def test_numpy_gives_what_the_trained_module_gives(kind, table):
+    module = module_of(kind, table)
+    codes = np.random.default_rng(1).integers(0, 5, (256, 8)).astype(np.float32)
+    with torch.no_grad():
+        expected = module((torch.tensor(codes) - 2) * 0.5**0.5).numpy()
+    weights = {name: tensor.numpy() for name, tensor in module.state_dict().items()}
+    forward = model_class(kind)._forward
+    found = forward(weights, codes.copy())
+    assert expected.std() > 0.1
+    np.testing.assert_allclose(found, expected, atol=1e-5 * max(1, np.abs(expected).max()))
+    order = np.random.default_rng(2).permutation(256)  # a row's bits do not depend on its place
+    assert forward(weights, codes[order]).tobytes() == found[order].tobytes()
+
+
+@every_graph
+def test_rows_at_a_time_change_neither_values_nor_gradients(kind, monkeypatch):
+    x = torch.randn(40, len(TABLE))
+    found = []
+    for values in (1, 1 << 20):
+        monkeypatch.setitem(graphnetwork.CHUNK_VALUES, "cpu", values)
+        module = module_of(kind)
+        output = module(x)
+        found.append([output, *torch.autograd.grad(output.square().mean(), list(module.parameters()))])
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-5 * max(1.0, float(other.abs().max())), rtol=0)
+
+
+@every_graph
+def test_a_resumed_training_gives_the_bytes_of_an_uninterrupted_one(kind, data, tmp_path, monkeypatch):
+    expected, whole = digest(fit(kind, data)), BatchGradient.of
+
+    def dying(self, batch, at):
+        if at == 30:
+            raise KeyboardInterrupt
+        return whole(self, batch, at)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(BatchGradient, "of", dying)
+        with pytest.raises(KeyboardInterrupt):
+            fit(kind, data, checkpoints=tmp_path)
+    assert list(tmp_path.iterdir())
+    assert digest(fit(kind, data, checkpoints=tmp_path)) == expected
+
+
+@every_graph
+def test_want_of_memory_changes_no_bit_and_nan_is_named(kind, data, monkeypatch):
+    expected, computed = digest(fit(kind, data)), BatchGradient._computed
+    calls = []
+
+    def short(self, own, piece):
+        calls.append(piece)
+        if self.in_flight.pieces > 1:
+            raise MemoryError
+        return computed(self, own, piece)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(BatchGradient, "_computed", short)
+        assert digest(fit(kind, data, replace(PLAN, threads=2))) == expected
+    assert calls
+    with pytest.raises(StageNaN):
+        fit(kind, data, learning_rate=1e30)
+
+
+@every_graph
+def test_shuffled_targets_teach_nothing(kind):
+    planted = plant(eras=20, rows=100)
+    fresh = plant(eras=10, seed=5)
+    model = fit(kind, (planted.x, planted.shuffled_within_eras(1).y))
+    assert abs(np.corrcoef(model.predict(fresh.x), fresh.y)[0, 1]) < 4 / len(fresh.y) ** 0.5
+
+
+@every_graph
+def test_rows_without_a_target_do_not_touch_the_graph(kind, data):
+    """The second half of the rows has its own strong correlations, and no target."""
+    x, y = data[0].copy(), data[1].copy()
+    y[1000:] = np.nan
+    graph = fit(kind, (x, y), updates=8)._weights["neighbours"]
+    x[1000:, 1::2] = x[1000:, ::2]
+    np.testing.assert_array_equal(fit(kind, (x, y), updates=8)._weights["neighbours"], graph)
+    y[1000:] = data[1][1000:]
+    assert not np.array_equal(fit(kind, (x, y), updates=8)._weights["neighbours"], graph)
+
+
+@every_graph
+def test_the_controls_have_other_edges_or_none(kind, data):
+    graphs = {
+        edges: fit(kind, data, edges=edges, updates=8)._weights["neighbours"]
+        for edges in ("correlation", "shuffled", "none")
+    }
+    assert graphs["none"].shape == (12, 0)
+    assert sorted(map(int, (graphs["shuffled"] != NONE).sum(1))) == sorted((graphs["correlation"] != NONE).sum(1))
+    assert not np.array_equal(graphs["shuffled"], graphs["correlation"])
+
+
+@every_graph
+def test_saved_weights_predict_without_torch_and_torch_geometric(kind, data, tmp_path):
+    model = fit(kind, data, updates=8)
+    model.save(tmp_path)
+    np.testing.assert_array_equal(load_model(tmp_path)._weights["neighbours"], model._weights["neighbours"])
+    np.save(tmp_path / "x.npy", data[0][:300])
+    code = f"""
+import sys, numpy as np
+sys.modules.update(dict.fromkeys(("torch", "torch_geometric", "scipy")))
+from pathlib import Path
+from models.kinds import load_model
+folder = Path({str(tmp_path)!r})
+sys.stdout.buffer.write(load_model(folder).predict(np.load(folder / "x.npy")).tobytes())
+"""
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout
+    assert told == model.predict(data[0][:300]).tobytes()
+
+
+@pytest.mark.parametrize(
+    ("kind", "params", "named"),
+    [
+        ("gatv2", {"edges": "best"}, "correlation, shuffled or none"),
+        ("gatv2", {"neighbours": 0}, "neighbours"),
+        ("gin", {"heads": 2}, "heads"),
+        ("gin", {"dropout": 1}, "dropout"),
+    ],
+)
+def test_a_wrong_parameter_is_named_before_the_work(kind, params, named):
+    with pytest.raises(ModelSettingsError, match=named):
+        make_model(kind, params)
+
+
+@every_graph
+def test_weights_are_counted_as_they_are(kind, data):
+    model = fit(kind, data, layers=3, updates=8)
+    real = sum(array.size for name, array in model._weights.items() if name != "neighbours")
+    assert count_weights(kind, {**fast(kind), "layers": 3}, 12) == real
+    assert count_weights(kind, {"width": "wide"}, 12) == count_weights(kind, {}, 12)
