@@ -121,7 +121,7 @@ def _held(cost: Cost, need: Need, plan: Plan) -> float:
     return (
         ((cost.lean_value or 0.0) if lean else cost.value) * values
         + cost.row * need.rows
-        + cost.column * need.columns
+        + (cost.column + cost.thread_column * plan.threads) * need.columns
         + cost.tree * need.trees * need.members
         + cost.chunk * need.chunks
         + (cost.judged + cost.member_judged * need.members) * need.judged
