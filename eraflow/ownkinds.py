@@ -167,6 +167,8 @@ def _compiled(place: Path) -> Iterator[Path]:
 
 
 def _read(file: Path, name: str) -> tuple[bytes, dict[str, Any]]:
+    if file.exists() and not file.is_file():  # a folder; a pipe or a device, whose reading may never end
+        raise ModelFileError(f"the model file {file} is no file", "put it back, or name another in `models`")
     try:
         content = file.read_bytes()
     except OSError as error:

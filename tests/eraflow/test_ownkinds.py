@@ -1,6 +1,7 @@
 """A user's own kind of model: how it is named, what is read of it without importing it, and what is refused."""
 
 import hashlib
+import os
 import shutil
 import sys
 
@@ -171,3 +172,11 @@ def test_a_module_within_packages_is_found_without_importing_them(tmp_path, monk
     assert module_file("pack_a.inner.ridge") == tmp_path / "pack_a" / "inner" / "ridge.py"
     assert module_file("pack_a.nothing") is None
     assert module_file("no_such_package.ridge") is None
+
+
+def test_what_is_no_file_is_not_read(tmp_path):
+    (tmp_path / "folder.py").mkdir()
+    os.mkfifo(tmp_path / "pipe.py")
+    for name in ("folder.py", "pipe.py"):
+        with pytest.raises(ModelFileError, match=f"{name} is no file"):
+            own_source(f"{tmp_path / name}:Mine")
