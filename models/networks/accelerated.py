@@ -19,6 +19,7 @@ from eraflow.machine.plan import MIN_BATCH_ROWS, Plan
 from models.base.libraries import MissingLibraryError
 from models.networks.batches import Numbers
 from models.networks.device import InFlight
+from models.networks.vramprobe import gpu_free, gpu_peak, rows_that_fit
 
 PRECISIONS = {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}
 LEAST_SCALE = 1.0
@@ -47,6 +48,18 @@ class Accelerated:
     def in_flight(self, largest_piece: Callable[[int], int]) -> InFlight:
         """See `Device`."""
         return InFlight(self._plan.batch_rows, 1, min(MIN_BATCH_ROWS, self._plan.batch_rows))
+
+    def rows_that_fit(self, flight: InFlight, compute: Callable[[int], object]) -> int:
+        """See `Device`; several processes cut their pieces alike, by the plan."""
+        device = self._accelerator.device
+        if device.type != "cuda" or self.processes > 1:
+            return flight.rows
+        return rows_that_fit(
+            lambda rows: gpu_peak(lambda: compute(rows), device),
+            gpu_free(device),
+            least=flight.least_rows,
+            most=flight.rows,
+        )
 
     def place(self, module: torch.nn.Module) -> torch.nn.Module:
         """See `Device`."""

@@ -31,6 +31,10 @@ class Cpu:
         pieces = max(1, min(self._plan.threads, self._plan.batch_rows // largest_piece(CPU_PIECE_ROWS)))
         return InFlight(CPU_PIECE_ROWS, pieces, CPU_PIECE_ROWS)
 
+    def rows_that_fit(self, flight: InFlight, compute: Callable[[int], object]) -> int:
+        """See `Device`; pieces are the same whatever the memory."""
+        return flight.rows
+
     def place(self, module: torch.nn.Module) -> torch.nn.Module:
         """See `Device`."""
         return module

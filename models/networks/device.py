@@ -55,6 +55,9 @@ class Device(Protocol):
     def in_flight(self, largest_piece: Callable[[int], int]) -> InFlight:
         """What is computed at once at first; `largest_piece`: from the rows of a piece to the most that one has."""
 
+    def rows_that_fit(self, flight: InFlight, compute: Callable[[int], object]) -> int:
+        """Rows of a piece that its memory takes; `compute` passes a piece of so many rows once, for a measurement."""
+
     def place(self, module: torch.nn.Module) -> torch.nn.Module:
         """Move the module there."""
 

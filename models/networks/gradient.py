@@ -122,6 +122,7 @@ class BatchGradient:
         self._pool: ThreadPoolExecutor | None = None
         self.in_flight = device.in_flight(batches.largest_piece)
         self._usual_rows = self.in_flight.rows
+        self.in_flight.rows = device.rows_that_fit(self.in_flight, self._try_piece)
 
     @contextmanager
     def workers(self) -> Iterator[None]:
@@ -137,6 +138,11 @@ class BatchGradient:
     def smallest_piece(self) -> int | None:
         """See the class."""
         return self.in_flight.rows if self.in_flight.rows < self._usual_rows else None
+
+    def _try_piece(self, rows: int) -> None:
+        """Compute one piece for nothing; weights, buffers and everything random stay as they are."""
+        piece = self._batches.pieces(self._batches.of_epoch(0)[0], rows)[0]
+        self._one(piece, 0)
 
     def of(self, batch: Numbers, step: int) -> Sums:
         """Put the gradient of a batch's mean loss into the parameters' `grad`, and let the buffers follow.

@@ -104,6 +104,27 @@ def test_that_rows_were_halved_outlives_a_kill(data, on_gpu, monkeypatch, tmp_pa
     assert again.trained_with["rows_at_once"] == 425
 
 
+def test_rows_that_do_not_fit_are_fewer_and_told(data, on_gpu, monkeypatch):
+    """The probe asks for a piece of 256 rows; it moves no weight, no buffer and no generator."""
+    x, y, _ = data
+    params = {**FAST_MLP, "batch_size": 1_700, "updates": 6}
+    expected = make_model("mlp", params)
+    expected.fit(x, y, plan=Plan(device="cuda", batch_rows=425), seed=3)
+    probed = []
+
+    def fits(self, flight, compute):
+        compute(256)
+        probed.append(flight.rows)
+        return 425
+
+    monkeypatch.setattr(accelerated.Accelerated, "rows_that_fit", fits)
+    model = make_model("mlp", params)
+    model.fit(x, y, plan=Plan(device="cuda", batch_rows=1_700), seed=3)
+    assert probed == [1_700]
+    assert model.trained_with["rows_at_once"] == 425
+    assert model.predict(x).tobytes() == expected.predict(x).tobytes()
+
+
 def test_with_the_smallest_piece_the_ladder_has_the_answer(data, on_gpu, monkeypatch):
     seen = lacks_memory(monkeypatch, 10)
     with pytest.raises(OutOfMemoryError) as raised:
