@@ -18,7 +18,8 @@ class AutoencoderModel(NetworkModel):
     """A code of the features with noise, a decoder of it, and a perceptron on features and code, trained together.
 
     The loss is the squared error of the prediction plus `reconstruction` times that of the features. Prediction does
-    without the decoder.
+    without the decoder. With `correlation_share=1` nothing of that loss is left, and nothing makes the code
+    tell the features.
 
     For each thread, a piece of 256 rows holds about 20 bytes for each of them times the sum of the hidden sizes, and
     16 times the number of features.

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from models.base.protocol import ModelSettingsError
+from models.base.wholeeras import FitEras, fit_in_eras
 from models.kinds import count_weights, load_model, make_model
 from models.networks.weightfile import to_bytes
 from tests.models.planted import PLAN, fast, plant
@@ -119,6 +120,19 @@ def test_without_training_there_is_no_noise():
     module = autoencoder.SupervisedAutoencoder(5, [4], 3, 10.0, 0.5).eval()
     x = torch.ones(7, 5)
     assert torch.equal(module(x), module(x))
+
+
+def test_it_takes_what_the_training_offers(tmp_path):
+    """Two networks, stopped by eras that are kept back, on whole eras with their correlation in the loss."""
+    planted, fresh = plant(eras=40, rows=30), plant(eras=12, rows=50, seed=5)
+    eras = FitEras(np.arange(0, 1201, 30), np.arange(1, 41), 8)
+    model = make_model("autoencoder", {**fast("autoencoder"), "seeds": 2, "correlation_share": 0.5, "check_every": 12})
+    fit_in_eras(model, planted.x, planted.y, eras, plan=PLAN, seed=3)
+    assert all(point.corr is not None for curve in model.curves for point in curve)
+    predictions = model.predict(fresh.x)
+    assert np.corrcoef(predictions, fresh.y)[0, 1] > 0.3
+    model.save(tmp_path)
+    assert load_model(tmp_path).predict(fresh.x).tobytes() == predictions.tobytes()
 
 
 def test_shuffled_targets_give_nothing(data):

@@ -11,6 +11,7 @@ import pytest
 
 from models.base.libraries import MissingLibraryError
 from models.base.protocol import ModelSettingsError, read_description
+from models.base.wholeeras import FitEras, fit_in_eras
 from models.kinds import count_weights, load_model, make_model
 from models.networks.tabmarrays import forward
 from models.networks.tabmshape import Shape
@@ -99,6 +100,19 @@ def test_the_same_bytes_after_a_kill_and_with_other_threads(data, tmp_path, monk
     monkeypatch.setattr(BatchGradient, "of", lambda self, batch, at: (seen.append(at), of(self, batch, at))[1])
     assert content(fit(data, checkpoints=tmp_path)) == expected
     assert 0 < seen[0] <= 20
+
+
+def test_it_takes_what_the_training_offers(tmp_path):
+    """Two networks, stopped by eras that are kept back, on whole eras with their correlation in the loss."""
+    planted, fresh = plant(eras=40, rows=30), plant(eras=12, rows=50, seed=5)
+    eras = FitEras(np.arange(0, 1201, 30), np.arange(1, 41), 8)
+    model = make_model("tabm", {**fast("tabm"), "seeds": 2, "correlation_share": 0.5, "check_every": 12})
+    fit_in_eras(model, planted.x, planted.y, eras, plan=PLAN, seed=3)
+    assert all(point.corr is not None for curve in model.curves for point in curve)
+    predictions = model.predict(fresh.x)
+    assert np.corrcoef(predictions, fresh.y)[0, 1] > 0.3
+    model.save(tmp_path)
+    assert load_model(tmp_path).predict(fresh.x).tobytes() == predictions.tobytes()
 
 
 def test_shuffled_targets_give_nothing(data):
