@@ -9,7 +9,7 @@ from models.networks.networkmodel import NetworkModel
 from models.networks.parameters import SHARE, WHOLE, Accepted
 from models.networks.tabmarrays import forward
 from models.networks.tabmlibrary import tabm_library
-from models.networks.tabmshape import Shape
+from models.networks.tabmshape import TabmShape
 
 if TYPE_CHECKING:
     from models.networks.network import Network
@@ -42,7 +42,7 @@ class TabmModel(NetworkModel):
     def _network(self, n_features: int) -> Network:
         from models.networks.tabmensemble import tabm_network  # it needs torch
 
-        return tabm_network(n_features, Shape(**{name: self.params[name] for name in (*SIZES, "dropout")}))
+        return tabm_network(n_features, TabmShape(**{name: self.params[name] for name in (*SIZES, "dropout")}))
 
     def _version(self) -> str:
         return str(tabm_library().__version__)
@@ -57,4 +57,4 @@ def weight_count(params: Mapping[str, Any], columns: int) -> int:
     """
     usual = TabmModel.defaults
     sizes = {name: params[name] if isinstance(params.get(name), int) else usual[name] for name in SIZES}
-    return Shape(**sizes, dropout=0.0).weights(columns)
+    return TabmShape(**sizes, dropout=0.0).weights(columns)

@@ -8,7 +8,7 @@ import torch
 
 from models.networks.network import Judged, Network, OutputShapeError, Piece
 from models.networks.tabmlibrary import tabm_library
-from models.networks.tabmshape import Shape
+from models.networks.tabmshape import TabmShape
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class MeanOfSquaredErrors:
         return Judged(errors.sum(), len(targets), predictions.mean(dim=1))
 
 
-def tabm_network(n_features: int, shape: Shape) -> Network:
+def tabm_network(n_features: int, shape: TabmShape) -> Network:
     """The tabm for the training loop.
 
     Raises:

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 
 @dataclass(frozen=True)
-class Shape:
+class TabmShape:
     """How large a TabM is.
 
     Attributes:

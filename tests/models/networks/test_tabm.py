@@ -14,7 +14,7 @@ from models.base.protocol import ModelSettingsError, read_description
 from models.base.wholeeras import FitEras, fit_in_eras
 from models.kinds import count_weights, load_model, make_model
 from models.networks.tabmarrays import forward
-from models.networks.tabmshape import Shape
+from models.networks.tabmshape import TabmShape
 from models.networks.weightfile import to_bytes
 from tests.models.planted import PLAN, fast, plant
 
@@ -45,7 +45,7 @@ def as_seen(codes):
     return (torch.from_numpy(codes).float() - 2) * np.sqrt(0.5)
 
 
-@pytest.mark.parametrize("shape", [Shape(1, 1, 4, 0.0), Shape(5, 3, 16, 0.3)])
+@pytest.mark.parametrize("shape", [TabmShape(1, 1, 4, 0.0), TabmShape(5, 3, 16, 0.3)])
 def test_numpy_gives_the_mean_of_what_the_packages_module_gives(shape):
     """With weights that are far from where they begin."""
     torch.manual_seed(4)
@@ -156,7 +156,7 @@ def test_a_wrong_parameter_is_named_before_the_work(params, named):
 
 
 def test_weights_are_counted_as_the_module_has_them():
-    module = ensemble.tabm_network(10, Shape(3, 2, 7, 0.1)).make()
+    module = ensemble.tabm_network(10, TabmShape(3, 2, 7, 0.1)).make()
     count = sum(parameter.numel() for parameter in module.parameters())
     assert count_weights("tabm", {"k": 3, "layers": 2, "width": 7}, 10) == count
     assert count_weights("tabm", {"k": "many"}, 10) == count_weights("tabm", {}, 10)
