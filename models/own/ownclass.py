@@ -143,7 +143,7 @@ def _installed(module: str, name: str, package: str) -> Any:
     try:
         found = _refused(lambda: import_module(module), module)
     except ModelFileError as error:
-        if isinstance(error.__cause__, ModuleNotFoundError) and module.startswith(str(error.__cause__.name)):
+        if isinstance(error.__cause__, ModuleNotFoundError) and f"{module}.".startswith(f"{error.__cause__.name}."):
             raise ModelPackageError(
                 f"a model comes from {module}:{name} of the package {package}, which is not installed here",
                 f"install {package}, as it was when the model was trained",
@@ -182,6 +182,9 @@ def _checked(learner: Any, label: str) -> Any:
         method = getattr(learner, name, None)
         if not callable(method):
             raise ModelClassError(f"{label} has no {name}", f"write {looks}")
+        if inspect.iscoroutinefunction(method) or inspect.isgeneratorfunction(method):
+            told = f"{label}.{name} does nothing when it is called"
+            raise ModelClassError(told, f"write {looks} as a plain function")
         eras = {"eras": None} if whole and name in ("fit", "predict") else {}
         if not _takes(method, values, {**keywords, **eras}):
             hint = f"; {WHOLE_ERAS}" if eras else ""

@@ -38,6 +38,7 @@ def test_a_method_that_is_missing_is_named_with_how_it_looks(tmp_path, method):
         (changed("def save(self, folder)", "def save(self)"), "def save(self, folder)"),
         (changed("    @classmethod\n", ""), "@classmethod def load(cls, folder)"),
         (changed("class Ridge:", "class Ridge:\n    needs_whole_eras = True"), "take eras, too"),
+        (changed("    def fit(", "    async def fit("), "fit does nothing when it is called"),
     ],
 )
 def test_a_method_that_takes_something_else_is_named_with_how_it_looks(tmp_path, source, named):
