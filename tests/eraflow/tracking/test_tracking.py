@@ -63,6 +63,13 @@ def test_eras_without_a_figure_are_left_out(tracker):
     }
 
 
+def test_a_curve_is_a_metric_over_its_steps(tracker):
+    with tracker.run("m") as run:
+        run.log_steps("learning/fold-1/corr", [(20, 0.01), (40, math.nan), (60, 0.02)])
+    points = tracker.link.call("get_metric_history", run.run_id, "learning/fold-1/corr")
+    assert {point.step: point.value for point in points} == {20: 0.01, 60: 0.02}
+
+
 def test_eras_and_values_must_be_as_many(tracker):
     with pytest.raises(TrackingError, match="2 eras but 1 values"), tracker.run("m") as run:
         run.log_per_era("corr", ["0001", "0002"], [0.1])

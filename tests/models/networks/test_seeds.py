@@ -206,6 +206,13 @@ def test_the_correlation_of_eras_is_learnt_too(data, share):
     assert np.corrcoef(model.predict(fresh.x), fresh.y)[0, 1] > 0.2
 
 
+def test_shuffled_targets_teach_nothing_though_the_best_look_is_taken(data):
+    planted = plant(eras=ERAS, rows=ROWS).shuffled_within_eras(1)
+    model = fitted((planted.x, planted.y))
+    fresh = plant(eras=20, seed=5)
+    assert abs(np.corrcoef(model.predict(fresh.x), fresh.y)[0, 1]) < 4 / len(fresh.y) ** 0.5
+
+
 def test_clipping_is_a_parameter_and_the_plan_may_ask_for_less(data):
     clipped = weights(fitted(data, clip_norm=0.05))
     assert clipped != weights(fitted(data))
