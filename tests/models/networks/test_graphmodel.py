@@ -72,11 +72,16 @@ def reference(kind, width=4):
     return theirs, mine
 
 
+def gradients_of(values, x, module):
+    leaves = {"x": x, **dict(module.named_parameters())}
+    return dict(zip(leaves, torch.autograd.grad(values.sum(), list(leaves.values())), strict=True))
+
+
 @every_graph
 def test_a_layer_is_that_of_torch_geometric_on_the_batched_edges_forward_and_backward(kind):
     theirs, mine = reference(kind)
     rows, nodes = 6, len(TABLE)
-    x = torch.randn(rows, nodes, 4)
+    x = torch.randn(rows, nodes, 4, requires_grad=True)
     edges = torch.from_numpy(np.concatenate([edge_list(TABLE) + row * nodes for row in range(rows)], axis=1))
     expected = theirs(x.flatten(0, 1), edges).unflatten(0, (rows, nodes))
     found = mine(x, torch.from_numpy(TABLE))
@@ -84,10 +89,8 @@ def test_a_layer_is_that_of_torch_geometric_on_the_batched_edges_forward_and_bac
     scale = float(expected.detach().abs().max())  # measured: 2e-7 of it
     torch.testing.assert_close(found, expected, atol=1e-6 * scale, rtol=0)
     slope = torch.randn_like(expected)
-    wanted = torch.autograd.grad((expected * slope).sum(), list(theirs.parameters()))
-    named = dict(zip((name for name, _ in theirs.named_parameters()), wanted, strict=True))
-    gradients = torch.autograd.grad((found * slope).sum(), list(mine.parameters()))
-    for (name, _), gradient in zip(mine.named_parameters(), gradients, strict=True):
+    named = gradients_of(expected * slope, x, theirs)
+    for name, gradient in gradients_of(found * slope, x, mine).items():
         torch.testing.assert_close(gradient, named[name], atol=1e-6 * float(named[name].abs().max()) + 1e-5, rtol=0)
 
 
@@ -115,9 +118,9 @@ def test_rows_at_a_time_change_neither_values_nor_gradients(kind, monkeypatch):
         monkeypatch.setitem(graphnetwork.CHUNK_VALUES, "cpu", values)
         module = module_of(kind)
         output = module(x)
-        found.append([output, *torch.autograd.grad(output.square().mean(), list(module.parameters()))])
+        found.append([output.detach(), *torch.autograd.grad(output.square().mean(), list(module.parameters()))])
     for one, other in zip(*found, strict=True):
-        torch.testing.assert_close(one, other, atol=1e-5 * max(1.0, float(other.abs().max())), rtol=0)
+        torch.testing.assert_close(one, other, atol=1e-5 * max(1.0, float(other.detach().abs().max())), rtol=0)
 
 
 @every_graph
