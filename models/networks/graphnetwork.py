@@ -19,7 +19,7 @@ from models.networks.graphshape import SLOPE, GraphShape
 from models.networks.losses import SquaredError
 from models.networks.network import Network
 
-CHUNK_VALUES = {"cpu": 1 << 20, "cuda": 1 << 26}
+CHUNK_VALUES = {"cpu": 1 << 20, "cuda": 1 << 24}
 """Values that are gathered at once. The CPU's trains fastest of 2^16 to 2^21 on 780 features; the GPU's is a guess."""
 
 
