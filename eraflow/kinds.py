@@ -79,6 +79,8 @@ class Kind:
         neural: whether it learns by updates of weights, not by trees.
         weights: `module:function` that counts its weights from the params and the number of columns, without its
             library; empty: it has none to speak of.
+        thread_bytes: `module:function` that counts what each thread holds beside `cost`, from the params and the rows
+            of an era; empty: nothing.
         needs_whole_eras: what its class says of itself without params; see `models.base.protocol.Model`.
         predicts_with: packages that its library needs to predict, of those that a lean process hides; see
             models/prediction/leanimports.py.
@@ -95,6 +97,7 @@ class Kind:
     searched: bool = False
     neural: bool = False
     weights: str = ""
+    thread_bytes: str = ""
     needs_whole_eras: bool = False
     predicts_with: tuple[str, ...] = ()
     takes_groups: bool = False
@@ -218,11 +221,12 @@ ROWS = (
     Kind(
         "transformer",
         "models.networks.transformer:TransformerModel",
-        Cost(435, row=80, judged=190, thread_mb=16, vram_base_mb=700, batch_value=64, disk_judged=60),
+        Cost(435, row=80, judged=190, vram_base_mb=700, batch_value=64, disk_judged=60),
         library="transformers",
         extra="eraflow[networks]",
         neural=True,
         weights="models.networks.transformer:weight_count",
+        thread_bytes="models.networks.transformer:thread_bytes",
         takes_groups=True,
     ),
     # Fitted to the peaks of gatv2 and gin with 780 columns and two threads, 619 and 458 MiB. A thread holds the rows

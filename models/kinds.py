@@ -30,6 +30,12 @@ def count_weights(kind: str, params: Mapping[str, Any], columns: int) -> int:
     return int(_named(counter)(params, columns)) if counter else 0
 
 
+def thread_bytes(kind: str, params: Mapping[str, Any], era_rows: float) -> float:
+    """Bytes that each thread holds in training beside what the kind's `cost` says, with eras of so many rows."""
+    counter = find(kind).thread_bytes
+    return float(_named(counter)(params, era_rows)) if counter else 0.0
+
+
 def _named(path: str) -> Any:
     """What stands in a module under a name; the module is imported now."""
     module, _, name = path.partition(":")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,13 @@ from eraflow.errors import EraflowError
 from eraflow.kinds import find
 from eraflow.machine.estimate import Need
 from eraflow.runs.stage import StageRecord
-from models.kinds import count_weights
+from models.kinds import count_weights, thread_bytes
 from models.prediction.predictor import whole_eras_in
 from tasks.features import Features
 
 TREE_NAMES = ("n_estimators", "num_iterations", "iterations", "num_boost_round", "num_trees")
 USUAL_TREES = 2_000
+MIB = 2**20
 
 
 def train_need(features: Features, member: Member) -> Need:
@@ -27,6 +29,8 @@ def train_need(features: Features, member: Member) -> Need:
     stored, eras = features.record.metrics, len(member.final_eras)
     per_era = stored["rows"] / max(stored["eras"], 1)
     columns = max(map(len, member.features)) if member.features else int(stored["features"])
+    cost = find(member.kind).cost
+    held = thread_bytes(member.kind, member.params, per_era) / MIB
     return Need(
         member.kind,
         rows=round(per_era * eras),
@@ -35,7 +39,7 @@ def train_need(features: Features, member: Member) -> Need:
         judged=round(per_era * sum(len(window.test) for window in member.windows)),
         trees=_trees(member.params),
         weights=count_weights(member.kind, member.params, columns),
-        cost=find(member.kind).cost,
+        cost=replace(cost, thread_mb=cost.thread_mb + held),
     )
 
 

@@ -55,5 +55,6 @@ def test_weights_are_those_of_the_layers():
 
 def test_reading_the_table_and_counting_weights_load_no_library():
     code = "import sys, models.kinds, eraflow.settings.run; models.kinds.count_weights('mlp', {}, 5);"
+    code += "models.kinds.thread_bytes('transformer', {}, 5);"
     code += "raise SystemExit(bool({'torch', 'lightgbm', 'xgboost', 'catboost'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

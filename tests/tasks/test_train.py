@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from eraflow.errors import SettingsError
+from eraflow.kinds import KINDS
 from eraflow.settings.models import ModelSettings
 from eraflow.settings.run import RunSettings
 from models.search.best import keep
@@ -105,3 +106,10 @@ def test_the_estimate_counts_the_columns_and_eras_that_a_member_really_uses():
     assert train_need(features, usual).columns == 3
     assert train_need(features, replace(usual, features=chosen)).columns == 2
     assert train_need(features, other).eras == train_need(features, usual).eras + 8
+
+
+def test_the_estimate_counts_what_the_threads_of_a_network_hold():
+    features = features_of(contract_of())
+    network = train_need(features, cut_of(features, ModelSettings(kind="transformer"))).cost
+    assert network.thread_mb > KINDS["transformer"].cost.thread_mb + 10
+    assert train_need(features, cut_of(features, ModelSettings())).cost == KINDS["lightgbm"].cost

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from models.base.wholeeras import FitEras, predict_in_eras
-from models.kinds import count_weights, load_model, make_model
+from models.kinds import count_weights, load_model, make_model, thread_bytes
 from models.networks.eratransformerarrays import forward_era
 from models.prediction.predictor import whole_eras_in
 from models.training.train import train_model
@@ -135,3 +135,11 @@ def test_the_stage_gives_it_whole_eras_and_the_saved_model_says_that_it_needs_th
 def test_weights_are_counted_as_they_are(fitted):
     real = sum(array.size for array in fitted._weights.values() if array.dtype == np.float32)
     assert count_weights("transformer", ACROSS, 8) == pytest.approx(real, rel=0.03)
+
+
+def test_a_thread_holds_an_era_where_its_rows_attend_to_each_other():
+    alone, across = (thread_bytes("transformer", {"across": mode}, 5120) for mode in ("groups", "era"))
+    assert across == 20 * alone
+    assert 256 * 50_000 < alone == thread_bytes("transformer", {"width": "wide"}, 100) < 256 * 80_000
+    assert thread_bytes("transformer", {"across": "era"}, 10) == alone  # never less than a block
+    assert thread_bytes("lightgbm", {}, 5120) == 0
