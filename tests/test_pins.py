@@ -43,8 +43,6 @@ def test_no_supported_python_is_locked_out():
     assert told == list(PYTHONS)
 
 
-def test_the_older_name_of_the_networks_extra_still_works():
-    extras = PROJECT["optional-dependencies"]
-    assert extras["torch"] == ["eraflow[networks]"]
-    assert "torch==2.13.0" in extras["networks"]
+def test_torch_comes_with_the_extra_of_the_networks_alone():
+    assert "torch==2.13.0" in PROJECT["optional-dependencies"]["networks"]
     assert not any(requirement.startswith("torch") for requirement in PROJECT["dependencies"])
