@@ -10,13 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from eraflow.kinds import KINDS as KIND_ROWS
 from models.base.protocol import ModelSettingsError, TrainingDataError
 from models.base.rows import Columns, TrainingRows
-from models.kinds import MODELS, load_model, make_model
+from models.kinds import load_model, make_model
 from tests.models.planted import PLAN, fast, plant
 
-KINDS = sorted(MODELS)
-BOOSTERS = [kind for kind in KINDS if kind != "mlp"]
+KINDS = sorted(KIND_ROWS)
+BOOSTERS = [kind for kind in KINDS if not KIND_ROWS[kind].neural]
 every_kind = pytest.mark.parametrize("kind", KINDS)
 every_booster = pytest.mark.parametrize("kind", BOOSTERS)
 CHOSEN = [0, 2, 3, 7, 11]
