@@ -10,24 +10,29 @@ from typing import Any
 from pydantic import ValidationError
 
 from eraflow.errors import SettingsError
-from eraflow.kinds import unknown_kind
+from eraflow.kinds import KINDS, unknown_kind
 from eraflow.ownkinds import absolute_kind
 from eraflow.settings.models import ModelSettings, default_name
 from eraflow.settings.writable import shown
 
 MARKS: dict[str, dict[str, Any]] = {"residual": {"learn": "residual"}, "tuned": {"tuned": True}}
 """What may follow a model on the command line after a colon."""
+ALL = "all"
+"""Stands for every kind that Eraflow brings; one that needs an extra is left out where that is not installed."""
 FILE_BEFORE_CLASS = re.compile(r".+?\.py:", re.DOTALL)
 
 
 def chosen_models(known: Sequence[Any], texts: Sequence[str]) -> list[dict[str, Any]]:
     """The models that such texts stand for; one that is known by its name or kind keeps its own settings,
-    but is no longer optional.
+    but is no longer optional. `all` stands for one of every kind.
 
     Raises:
         SettingsError: no such kind or mark, or no name after the @.
     """
-    return _told_apart([_member(known, text) for text in texts])
+    models: list[dict[str, Any]] = []
+    for text in texts:
+        models += _every_kind(known, texts) if text == ALL else [_member(known, text)]
+    return _told_apart(models)
 
 
 def keep_names(models: Any) -> None:
@@ -52,6 +57,12 @@ def position_of(models: Sequence[Mapping[str, Any]], part: str, key: str) -> int
         f"{key}: there is no model {shown(part)!r}",
         f"choose one of {', '.join(map(shown, names))}, or name it in models=",
     )
+
+
+def _every_kind(known: Sequence[Any], texts: Sequence[str]) -> list[dict[str, Any]]:
+    """A member of each kind that the texts do not name besides."""
+    rows = [row for row in KINDS.values() if row.name not in texts]
+    return [{**_member(known, row.name), "optional": bool(row.extra)} for row in rows]
 
 
 def _member(known: Sequence[Any], text: str) -> dict[str, Any]:

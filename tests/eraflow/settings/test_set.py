@@ -158,3 +158,17 @@ def test_no_assignments_end_in_a_traceback(assignments):
     except SettingsError:
         return
     assert RunSettings.model_validate_json(made.model_dump_json()) == made
+
+
+def test_all_is_one_member_of_every_kind_and_those_that_need_an_extra_are_optional():
+    chosen = {model.name: model for model in one("models=all").models}
+    assert set(chosen) == set(KINDS)
+    assert {name for name, model in chosen.items() if model.optional} == {
+        name for name, row in KINDS.items() if row.extra
+    }
+
+
+def test_all_leaves_a_kind_that_is_named_besides_as_it_is_named():
+    chosen = one("models=all,mlp,lightgbm@target_b_20").models
+    assert sorted(model.name for model in chosen) == sorted([*KINDS, "lightgbm-b20"])
+    assert not next(model for model in chosen if model.name == "mlp").optional
