@@ -54,7 +54,8 @@ def commands():
 
 def run(arguments, folder, **more):
     """`eraflow ARGUMENTS` in a folder, with a home of its own there: away from this checkout's."""
-    environment = {**os.environ, "ERAFLOW_HOME": str(folder / "home"), "PYTHONPATH": str(ROOT)}
+    outer = {name: value for name, value in os.environ.items() if name != "PREFECT_HOME"}  # of a test in this process
+    environment = {**outer, "ERAFLOW_HOME": str(folder / "home"), "PYTHONPATH": str(ROOT)}
     return subprocess.run(
         [*ERAFLOW, *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False, **more
     )

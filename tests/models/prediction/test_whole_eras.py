@@ -8,7 +8,7 @@ import pytest
 
 from eraflow.machine.plan import Plan
 from eraflow.scoring.ranking import EraGroups
-from models.base.wholeeras import fit_in_eras
+from models.base.wholeeras import FitEras, fit_in_eras
 from models.ensembles.ensemble import Ensemble, write_ensemble
 from models.kinds import make_model
 from models.own.ownmodel import OwnModel
@@ -32,9 +32,10 @@ def planted():
 def folders(planted, tmp_path_factory):
     place = tmp_path_factory.mktemp("models")
     offsets = np.arange(0, len(planted.x) + 1, ROWS)
+    eras = FitEras(offsets, np.arange(len(offsets) - 1), 8)
     for name, kind in KINDS.items():
         model = make_model(kind, fast(kind))
-        fit_in_eras(model, planted.x, planted.y, offsets, plan=PLAN, seed=1)
+        fit_in_eras(model, planted.x, planted.y, eras, plan=PLAN, seed=1)
         model.save(place / name)
     return {name: place / name for name in KINDS}
 

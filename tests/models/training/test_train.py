@@ -83,10 +83,10 @@ class Killed(Exception):
 def killed_in_fit(monkeypatch, position):
     fit = stage.Trainer.fit
 
-    def dying(self, eras, at, progress):
+    def dying(self, eras, at, progress, *length):
         if at == position:
             raise Killed
-        return fit(self, eras, at, progress)
+        return fit(self, eras, at, progress, *length)
 
     monkeypatch.setattr(stage.Trainer, "fit", dying)
 
