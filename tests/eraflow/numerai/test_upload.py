@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,6 @@ from typing import Any
 import pytest
 
 from eraflow.disk.atomic import StorageError
-from eraflow.numerai.client import Tournament
 from eraflow.numerai.errors import (
     ApiRefusedError,
     DeadlineError,
@@ -22,19 +20,8 @@ from eraflow.numerai.errors import (
     UploadRefusedError,
     WrongKeyError,
 )
-from eraflow.numerai.graphql import Endpoint
-from tests.eraflow.numerai.stubserver import DROP, HANG, PUBLIC, SECRET, FakeTime, Stub, round_row, stub_server
-
-
-@pytest.fixture
-def stub() -> Iterator[Stub]:
-    with stub_server() as running:
-        yield running
-
-
-@pytest.fixture
-def time() -> FakeTime:
-    return FakeTime()
+from tests.eraflow.numerai.conftest import connect
+from tests.eraflow.numerai.stubserver import DROP, HANG, FakeTime, Stub, round_row
 
 
 @pytest.fixture
@@ -42,11 +29,6 @@ def csv(tmp_path: Path) -> Path:
     path = tmp_path / "submission.csv"
     path.write_bytes(b"id,prediction\nn1,0.2500000000\nn2,0.7500000000\n")
     return path
-
-
-def connect(stub: Stub, time: FakeTime, **options: Any) -> Tournament:
-    settings = {"call_seconds": 5, "transfer_seconds": 60, "attempts": 3, "clock": time.clock, "jitter": lambda: 0.5}
-    return Tournament(Endpoint(stub.url, PUBLIC, SECRET), sleep=time.sleep, **{**settings, **options})
 
 
 def test_a_submission_is_sent_and_followed_until_accepted(stub: Stub, time: FakeTime, csv: Path) -> None:
