@@ -8,6 +8,7 @@ settings, what is expected of memory and disk, the libraries, the search and the
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 from eraflow.errors import SettingsError
 from eraflow.ownkinds import GROUP, ModelClassError, OwnSource, is_own, own_source
@@ -104,6 +105,17 @@ class Kind:
     source: str = ""
 
 
+NETWORK_COST = Cost(285, row=80, judged=190, vram_base_mb=700, disk_judged=60)
+"""Of every network. It reads the matrix in place; see models/networks/networkmodel.py for the bytes of a weight and of
+a row. 67 MiB are torch's optimiser (models/networks/optimizer.py)."""
+
+
+def _network(name: str, path: str, weights: str, cost: Cost, *, library: str = "torch", **more: Any) -> Kind:
+    """The row of a network."""
+    extra = "eraflow[networks]"
+    return Kind(name, path, cost, library=library, extra=extra, neural=True, weights=weights, **more)
+
+
 # Boosters: `judged` is the ids and predictions that are joined out of fold (64 bytes of text, 72 as an object, values),
 # `row` the labels, gradients and scores, `tile_value` float32 and int8; the tile is bounded by models/base/rows.py.
 # Where the figures are from is told in eraflow/machine/estimate.py.
@@ -169,103 +181,50 @@ ROWS = (
         searched=True,
         predicts_with=("pandas",),
     ),
-    # A network reads the matrix in place; see models/networks/networkmodel.py for the bytes of a weight and of a row.
-    # 67 MiB are torch's optimiser (models/networks/optimizer.py). What a thread holds of a piece of 256 rows is fitted
-    # to peaks with 60 to 2,400 columns and one or two threads, within 6 %; of tabm it is for its usual `k`.
-    Kind(
+    # What a thread holds of a piece of 256 rows is fitted to peaks with 60 to 2,400 columns and one or two threads,
+    # within 6 %; of tabm it is for its usual `k`.
+    _network(
         "mlp",
         "models.networks.mlp:MlpModel",
-        Cost(285, row=80, judged=190, thread_column=4_300, vram_base_mb=700, batch_value=16, disk_judged=60),
-        library="torch",
-        extra="eraflow[networks]",
-        neural=True,
-        weights="models.networks.mlp:weight_count",
+        "models.networks.mlp:weight_count",
+        replace(NETWORK_COST, thread_column=4_300, batch_value=16),
     ),
-    Kind(
+    _network(
         "autoencoder",
         "models.networks.autoencoder:AutoencoderModel",
-        Cost(
-            285,
-            row=80,
-            judged=190,
-            thread_mb=5,
-            thread_column=17_000,
-            vram_base_mb=700,
-            batch_value=32,
-            disk_judged=60,
-        ),
-        library="torch",
-        extra="eraflow[networks]",
-        neural=True,
-        weights="models.networks.autoencoder:weight_count",
+        "models.networks.autoencoder:weight_count",
+        replace(NETWORK_COST, thread_mb=5, thread_column=17_000, batch_value=32),
     ),
-    Kind(
+    _network(
         "tabm",
         "models.networks.tabm:TabmModel",
-        Cost(
-            295,
-            row=80,
-            judged=190,
-            thread_mb=12,
-            thread_column=37_000,
-            vram_base_mb=700,
-            batch_value=128,
-            disk_judged=60,
-        ),
+        "models.networks.tabm:weight_count",
+        replace(NETWORK_COST, base_mb=295, thread_mb=12, thread_column=37_000, batch_value=128),
         library="tabm",
-        extra="eraflow[networks]",
-        neural=True,
-        weights="models.networks.tabm:weight_count",
     ),
     # 165 MiB more than torch alone are Transformers' encoder and what it loads, as measured with 5.24.0.
-    Kind(
+    _network(
         "transformer",
         "models.networks.transformer:TransformerModel",
-        Cost(435, row=80, judged=190, vram_base_mb=700, batch_value=64, disk_judged=60),
+        "models.networks.transformer:weight_count",
+        replace(NETWORK_COST, base_mb=435, batch_value=64),
         library="transformers",
-        extra="eraflow[networks]",
-        neural=True,
-        weights="models.networks.transformer:weight_count",
         thread_bytes="models.networks.transformer:thread_bytes",
         takes_groups=True,
     ),
     # Fitted to the peaks of gatv2 and gin with 780 columns and two threads, 619 and 458 MiB. A thread holds the rows
     # that pass through the layers at once; the GPU's are reckoned (models/networks/graphnetwork.py).
-    Kind(
+    _network(
         "gatv2",
         "models.networks.graphmodel:GatV2Model",
-        Cost(
-            290,
-            row=80,
-            column=280_000,
-            judged=190,
-            thread_mb=60,
-            vram_base_mb=1_300,
-            batch_value=512,
-            disk_judged=60,
-        ),
-        library="torch",
-        extra="eraflow[networks]",
-        neural=True,
-        weights="models.networks.graphmodel:attention_weight_count",
+        "models.networks.graphmodel:attention_weight_count",
+        replace(NETWORK_COST, base_mb=290, column=280_000, thread_mb=60, vram_base_mb=1_300, batch_value=512),
     ),
-    Kind(
+    _network(
         "gin",
         "models.networks.graphmodel:GinModel",
-        Cost(
-            290,
-            row=80,
-            column=160_000,
-            judged=190,
-            thread_mb=25,
-            vram_base_mb=1_300,
-            batch_value=512,
-            disk_judged=60,
-        ),
-        library="torch",
-        extra="eraflow[networks]",
-        neural=True,
-        weights="models.networks.graphmodel:sum_weight_count",
+        "models.networks.graphmodel:sum_weight_count",
+        replace(NETWORK_COST, base_mb=290, column=160_000, thread_mb=25, vram_base_mb=1_300, batch_value=512),
     ),
 )
 KINDS: dict[str, Kind] = {row.name: row for row in ROWS}

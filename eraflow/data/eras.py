@@ -123,6 +123,16 @@ def purge_weeks(horizon_days: int) -> int:
     return -(-horizon_days // TRADING_DAYS_PER_WEEK) + PURGE_MARGIN_WEEKS
 
 
+def target_purge(target: str, otherwise: int) -> int:
+    """How far the labels of a target reach, with the margin, in weeks.
+
+    Args:
+        target: whose name tells it.
+        otherwise: for the alias `target`, whose name does not.
+    """
+    return otherwise if target == ALIAS_TARGET else purge_weeks(target_horizon(target))
+
+
 def effective_purge(horizon_days: int, wanted: int | None) -> int:
     """The purge to use: `wanted`, or the lower bound of the horizon when it is None. In weeks.
 

@@ -53,10 +53,6 @@ class AutoencoderModel(NetworkModel):
 
 
 def weight_count(params: Mapping[str, Any], columns: int) -> int:
-    """How many weights it has with these params on so many columns, for what is expected of the memory.
-
-    A wrong value is named where the model is made; here the usual sizes stand in for it. torch is not needed.
-    """
-    code = params.get("code")
-    size = code if isinstance(code, int) else int(AutoencoderModel.defaults["code"])
+    """How many weights it has with these params on so many columns; torch is not needed."""
+    size = int(AutoencoderModel.usable(params)["code"])
     return mlp.weight_count(params, columns + size) + 2 * columns * size

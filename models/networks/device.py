@@ -11,7 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from models.base.protocol import Codes
 from models.networks.batches import Numbers
+from models.networks.inputs import CENTRE, SCALE
+from models.networks.network import Judged, Network, Piece
 
 
 @dataclass
@@ -104,3 +107,28 @@ class Device(Protocol):
 def piece_seed(*numbers: int) -> int:
     """The seed of all that is random in a piece, from what tells it from all others: the same in every attempt."""
     return int(np.random.SeedSequence(numbers).generate_state(1)[0])
+
+
+def judged_on(
+    device: Device,
+    network: Network,
+    module: torch.nn.Module,
+    codes: Codes,
+    targets: npt.NDArray[np.float32],
+    offsets: npt.NDArray[np.int64] | None,
+) -> Judged:
+    """What a network's loss says of some rows.
+
+    Args:
+        device: where it is computed.
+        network: how the module is called and judged.
+        module: the module, or a copy of it.
+        codes: int8[m, f].
+        targets: float32[m] or [m, k]; see `Piece`.
+        offsets: of the eras, where the rows consist of whole ones; else None.
+    """
+    x = (device.tensor(codes).to(torch.float32) - CENTRE) * SCALE
+    eras = None if offsets is None else device.tensor(offsets)
+    with device.autocast():
+        output = module(x, eras) if network.takes_offsets else module(x)
+    return network.loss(output, Piece(device.tensor(targets), eras))

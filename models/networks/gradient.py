@@ -18,10 +18,9 @@ import torch
 from eraflow.machine.failures import classify
 from models.base.protocol import Codes
 from models.networks.batches import Batches, Numbers, PieceRows
-from models.networks.device import Device, piece_seed
-from models.networks.inputs import CENTRE, SCALE
+from models.networks.device import Device, judged_on, piece_seed
 from models.networks.modulecopy import ModuleCopy, trained
-from models.networks.network import Network, Piece
+from models.networks.network import Network
 
 Result = TypeVar("Result")
 
@@ -235,11 +234,9 @@ class BatchGradient:
 
     def _computed(self, own: ModuleCopy, piece: PieceRows) -> _Result:
         device = self._device
-        x = (device.tensor(self._rows.take(piece.rows)).to(torch.float32) - CENTRE) * SCALE
-        offsets = None if piece.offsets is None else device.tensor(piece.offsets)
-        with device.autocast():
-            output = own.module(x, offsets) if self._network.takes_offsets else own.module(x)
-        judged = self._network.loss(output, Piece(device.tensor(self._targets[piece.rows]), offsets))
+        judged = judged_on(
+            device, self._network, own.module, self._rows.take(piece.rows), self._targets[piece.rows], piece.offsets
+        )
         gradients = torch.autograd.grad(device.scaled(judged.total), own.parameters, allow_unused=True)
         seen = judged.predictions.detach().double()
         loss, variation = torch.stack([judged.total.detach().double(), _variation(seen)]).tolist()

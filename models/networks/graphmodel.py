@@ -71,11 +71,8 @@ class GinModel(GraphModel):
 
 
 def attention_weight_count(params: Mapping[str, Any], columns: int) -> int:
-    """How many weights gatv2 has, for what is expected of the memory.
-
-    A wrong value is named where the model is made; here the usual one stands in for it.
-    """
-    shape = _shape(_usable(params, GatV2Model.defaults))
+    """How many weights gatv2 has with these params on so many columns; torch is not needed."""
+    shape = _shape(GatV2Model.usable(params))
     leaving = shape.leaving
     inputs = [shape.width, *[leaving] * (shape.layers - 1)]
     return _outer_weights(shape, columns) + sum(3 * size * leaving + 4 * leaving for size in inputs)
@@ -83,7 +80,7 @@ def attention_weight_count(params: Mapping[str, Any], columns: int) -> int:
 
 def sum_weight_count(params: Mapping[str, Any], columns: int) -> int:
     """How many weights gin has; see `attention_weight_count`."""
-    shape = _shape(_usable(params, GinModel.defaults))
+    shape = _shape(GinModel.usable(params))
     layer = 2 * shape.width * (shape.width + 1) + 1
     return _outer_weights(shape, columns) + shape.layers * layer
 
@@ -91,10 +88,6 @@ def sum_weight_count(params: Mapping[str, Any], columns: int) -> int:
 def _outer_weights(shape: GraphShape, columns: int) -> int:
     """Of the embedding and of the last layer."""
     return columns * (shape.width + shape.leaving) + 1
-
-
-def _usable(params: Mapping[str, Any], usual: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: params[name] if isinstance(params.get(name), int) else value for name, value in usual.items()}
 
 
 def _shape(params: Mapping[str, Any]) -> GraphShape:

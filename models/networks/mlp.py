@@ -39,12 +39,6 @@ class MlpModel(NetworkModel):
 
 
 def weight_count(params: Mapping[str, Any], columns: int) -> int:
-    """How many weights it has with these params on so many columns, for what is expected of the memory.
-
-    A wrong value is named where the model is made; here the usual sizes stand in for it. torch is not needed.
-    """
-    hidden = params.get("hidden")
-    if not isinstance(hidden, list | tuple) or not all(isinstance(size, int) for size in hidden):
-        hidden = MlpModel.defaults["hidden"]
-    sizes = [columns, *hidden, 1]
+    """How many weights it has with these params on so many columns; torch is not needed."""
+    sizes = [columns, *MlpModel.usable(params)["hidden"], 1]
     return sum(before * after for before, after in pairwise(sizes))

@@ -87,6 +87,14 @@ class NetworkModel(ABC):
         self.lengths: list[float] = []
         self._centre, self._scale = 0.0, 1.0  # of the target
 
+    @classmethod
+    def usable(cls, params: Mapping[str, Any]) -> dict[str, Any]:
+        """The kind's own parameters, for what is expected of its memory: a wrong value is named where the model is
+        made, and the usual one stands in for it here.
+        """
+        own = {**cls.defaults, **params}
+        return {name: own[name] if check[0](own[name]) else cls.defaults[name] for name, check in cls.accepted.items()}
+
     @property
     def columns(self) -> tuple[int, ...] | None:
         """The columns of x that it uses; None: all."""

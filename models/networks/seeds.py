@@ -7,10 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from eraflow.machine.plan import Plan
 from models.base.protocol import ProgressFn
+from models.base.seeds import derived_seed
 from models.networks.batches import EraBatches, EraRows, RowBatches
 from models.networks.fitdata import FitData
 from models.networks.loop import Trained, train
@@ -47,7 +46,7 @@ def train_seeds(
         validation = Validation(network, learnt.x, learnt.y, learnt.kept, learnt.columns)
     count = int(params["seeds"])
     for number in range(count):
-        own = _seed(seed, number)
+        own = seed if number == 0 else derived_seed(seed, number)
         yield train(
             network,
             *_rows_and_batches(network, learnt, recipe, own, by_era=params["correlation_share"] > 0),
@@ -81,10 +80,6 @@ def _rows_and_batches(network: Network, learnt: FitData, recipe: Recipe, seed: i
 
 def _eras(recipe: Recipe, offsets: Any) -> int:
     return max(1, round(recipe.batch_size * (len(offsets) - 1) / int(offsets[-1])))
-
-
-def _seed(seed: int, number: int) -> int:
-    return seed if number == 0 else int(np.random.SeedSequence([seed, number]).generate_state(1)[0] >> 1)
 
 
 def _part(progress: ProgressFn, number: int, count: int) -> ProgressFn:

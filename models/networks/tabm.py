@@ -42,7 +42,7 @@ class TabmModel(NetworkModel):
     def _network(self, n_features: int) -> Network:
         from models.networks.tabmensemble import tabm_network  # it needs torch
 
-        return tabm_network(n_features, TabmShape(**{name: self.params[name] for name in (*SIZES, "dropout")}))
+        return tabm_network(n_features, TabmShape(**self.usable(self.params)))
 
     def _version(self) -> str:
         return str(tabm_library().__version__)
@@ -51,10 +51,5 @@ class TabmModel(NetworkModel):
 
 
 def weight_count(params: Mapping[str, Any], columns: int) -> int:
-    """How many weights it has with these params on so many columns, for what is expected of the memory.
-
-    A wrong value is named where the model is made; here the usual size stands in for it. torch is not needed.
-    """
-    usual = TabmModel.defaults
-    sizes = {name: params[name] if isinstance(params.get(name), int) else usual[name] for name in SIZES}
-    return TabmShape(**sizes, dropout=0.0).weights(columns)
+    """How many weights it has with these params on so many columns; torch is not needed."""
+    return TabmShape(**TabmModel.usable(params)).weights(columns)

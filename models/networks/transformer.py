@@ -110,7 +110,6 @@ class TransformerModel(NetworkModel):
         rows = TrainingRows(x, y, plan.rows_in_memory, self._columns)
         self._tokens = self._grouped(rows, seed)
         super().fit(x, y, plan=plan, seed=seed, progress=progress, eras=eras)
-        self._library_version = str(transformers_library().__version__)
         self.trained_with["tokens"] = {name: len(members) for name, members in self._tokens.items()}
 
     def _grouped(self, rows: TrainingRows, seed: int) -> Groups:
@@ -126,6 +125,9 @@ class TransformerModel(NetworkModel):
         offsets = one_era(len(x)) if eras is None else eras
         parts = [slice(start, stop) for start, stop in pairwise(offsets.tolist()) if stop > start]
         return self._predicted(x, parts, forward_era, plan or Plan())
+
+    def _version(self) -> str:
+        return str(transformers_library().__version__)
 
     def _network(self, n_features: int) -> Network:
         groups = list(self._tokens.values())
@@ -163,7 +165,6 @@ def thread_bytes(params: Mapping[str, Any], era_rows: float) -> float:
 
 
 def _sizes(params: Mapping[str, Any]) -> list[int]:
-    """Tokens, width, layers, feedforward and heads; a wrong one is named where the model is made, and is usual here."""
-    usual = TransformerModel.defaults
-    names = ("tokens", "width", "layers", "feedforward", "heads")
-    return [params[name] if isinstance(params.get(name), int) else usual[name] for name in names]
+    """Tokens, width, layers, feedforward and heads."""
+    usable = TransformerModel.usable(params)
+    return [usable[name] for name in ("tokens", "width", "layers", "feedforward", "heads")]

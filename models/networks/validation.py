@@ -10,10 +10,10 @@ from eraflow.scoring.metrics import PreparedCorr
 from eraflow.scoring.ranking import EraGroups
 from models.base.protocol import Codes
 from models.base.rows import Columns
-from models.networks.device import Device
+from models.base.wholeeras import one_era
+from models.networks.device import Device, judged_on
 from models.networks.eratargets import KeptBack, Targets
-from models.networks.inputs import CENTRE, SCALE
-from models.networks.network import Network, OutputShapeError, Piece
+from models.networks.network import Network, OutputShapeError
 
 
 class Validation:
@@ -69,12 +69,9 @@ class Validation:
 
     def _of_rows(self, module: torch.nn.Module, device: Device, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
         """float64[m] of the rows with a known target."""
-        x = (device.tensor(self._columns.of(self._x[rows])).to(torch.float32) - CENTRE) * SCALE
         target = self._y[rows].astype(np.float32)
-        offsets = device.tensor(np.array([0, len(rows)])) if self._network.takes_offsets else None
-        with device.autocast():
-            output = module(x, offsets) if offsets is not None else module(x)
-        found = self._network.loss(output, Piece(device.tensor(target), offsets)).predictions
+        offsets = one_era(len(rows)) if self._network.takes_offsets else None
+        found = judged_on(device, self._network, module, self._columns.of(self._x[rows]), target, offsets).predictions
         wanted = int(np.count_nonzero(~np.isnan(target)))
         if found.numel() % wanted:
             raise OutputShapeError(

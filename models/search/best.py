@@ -26,13 +26,14 @@ from eraflow.errors import EraflowError
 from eraflow.machine.plan import Plan
 from eraflow.scoring.statistics import ewc_interval, overlap_weeks, paired_comparison
 from models.base.protocol import FloatArray
+from models.base.seeds import derived_seed
 from models.kinds import make_model
 from models.search.job import Learnt
 from models.search.scored import ScoredEras, Sides
 from models.search.space import Space, without
 from models.search.storage import FOLDER
 from models.search.study import Done
-from models.training.trainer import fit_seed, training_view
+from models.training.trainer import training_view
 
 BEST = "best"
 FORMAT = 1
@@ -189,7 +190,7 @@ class Confirmation:
         scratch: Path,
     ) -> None:  # fmt: skip
         self._store, self._window, self._learnt, self._sides, self._space = store, window, learnt, sides, space
-        self._seed, self._plan, self._scratch = fit_seed(seed, window.index), plan, scratch
+        self._seed, self._plan, self._scratch = derived_seed(seed, window.index), plan, scratch
         self._scored: ScoredEras | None = None
 
     def of(self, study: Study, finalist: Finalist, progress: Callable[[float], None]) -> Confirmed:

@@ -14,6 +14,8 @@ from optuna.samplers import BaseSampler, TPESampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
+from models.base.seeds import derived_seed
+
 RANDOM_TRIALS = 10
 """Trials before the sampler learns from them; the library's own number."""
 UNPRUNED = 8
@@ -35,11 +37,6 @@ def position_of(study: Study, number: int) -> int:
     return sum(1 for trial in study.get_trials(deepcopy=False, states=COUNTED) if trial.number < number)
 
 
-def trial_seed(seed: int, position: int) -> int:
-    """The sampler's seed for the trial at a place."""
-    return int(np.random.SeedSequence([seed, position]).generate_state(1)[0] >> 1)
-
-
 class PlacedSampler(BaseSampler):  # type: ignore[misc]
     """TPE whose random numbers depend on seed and place of the trial, not on what this process has sampled before.
 
@@ -53,7 +50,7 @@ class PlacedSampler(BaseSampler):  # type: ignore[misc]
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
         """Begin anew for this trial."""
-        self._inner = _tpe(trial_seed(self._seed, position_of(study, trial.number)))
+        self._inner = _tpe(derived_seed(self._seed, position_of(study, trial.number)))
         self._inner.before_trial(study, trial)
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:

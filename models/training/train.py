@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from eraflow.data.eras import ALIAS_TARGET, Window, era_number, purge_weeks, target_horizon
+from eraflow.data.eras import Window, era_number, target_purge
 from eraflow.data.membereras import Member
 from eraflow.disk.atomic import write_json
 from eraflow.disk.digest import file_sha256
@@ -201,7 +201,7 @@ def _fold_path(trainer: Trainer, position: int) -> Path:
 def _check_window(window: Window, target: str) -> None:
     """The last line of defence against leakage: look at the eras themselves, and at what the target's name says."""
     last, first, purge = window.train[-1], window.test[0], window.purge_weeks
-    least = purge if target == ALIAS_TARGET else purge_weeks(target_horizon(target))
+    least = target_purge(target, purge)
     if purge < least:
         raise LeakingWindowError(
             f"window {window.index} has a purge of {purge} weeks, {target} needs at least {least}",

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from eraflow.data.eras import ALIAS_TARGET, era_number, purge_weeks, target_horizon
+from eraflow.data.eras import era_number, target_purge
 from eraflow.data.membereras import Member
 from eraflow.disk.atomic import storage_errors
 from eraflow.disk.digest import value_sha256
@@ -23,6 +23,7 @@ from eraflow.scoring.ranking import EraGroups
 from eraflow.scoring.residual import benchmark_residual
 from models.base.predictions import Predictions
 from models.base.protocol import Codes, Model, ProgressFn, check_predictions
+from models.base.seeds import derived_seed
 from models.base.wholeeras import FitEras, fit_in_eras, predict_in_eras
 from models.boosters.bincache import BinCache
 from models.kinds import make_model
@@ -80,7 +81,7 @@ class Trainer:
                 groups=self.groups(),
             )
             known = self._fit_eras(eras, length)
-            fit_in_eras(model, x, y, known, plan=self.plan, seed=fit_seed(self.seed, position), progress=progress)
+            fit_in_eras(model, x, y, known, plan=self.plan, seed=derived_seed(self.seed, position), progress=progress)
         return model
 
     def columns(self, position: int) -> tuple[int, ...] | None:
@@ -193,18 +194,12 @@ def training_view(
 
 def own_purge(member: Member) -> int:
     """How far the labels of the target reach, with the margin; the alias does not tell it, the windows do."""
-    least, target = member.windows[0].purge_weeks, member.target
-    return least if target == ALIAS_TARGET else purge_weeks(target_horizon(target))
+    return target_purge(member.target, member.windows[0].purge_weeks)
 
 
 def _span(store: EraStore, eras: Sequence[str]) -> tuple[str, ...]:
     """All eras of the store from the first to the last of `eras`."""
     return store.eras[store.eras.index(eras[0]) : store.eras.index(eras[-1]) + 1]
-
-
-def fit_seed(seed: int, position: int) -> int:
-    """The seed of one fit: different for each position, the same in every attempt."""
-    return int(np.random.SeedSequence([seed, position]).generate_state(1)[0] >> 1)
 
 
 @contextmanager
