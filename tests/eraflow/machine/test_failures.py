@@ -10,6 +10,7 @@ from eraflow.machine.failures import (
     REMEDIES,
     STAGE_ERRORS,
     StageDiverged,
+    StageOutOfMemory,
     StageTimeout,
     classify,
     kind_of_text,
@@ -124,3 +125,11 @@ def test_every_kind_has_a_class_with_a_coded_head_that_keeps_it(kind):
     assert str(error) == f"{error.code}: what happened; what to do"
     assert kind in STAGE_ERRORS
     assert kind in REMEDIES or kind in ("oom", "abort", "timeout", "error")
+
+
+def test_errors_survive_pickling():
+    import pickle
+
+    error = pickle.loads(pickle.dumps(StageOutOfMemory("p", "r", peak_mb=12.0, detail="d")))
+    assert isinstance(error, EraflowError)
+    assert (error.kind, error.peak_mb, error.detail, str(error)) == ("oom", 12.0, "d", "out_of_memory: p; r")
