@@ -84,7 +84,7 @@ class Kind:
             of an era; empty: nothing.
         needs_whole_eras: what its class says of itself without params; see `models.base.protocol.Model`.
         predicts_with: packages that its library needs to predict, of those that a lean process hides; see
-            models/prediction/leanimports.py.
+            models/base/leanimports.py.
         takes_groups: whether its class is given the named groups of features, as positions in x.
         source: of a user's own kind, sha256 of the file that holds its class; empty: it is one of Eraflow's.
     """

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
+from models.base.leanimports import lean_imports
 from models.base.libraries import MissingLibraryError
 
 NOT_USED = "sklearn"
@@ -21,7 +19,7 @@ def tabm_library() -> Any:
         MissingLibraryError: it is not installed.
     """
     try:
-        with _hidden(NOT_USED):
+        with lean_imports([NOT_USED]):
             import tabm
     except ImportError as error:
         raise MissingLibraryError(
@@ -29,17 +27,3 @@ def tabm_library() -> Any:
             "install it with `pip install 'eraflow[networks]'`, or leave tabm out of `models`",
         ) from error
     return tabm
-
-
-@contextmanager
-def _hidden(name: str) -> Iterator[None]:
-    """Within the block a package seems not to be installed, unless it is loaded already."""
-    modules: dict[str, Any] = sys.modules
-    if name in modules:
-        yield
-        return
-    modules[name] = None
-    try:
-        yield
-    finally:
-        del modules[name]

@@ -20,8 +20,8 @@ from eraflow.errors import EraflowError
 from eraflow.machine.job import stage_function
 from eraflow.machine.plan import Plan
 from eraflow.machine.progress import ENVIRONMENT_FLAG
+from models.base.leanimports import lean_imports, not_needed
 from models.prediction.job import PredictJob
-from models.prediction.leanimports import lean_imports, not_needed
 from models.prediction.predictor import kinds_in, load_predictor
 from models.prediction.prefetch import Prefetch
 from models.prediction.stream import predict_stream

@@ -15,10 +15,10 @@ from eraflow.disk.digest import file_sha256
 from eraflow.errors import EraflowError, SettingsError
 from eraflow.machine.isolate import run_isolated
 from eraflow.scoring.ranking import EraGroups
+from models.base.leanimports import lean_imports
 from models.base.protocol import DamagedModelError
 from models.ensembles.ensemble import Ensemble, EnsembleFeatureError, write_ensemble
 from models.kinds import load_model
-from models.prediction.leanimports import lean_imports
 from models.prediction.predict import predict_file
 from models.prediction.predictor import load_predictor
 from tests.models.planted import PLAN, TARGET, plant
@@ -118,7 +118,7 @@ def test_the_child_of_a_stage_predicts_the_same_without_what_it_does_not_need(we
 def test_a_lean_lightgbm_leaves_the_large_libraries_out_and_loadable(week):
     code = (
         "import sys; from models.prediction.predictor import load_predictor\n"
-        "from models.prediction.leanimports import lean_imports\n"
+        "from models.base.leanimports import lean_imports\n"
         "with lean_imports():\n"
         f"    load_predictor({str(week.ensemble / 'models' / 'lightgbm')!r})\n"
         "print({'pandas', 'sklearn', 'matplotlib', 'mlflow', 'prefect'} & set(sys.modules))\n"

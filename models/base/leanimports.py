@@ -1,4 +1,4 @@
-"""Loading a booster's library without what it imports for others: pandas, scikit-learn, Dask and the plotting ones.
+"""Loading a library without what it imports for others: pandas, scikit-learn, Dask and the plotting ones.
 
 LightGBM and XGBoost look for them and do without; CatBoost needs pandas, and loads the others only when asked. In a
 process that only predicts from NumPy arrays they are two thirds of what loading LightGBM costs.
