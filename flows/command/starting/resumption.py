@@ -35,13 +35,13 @@ def in_named(
     """
     if stored is None:
         if resume:
-            _say(f"there is nothing to resume in {run_dir}, a new run is started there")
+            tell(f"there is nothing to resume in {run_dir}, a new run is started there")
         return Chosen(in_folder(settings, run_dir))
     place, taken_from = continuing(flow_name, run_dir, settings, stored, resume=resume)
     if taken_from is None:
-        _say(f"going on in {run_dir} with the settings stored there")
+        tell(f"going on in {run_dir} with the settings stored there")
     else:
-        _say(f"a new run in {place} takes over what {run_dir} finished; that one stays as it is")
+        tell(f"a new run in {place} takes over what {run_dir} finished; that one stays as it is")
     return Chosen(in_folder(settings, place), taken_from)
 
 
@@ -49,18 +49,14 @@ def resumed(flow_name: str, settings: RunSettings) -> RunSettings:
     """The settings of the newest unfinished run that has the same; of a new one where there is nothing to resume."""
     found = newest_unfinished(settings.home_path, flow_name, settings.model_dump(mode="json"))
     if found is not None:
-        _say(f"going on with the unfinished run in {found}")
+        tell(f"going on with the unfinished run in {found}")
         return in_folder(settings, found)
     other = next(unfinished_runs(settings.home_path, flow_name), None)
     hint = f"; one of other settings lies in {other}: --resume --run-dir {other} goes on with it" if other else ""
-    _say(f"no unfinished run of these settings, a new one is started{hint}")
+    tell(f"no unfinished run of these settings, a new one is started{hint}")
     return in_folder(settings, new_run_dir(settings.home_path, flow_name))
 
 
 def in_folder(settings: RunSettings, run_dir: Path | str) -> RunSettings:
     """The same settings with the run's folder fixed."""
     return settings.model_copy(update={"run_dir": str(Path(run_dir).expanduser().resolve())})
-
-
-def _say(text: str) -> None:
-    tell(text)

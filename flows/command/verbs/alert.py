@@ -10,7 +10,7 @@ from eraflow.disk.home import home_folder, home_option
 from flows.command.prefectserver.environment import prepare
 from flows.command.prefectserver.runserver import PrefectUnreachableError
 from flows.command.terminal.options import add_json
-from flows.command.terminal.outputs import say
+from flows.command.terminal.outputs import print_record, say
 
 DEFAULT_NAME = "alert"
 
@@ -41,8 +41,6 @@ def alert(arguments: argparse.Namespace) -> int:
         SettingsError: the address or the name is none.
         AlertError: the message was not delivered.
     """
-    from flows.command.terminal.outputs import print_record
-
     home = home_folder(arguments.home)
     require_server(prepare(home), f"eraflow server{home_option(home)}")
     from tasks.alert import send_alert

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from eraflow.errors import SettingsError
 from flows.command.terminal.options import add_json
+from flows.command.terminal.outputs import print_record
 
 if TYPE_CHECKING:
     from eraflow.runs.cleaningplan import CleaningPlan
@@ -165,7 +166,5 @@ def _record(home: Path, found: CleaningPlan, outcome: str) -> dict[str, Any]:
 
 def _end(arguments: argparse.Namespace, record: dict[str, Any]) -> int:
     if arguments.json:
-        from flows.command.terminal.outputs import print_record
-
         print_record(record)
     return 0

@@ -21,7 +21,7 @@ from flows.command.doctor.examine import FOUND_AT, Finding
 from flows.command.prefectserver.environment import prepare
 from flows.command.terminal.interrupts import heed_ctrl_c
 from flows.command.terminal.options import add_json
-from flows.command.terminal.outputs import say, tell
+from flows.command.terminal.outputs import print_record, say, tell
 from flows.command.verbs.alert import DEFAULT_NAME, address, require_server
 from flows.command.verbs.golive_choices import Choices
 
@@ -70,7 +70,7 @@ def go_live(arguments: argparse.Namespace) -> int:
         DeployError: the deployments cannot be made.
     """
     home = home_folder(arguments.home)
-    _say(f"asking the Prefect server of {home}")
+    tell(f"asking the Prefect server of {home}")
     require_server(prepare(home), f"eraflow server{home_option(home)}")
     from prefect.client.orchestration import get_client
 
@@ -128,10 +128,10 @@ def _deploy(client: SyncPrefectClient) -> None:
     from tasks.golive import SCHEDULED, deploy_missing, scheduled_deployments
 
     if set(SCHEDULED) - scheduled_deployments(client).keys():
-        _say("making the deployments, which takes half a minute")
+        tell("making the deployments, which takes half a minute")
     made = deploy_missing(client, ROOT)
     if made:
-        _say(f"deployed, with their schedules off: {', '.join(made)}")
+        tell(f"deployed, with their schedules off: {', '.join(made)}")
 
 
 def _told(found: Iterable[Finding], arguments: argparse.Namespace) -> list[Finding]:
@@ -213,14 +213,14 @@ def _keys(block: str, *, asked: bool) -> str:
         return block
     there = keys_if_any(block, {}) is not None
     if not there:
-        _say("There are no Numerai keys yet (numer.ai, Account, API keys; scope: upload submissions).")
+        tell("There are no Numerai keys yet (numer.ai, Account, API keys; scope: upload submissions).")
     public = _ask(f"Public id of the key{f' (empty: the keys in the Secret block {block})' if there else ''}", None)
     secret = _ask("Secret key", None, hidden=True) if public or not there else None
     if public and secret:
         from prefect.blocks.system import Secret
 
         Secret(value={"PUBLIC_ID": public, "SECRET_KEY": secret}).save(block, overwrite=True)
-        _say(f"kept in the Secret block {block}, encrypted")
+        tell(f"kept in the Secret block {block}, encrypted")
     return block
 
 
@@ -235,13 +235,7 @@ def _confirmed() -> bool:
     return (_ask("Switch the schedules on? yes or no", "no") or "").lower() in ("y", "yes")
 
 
-def _say(text: str) -> None:
-    tell(text)
-
-
 def _tell(arguments: argparse.Namespace, record: dict[str, Any], text: str) -> None:
-    from flows.command.terminal.outputs import print_record
-
     if arguments.json:
         print_record(record)
     else:

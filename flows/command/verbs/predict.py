@@ -135,7 +135,6 @@ def in_sample_warning(record: dict[str, Any]) -> str:
 
 
 def _words(record: dict[str, Any]) -> str:
-
     there = record["resumed_from"]
     resumed = "" if there is None else f"; went on after {there} rows of an earlier attempt"
     return (

@@ -12,6 +12,7 @@ from typing import Any
 from eraflow.errors import SettingsError
 from eraflow.settings.profiles import PROFILES
 from flows.command.terminal.options import add_json
+from flows.command.terminal.outputs import print_record
 
 NARROWEST, WIDEST = 40, 100
 INDENT = "    "
@@ -36,8 +37,6 @@ def add(verbs: Any) -> None:
 
 
 def _settings(arguments: argparse.Namespace) -> int:
-    from flows.command.terminal.outputs import print_record
-
     profiles = [arguments.profile] if arguments.profile else list(PROFILES)
     found = chosen(arguments.name)
     if arguments.json:

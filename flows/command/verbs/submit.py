@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from eraflow.errors import EraflowError, SettingsError
 from flows.command.terminal.options import add_json
-from flows.command.terminal.outputs import tell
+from flows.command.terminal.outputs import complain, print_record, tell
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -49,7 +49,6 @@ def submit(arguments: argparse.Namespace) -> int:
     from eraflow.runs.conclusion import SENT_LATER, unconfirmed_submission
     from eraflow.runs.rundir import locked
     from eraflow.runs.weekrecord import SENT, week_record
-    from flows.command.terminal.outputs import print_record
 
     run_dir = Path(arguments.run_dir).expanduser().resolve()
     _refuse_others(run_dir)
@@ -76,7 +75,6 @@ def submit(arguments: argparse.Namespace) -> int:
 def _unconfirmed(run_dir: Path, error: EraflowError, *, as_json: bool) -> int:
     """Tell of an upload that may have arrived, now or when this was tried before; returns the exit code."""
     from eraflow.runs.weekrecord import SENT, error_values, week_record
-    from flows.command.terminal.outputs import complain, print_record
 
     complain(str(error))
     if as_json:
