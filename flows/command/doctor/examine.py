@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
+
+from flows.command.terminal.outputs import say
 
 FOUND_AT = 26
 """Column of what was found; what is left of a long line is written below it."""
@@ -32,3 +35,13 @@ def judged(name: str, good: bool, found: str, remedy: str) -> Finding:
 def required(name: str, good: bool, found: str, remedy: str) -> Finding:
     """`ok`, or a failure with its remedy: what stops a week."""
     return Finding(name, "ok", found) if good else Finding(name, "failed", found, remedy)
+
+
+def tell_findings(found: Iterable[Finding], *, as_json: bool) -> list[Finding]:
+    """The findings; each is told as soon as it is known, unless a record was asked for."""
+    findings = []
+    for finding in found:
+        findings.append(finding)
+        if not as_json:
+            say(finding.line(), FOUND_AT)
+    return findings

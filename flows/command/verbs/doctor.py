@@ -8,7 +8,7 @@ from typing import Any
 
 from eraflow.disk.home import home_folder
 from flows.command.terminal.options import add_json
-from flows.command.terminal.outputs import print_record, say
+from flows.command.terminal.outputs import print_record
 
 
 def add(verbs: Any) -> None:
@@ -30,14 +30,9 @@ def add(verbs: Any) -> None:
 def doctor(arguments: argparse.Namespace) -> int:
     """Print every check; exit code 1 when one failed."""
     from flows.command.doctor.examination import examine
-    from flows.command.doctor.examine import FOUND_AT, Finding
+    from flows.command.doctor.examine import tell_findings
 
-    home = home_folder(arguments.home)
-    checks: list[Finding] = []
-    for check in examine(home, arguments):
-        checks.append(check)
-        if not arguments.json:
-            say(check.line(), FOUND_AT)
+    checks = tell_findings(examine(home_folder(arguments.home), arguments), as_json=arguments.json)
     failed = any(check.state == "failed" for check in checks)
     if arguments.json:
         print_record({"healthy": not failed, "checks": [asdict(check) for check in checks]})

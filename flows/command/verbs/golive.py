@@ -7,7 +7,7 @@ import getpass
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from eraflow.disk.home import home_folder, home_option
 from eraflow.disk.jsonobject import read_object
 from eraflow.errors import SettingsError
 from eraflow.settings.profiles import PROFILES
-from flows.command.doctor.examine import FOUND_AT, Finding
+from flows.command.doctor.examine import Finding, tell_findings
 from flows.command.prefectserver.environment import prepare
 from flows.command.terminal.interrupts import heed_ctrl_c
 from flows.command.terminal.options import add_json
@@ -102,7 +102,7 @@ def _go_live(client: SyncPrefectClient, home: Path, arguments: argparse.Namespac
     chosen = choose(arguments, merge(deployed, read_object(home / CHOSEN) or {}))
     write_json(home / CHOSEN, chosen.to_remember(arguments.profile))  # for the next call, also after a new deployment
     install(client)
-    checks = _told(examine_week(home, chosen, arguments.api), arguments)
+    checks = tell_findings(examine_week(home, chosen, arguments.api), as_json=arguments.json)
     record: dict[str, Any] = {"choices": asdict(chosen), "checks": [asdict(check) for check in checks]}
     failed = [check.name for check in checks if check.state == "failed"]
     if failed:
@@ -132,16 +132,6 @@ def _deploy(client: SyncPrefectClient) -> None:
     made = deploy_missing(client, ROOT)
     if made:
         tell(f"deployed, with their schedules off: {', '.join(made)}")
-
-
-def _told(found: Iterable[Finding], arguments: argparse.Namespace) -> list[Finding]:
-    """The findings; each is told as soon as it is known, unless a record was asked for."""
-    checks = []
-    for check in found:
-        checks.append(check)
-        if not arguments.json:
-            say(check.line(), FOUND_AT)
-    return checks
 
 
 def _scheduled(client: SyncPrefectClient) -> list[Finding]:
