@@ -10,13 +10,12 @@ import numpy as np
 import pytest
 
 from models.base.protocol import ModelSettingsError
-from models.base.wholeeras import FitEras, fit_in_eras
 from models.kinds import count_weights, load_model, make_model
 from models.networks.weightfile import to_bytes
+from tests.models.networks.killedfits import Killed, dies_at, updates_seen
 from tests.models.planted import PLAN, fast, plant
 
 torch = pytest.importorskip("torch")
-BatchGradient = pytest.importorskip("models.networks.gradient").BatchGradient
 network = pytest.importorskip("models.networks.network")
 autoencoder = pytest.importorskip("models.networks.supervisedautoencoder")
 
@@ -97,21 +96,11 @@ def test_the_noise_is_drawn_from_what_the_loop_gives(data, tmp_path, monkeypatch
     torch.manual_seed(99)
     assert content(fit(data, replace(PLAN, threads=2), dropout=0.0)) == expected
     assert content(fit(data, dropout=0.0, noise=0.0)) != expected
-    of = BatchGradient.of
-
-    class Killed(BaseException):
-        pass
-
-    def dying(self, batch, at):
-        if at == 20:
-            raise Killed
-        return of(self, batch, at)
-
-    monkeypatch.setattr(BatchGradient, "of", dying)
-    with pytest.raises(Killed):
-        fit(data, checkpoints=tmp_path, dropout=0.0)
-    seen = []
-    monkeypatch.setattr(BatchGradient, "of", lambda self, batch, at: (seen.append(at), of(self, batch, at))[1])
+    with monkeypatch.context() as patch:
+        dies_at(patch, 20)
+        with pytest.raises(Killed):
+            fit(data, checkpoints=tmp_path, dropout=0.0)
+    seen = updates_seen(monkeypatch)
     assert content(fit(data, checkpoints=tmp_path, dropout=0.0)) == expected
     assert 0 < seen[0] <= 20
 
@@ -120,31 +109,6 @@ def test_without_training_there_is_no_noise():
     module = autoencoder.SupervisedAutoencoder(5, [4], 3, 10.0, 0.5).eval()
     x = torch.ones(7, 5)
     assert torch.equal(module(x), module(x))
-
-
-def test_it_takes_what_the_training_offers(tmp_path):
-    """Two networks, stopped by eras that are kept back, on whole eras with their correlation in the loss."""
-    planted, fresh = plant(eras=40, rows=30), plant(eras=12, rows=50, seed=5)
-    eras = FitEras(np.arange(0, 1201, 30), np.arange(1, 41), 8)
-    model = make_model("autoencoder", {**fast("autoencoder"), "seeds": 2, "correlation_share": 0.5, "check_every": 12})
-    fit_in_eras(model, planted.x, planted.y, eras, plan=PLAN, seed=3)
-    assert all(point.corr is not None for curve in model.curves for point in curve)
-    predictions = model.predict(fresh.x)
-    assert np.corrcoef(predictions, fresh.y)[0, 1] > 0.3
-    model.save(tmp_path)
-    assert load_model(tmp_path).predict(fresh.x).tobytes() == predictions.tobytes()
-
-
-def test_shuffled_targets_give_nothing(data):
-    fresh, planted = plant(eras=12, rows=50, seed=5), plant(eras=12, rows=50)
-
-    def score(y, seed=3):
-        return np.corrcoef(fit((planted.x, y), seed=seed).predict(fresh.x), fresh.y)[0, 1]
-
-    # What one shuffle teaches is a direction by chance; with twelve features it scatters by some .13.
-    scores = [score(planted.shuffled_within_eras(seed).y, seed) for seed in range(8)]
-    assert abs(np.mean(scores)) < 0.15
-    assert score(planted.y) > 0.3
 
 
 def test_the_loss_is_of_both_parts_and_of_rows_with_a_known_target():

@@ -11,16 +11,15 @@ import pytest
 
 from models.base.libraries import MissingLibraryError
 from models.base.protocol import ModelSettingsError, read_description
-from models.base.wholeeras import FitEras, fit_in_eras
 from models.kinds import count_weights, load_model, make_model
 from models.networks.tabmarrays import forward
 from models.networks.tabmshape import TabmShape
 from models.networks.weightfile import to_bytes
+from tests.models.networks.killedfits import Killed, dies_at, updates_seen
 from tests.models.planted import PLAN, fast, plant
 
 torch = pytest.importorskip("torch")
 tabm = pytest.importorskip("tabm")
-BatchGradient = pytest.importorskip("models.networks.gradient").BatchGradient
 network = pytest.importorskip("models.networks.network")
 ensemble = pytest.importorskip("models.networks.tabmensemble")
 
@@ -83,48 +82,13 @@ def test_the_same_bytes_after_a_kill_and_with_other_threads(data, tmp_path, monk
     expected = content(fit(data))
     torch.manual_seed(99)
     assert content(fit(data, replace(PLAN, threads=2))) == expected
-    of = BatchGradient.of
-
-    class Killed(BaseException):
-        pass
-
-    def dying(self, batch, at):
-        if at == 20:
-            raise Killed
-        return of(self, batch, at)
-
-    monkeypatch.setattr(BatchGradient, "of", dying)
-    with pytest.raises(Killed):
-        fit(data, checkpoints=tmp_path)
-    seen = []
-    monkeypatch.setattr(BatchGradient, "of", lambda self, batch, at: (seen.append(at), of(self, batch, at))[1])
+    with monkeypatch.context() as patch:
+        dies_at(patch, 20)
+        with pytest.raises(Killed):
+            fit(data, checkpoints=tmp_path)
+    seen = updates_seen(monkeypatch)
     assert content(fit(data, checkpoints=tmp_path)) == expected
     assert 0 < seen[0] <= 20
-
-
-def test_it_takes_what_the_training_offers(tmp_path):
-    """Two networks, stopped by eras that are kept back, on whole eras with their correlation in the loss."""
-    planted, fresh = plant(eras=40, rows=30), plant(eras=12, rows=50, seed=5)
-    eras = FitEras(np.arange(0, 1201, 30), np.arange(1, 41), 8)
-    model = make_model("tabm", {**fast("tabm"), "seeds": 2, "correlation_share": 0.5, "check_every": 12})
-    fit_in_eras(model, planted.x, planted.y, eras, plan=PLAN, seed=3)
-    assert all(point.corr is not None for curve in model.curves for point in curve)
-    predictions = model.predict(fresh.x)
-    assert np.corrcoef(predictions, fresh.y)[0, 1] > 0.3
-    model.save(tmp_path)
-    assert load_model(tmp_path).predict(fresh.x).tobytes() == predictions.tobytes()
-
-
-def test_shuffled_targets_give_nothing(data):
-    fresh, planted = plant(eras=12, rows=50, seed=5), plant(eras=12, rows=50)
-
-    def score(y, seed=3):
-        return np.corrcoef(fit((planted.x, y), seed=seed).predict(fresh.x), fresh.y)[0, 1]
-
-    # What one shuffle teaches is a direction by chance; with twelve features it scatters by some .13.
-    scores = [score(planted.shuffled_within_eras(seed).y, seed) for seed in range(8)]
-    assert abs(np.mean(scores)) < 0.15
-    assert score(planted.y) > 0.3
 
 
 def test_the_loss_is_the_mean_of_the_losses_and_not_the_loss_of_the_mean():

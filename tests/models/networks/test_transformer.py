@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import subprocess
 import sys
-from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from eraflow.kinds import KINDS
-from eraflow.machine.failures import StageNaN
 from models.base.libraries import MissingLibraryError
 from models.base.protocol import ModelSettingsError
 from models.kinds import count_weights, load_model, make_model
@@ -19,21 +16,14 @@ from models.networks.transformerarrays import forward
 from models.networks.weightfile import to_bytes
 from models.training.train import train_model
 from tests.models.conftest import member, training
-from tests.models.planted import PLAN, fast, plant, windows_of
+from tests.models.planted import PLAN, fast, windows_of
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
-BatchGradient = pytest.importorskip("models.networks.gradient").BatchGradient
 Shape = pytest.importorskip("models.networks.transformershape").Shape
 grouptransformer = pytest.importorskip("models.networks.grouptransformer")
 
 GROUPS = {"rain": (0, 1), "sun": (2, 3, 4), "wind": (5, 6, 7, 8)}
-
-
-@pytest.fixture(scope="module")
-def data():
-    planted = plant(eras=20, rows=100)
-    return planted.x, planted.y
 
 
 def fit(data, plan=PLAN, checkpoints=None, groups=None, **params):
@@ -65,47 +55,6 @@ def test_numpy_gives_what_the_trained_module_gives(shape):
     assert forward(weights, codes[order]).tobytes() == found[order].tobytes()
 
 
-def test_a_resumed_training_gives_the_bytes_of_an_uninterrupted_one(data, tmp_path, monkeypatch):
-    expected, whole = digest(fit(data)), BatchGradient.of
-
-    def dying(self, batch, at):
-        if at == 30:
-            raise KeyboardInterrupt
-        return whole(self, batch, at)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(BatchGradient, "of", dying)
-        with pytest.raises(KeyboardInterrupt):
-            fit(data, checkpoints=tmp_path)
-    assert list(tmp_path.iterdir())
-    assert digest(fit(data, checkpoints=tmp_path)) == expected
-
-
-def test_want_of_memory_changes_no_bit_and_nan_is_named(data, monkeypatch):
-    expected, computed = digest(fit(data)), BatchGradient._computed
-    calls = []
-
-    def short(self, own, piece):
-        calls.append(piece)
-        if self.in_flight.pieces > 1:
-            raise MemoryError
-        return computed(self, own, piece)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(BatchGradient, "_computed", short)
-        assert digest(fit(data, replace(PLAN, threads=2))) == expected
-    assert calls
-    with pytest.raises(StageNaN):
-        fit(data, learning_rate=1e30)
-
-
-def test_shuffled_targets_teach_nothing():
-    planted = plant(eras=20, rows=100)
-    fresh = plant(eras=10, seed=5)
-    model = fit((planted.x, planted.shuffled_within_eras(1).y))
-    assert abs(np.corrcoef(model.predict(fresh.x), fresh.y)[0, 1]) < 4 / len(fresh.y) ** 0.5
-
-
 def test_the_tokens_are_the_named_groups_and_the_rest(data):
     model = fit(data, groups=GROUPS, updates=8)
     assert model.trained_with["tokens"] == {"rain": 2, "sun": 3, "wind": 4, "others": 3}
@@ -131,22 +80,6 @@ def test_the_stage_trains_on_the_groups_of_the_member(week, tmp_path):
     train_model(**training(week.store, tmp_path, given, **short))
     model = load_model(tmp_path / "model")
     assert model.trained_with["tokens"] == {"first": 2, "second": 1, "others": 9}
-
-
-def test_saved_weights_predict_without_torch_and_transformers(data, tmp_path):
-    model = fit(data, updates=8)
-    model.save(tmp_path)
-    np.save(tmp_path / "x.npy", data[0][:300])
-    code = f"""
-import sys, numpy as np
-sys.modules.update(dict.fromkeys(("torch", "transformers", "scipy")))
-from pathlib import Path
-from models.kinds import load_model
-folder = Path({str(tmp_path)!r})
-sys.stdout.buffer.write(load_model(folder).predict(np.load(folder / "x.npy")).tobytes())
-"""
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout
-    assert told == model.predict(data[0][:300]).tobytes()
 
 
 def test_without_transformers_the_error_names_the_extra(data, monkeypatch):
