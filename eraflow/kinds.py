@@ -86,6 +86,7 @@ class Kind:
         predicts_with: packages that its library needs to predict, of those that a lean process hides; see
             models/base/leanimports.py.
         takes_groups: whether its class is given the named groups of features, as positions in x.
+        keeps_bases: whether its class is given a place for bases, which outlive a run.
         source: of a user's own kind, sha256 of the file that holds its class; empty: it is one of Eraflow's.
     """
 
@@ -102,6 +103,7 @@ class Kind:
     needs_whole_eras: bool = False
     predicts_with: tuple[str, ...] = ()
     takes_groups: bool = False
+    keeps_bases: bool = False
     source: str = ""
 
 
@@ -211,6 +213,7 @@ ROWS = (
         library="transformers",
         thread_bytes="models.networks.transformer:thread_bytes",
         takes_groups=True,
+        keeps_bases=True,
     ),
     # Fitted to the peaks of gatv2 and gin with 780 columns and two threads, 619 and 458 MiB. A thread holds the rows
     # that pass through the layers at once; the GPU's are reckoned (models/networks/graphnetwork.py).

@@ -11,6 +11,7 @@ from eraflow.kinds import KINDS, find
 from eraflow.ownkinds import is_own
 from models.base.protocol import Model, read_description
 from models.boosters.bincache import BinCache
+from models.networks.basestore import BaseStore
 from models.own.ownclass import class_of
 from models.own.ownmodel import OwnModel
 
@@ -52,6 +53,7 @@ def make_model(
     bins: BinCache | None = None,
     source: str = "",
     groups: Mapping[str, Sequence[int]] | None = None,
+    bases: BaseStore | None = None,
 ) -> Model:
     """A new model; its parameters are tried on a few rows first, so that a wrong one is named before the work begins.
 
@@ -65,6 +67,7 @@ def make_model(
         bins: where finished bins are kept between fits; None: nowhere. LightGBM uses it.
         source: of a user's own kind, the sha256 that its source must have; empty: any.
         groups: name -> positions in x of the named groups of features, for a kind that takes them.
+        bases: where bases are kept, for a kind that has some; None: nowhere.
 
     Raises:
         UnknownKindError: there is no such kind.
@@ -74,9 +77,10 @@ def make_model(
     if kind not in KINDS and is_own(kind):
         own = class_of(kind, source)
         return OwnModel(own, params=params, scratch=scratch, checkpoints=checkpoints, columns=columns)
-    grouped = {"groups": groups} if find(kind).takes_groups else {}
+    row = find(kind)
+    given = {**({"groups": groups} if row.takes_groups else {}), **({"bases": bases} if row.keeps_bases else {})}
     model: Model = model_class(kind)(
-        params=params, scratch=scratch, checkpoints=checkpoints, columns=columns, bins=bins, **grouped
+        params=params, scratch=scratch, checkpoints=checkpoints, columns=columns, bins=bins, **given
     )
     return model
 

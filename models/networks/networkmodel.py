@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -55,6 +56,7 @@ class NetworkModel(ABC):
         kind: a row of `eraflow.kinds`.
         defaults: of its parameters; they go before TRAINING_DEFAULTS of models/networks/parameters.py.
         accepted: which values each may have, beside those of the training.
+        accepted_besides: the same of parameters that a model has only where they are given.
         curves: what each network's training looked like, once it was fitted.
         lengths: of each network, the share of its planned updates after which it was best.
     """
@@ -64,6 +66,7 @@ class NetworkModel(ABC):
     learns_by_era = True
     defaults: ClassVar[Mapping[str, Any]]
     accepted: ClassVar[Mapping[str, Accepted]]
+    accepted_besides: ClassVar[Mapping[str, Accepted]] = {}
 
     def __init__(
         self,
@@ -75,7 +78,7 @@ class NetworkModel(ABC):
         bins: object = None,  # not used: there are no bins
     ) -> None:
         self.params: dict[str, Any] = {**TRAINING_DEFAULTS, **self.defaults, **(params or {})}
-        check_parameters(self.kind, {**self.accepted, **OF_TRAINING}, self.params)
+        check_parameters(self.kind, {**self.accepted, **self.accepted_besides, **OF_TRAINING}, self.params)
         self.checkpoints = checkpoints
         self._columns = Columns(columns)
         self.n_features = 0
@@ -99,6 +102,17 @@ class NetworkModel(ABC):
     def columns(self) -> tuple[int, ...] | None:
         """The columns of x that it uses; None: all."""
         return self._columns.positions
+
+    @property
+    def networks(self) -> list[Arrays]:
+        """The weights of its networks, one for each seed."""
+        return [self._weights, *self._further]
+
+    def with_networks(self, networks: Sequence[Arrays]) -> Self:
+        """The same model with other weights of the same shapes."""
+        other = copy.copy(self)
+        other._weights, *other._further = networks
+        return other
 
     def fit(
         self,
@@ -180,7 +194,7 @@ class NetworkModel(ABC):
                 "fit or load it first, and pass exactly the features it was fitted on",
             )
         result = np.empty(len(x), dtype=np.float64)
-        networks = [self._weights, *self._further]
+        networks = self.networks
 
         def part(rows: slice) -> None:
             codes = self._columns.of(x[rows])
@@ -216,6 +230,7 @@ class NetworkModel(ABC):
             "arrays": list(self._all_weights()),
             "library": self.library,
             "library_version": self._library_version,
+            **self._further_description(),
         }
         write_model(folder, FILE, to_bytes(self._all_weights()), description)
 
@@ -250,6 +265,10 @@ class NetworkModel(ABC):
         count = len(arrays) // len(own)
         self._weights = own
         self._further = [{name: arrays[f"{number}{OF_NETWORK}{name}"] for name in own} for number in range(1, count)]
+
+    def _further_description(self) -> dict[str, Any]:
+        """What a kind says of itself in `model.json` besides."""
+        return {}
 
     def _version(self) -> str:
         """Of the library that trains it.

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from eraflow.machine.plan import Plan
-from models.base.protocol import Codes, FloatArray, ModelSettingsError, ProgressFn
+from models.base.protocol import Codes, FloatArray, ModelSettingsError, ProgressFn, read_description
 from models.base.rows import TrainingRows
-from models.base.wholeeras import FitEras, Offsets, one_era
+from models.base.wholeeras import FitEras, Offsets, one_era, one_fit_era
+from models.networks.adaptationsettings import OF_ADAPTATION, adapts, with_adaptation, without_adaptation
+from models.networks.basestore import BaseStore
 from models.networks.eratransformerarrays import forward_era
 from models.networks.featuregroups import Groups, correlated_groups, named_groups, shuffled_groups
 from models.networks.networkmodel import BLOCK_ROWS, NetworkModel
@@ -21,8 +23,10 @@ from models.networks.parameters import SHARE, WHOLE, Accepted
 from models.networks.transformerarrays import forward
 from models.networks.transformershape import Shape
 from models.networks.transformerslibrary import transformers_library
+from models.networks.weightfile import Arrays
 
 if TYPE_CHECKING:
+    from models.networks.adaptation import Adaptation, Adapted
     from models.networks.network import Network
 
 LEAST_GROUPS = 2
@@ -39,10 +43,19 @@ class TransformerModel(NetworkModel):
     With `across="era"` the rows of an era attend to each other, too, through `points` induced ones. Such a model needs
     whole eras, in training and in prediction, and a piece is an era.
 
+    With `adapt="lora"` it is made of a base that is trained rarely and of adapters that learn from the newest eras; see
+    models/networks/adaptation.py.
+
     What each thread holds is told by `thread_bytes`.
 
     Args:
         groups: name -> positions of the columns of x, as features.json has them; None: there are none.
+        bases: where bases are kept, for `adapt="lora"`; None: nowhere.
+
+    Attributes:
+        adaptation: with `adapt="lora"`, which base it is made of and whether adapters were merged, JSON values; it
+            stands in `model.json`.
+        adaptation_told: of the fit alone: how long each part took, and whether the base was there.
     """
 
     kind = "transformer"
@@ -71,6 +84,7 @@ class TransformerModel(NetworkModel):
         "feedforward": WHOLE,
         "dropout": SHARE,
     }
+    accepted_besides = OF_ADAPTATION
 
     def __init__(
         self,
@@ -81,7 +95,9 @@ class TransformerModel(NetworkModel):
         columns: Sequence[int] | None = None,
         bins: object = None,
         groups: Mapping[str, Sequence[int]] | None = None,
+        bases: BaseStore | None = None,
     ) -> None:
+        params = with_adaptation(self.kind, params or {})
         super().__init__(params=params, scratch=scratch, checkpoints=checkpoints, columns=columns, bins=bins)
         width, heads = self.params["width"], self.params["heads"]
         if width % heads:
@@ -90,6 +106,9 @@ class TransformerModel(NetworkModel):
             )
         self._named = dict(groups or {})
         self._tokens: Groups = {}
+        self._bases = bases
+        self.adaptation: dict[str, Any] = {}
+        self.adaptation_told: dict[str, Any] = {}
 
     @property
     def needs_whole_eras(self) -> bool:
@@ -106,11 +125,57 @@ class TransformerModel(NetworkModel):
         progress: ProgressFn | None = None,
         eras: FitEras | None = None,
     ) -> None:
-        """Learn; see `NetworkModel.fit`."""
+        """Learn; see `NetworkModel.fit`.
+
+        Raises:
+            MissingLibraryError: with `adapt="lora"`, PEFT is not installed.
+        """
+        if adapts(self.params):
+            self._take(self._adaptation(plan, seed, progress).of(x, y, eras or one_fit_era(len(x))))
+            return
         rows = TrainingRows(x, y, plan.rows_in_memory, self._columns)
         self._tokens = self._grouped(rows, seed)
         super().fit(x, y, plan=plan, seed=seed, progress=progress, eras=eras)
         self.trained_with["tokens"] = {name: len(members) for name, members in self._tokens.items()}
+
+    def _adaptation(self, plan: Plan, seed: int, progress: ProgressFn | None) -> Adaptation:
+        from models.networks.adaptation import Adaptation  # it needs torch
+
+        place = self.checkpoints
+        base = TransformerModel(
+            params=without_adaptation(self.params),
+            checkpoints=None if place is None else place / "base",
+            columns=self.columns,
+            groups=self._named,
+        )
+        store = self._bases or BaseStore(None, "", seed)
+        return Adaptation(base, self._network_of, self.params, self._named, store, plan, seed, place, progress)
+
+    def _take(self, found: Adapted) -> None:
+        """Become what an adaptation made."""
+        made = found.model
+        self._weights, *self._further = made.networks
+        self._centre, self._scale, self.n_features = made._centre, made._scale, made.n_features
+        self._library_version, self.trained_with = made._library_version, made.trained_with
+        self.curves, self.lengths = made.curves, []  # a base finds its own length, whatever later windows would say
+        self.adaptation, self.adaptation_told = found.record, found.told
+
+    def _network_of(self, weights: Arrays) -> Network:
+        """The network of some weights: its groups stand in them."""
+        ends = np.cumsum(weights["sizes"])[:-1]
+        parts = np.split(weights["order"], ends)
+        self._tokens = {str(number): tuple(part.tolist()) for number, part in enumerate(parts)}
+        return self._network(int(weights["sizes"].sum()))
+
+    def _further_description(self) -> dict[str, Any]:
+        return {"adaptation": self.adaptation} if self.adaptation else {}
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """See `NetworkModel.load`."""
+        model = super().load(folder)
+        model.adaptation = dict(read_description(folder).get("adaptation", {}))
+        return model
 
     def _grouped(self, rows: TrainingRows, seed: int) -> Groups:
         found = named_groups(self._named, self._columns, rows.width)

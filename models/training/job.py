@@ -25,6 +25,19 @@ class KeptBins:
 
 
 @dataclass(frozen=True)
+class KeptBases:
+    """Where the bases of networks are kept from week to week.
+
+    Attributes:
+        folder: of all of them.
+        code: names the code that trains them.
+    """
+
+    folder: Path
+    code: str
+
+
+@dataclass(frozen=True)
 class ImportanceSample:
     """On what the importance of features is measured in each fold.
 
@@ -46,6 +59,7 @@ class TrainJob:
         seed: everything random starts here.
         store: folder of the era store.
         bins: where binned rows are kept; None: nowhere.
+        bases: where the bases of networks are kept; None: nowhere, and they are the same.
         importance: None: it is not measured. A finished fold is kept with what was measured when it was made.
     """
 
@@ -53,4 +67,5 @@ class TrainJob:
     seed: int
     store: How[Path]
     bins: How[KeptBins | None] = None
+    bases: How[KeptBases | None] = None
     importance: How[ImportanceSample | None] = None

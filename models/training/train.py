@@ -83,7 +83,7 @@ def train_model(job: TrainJob, out: Path, plan: Plan) -> dict[str, Any]:
         ConstantPredictionsError.
     """
     member = job.member
-    trainer = Trainer(out, EraStore.open(job.store), member, job.seed, plan, job.bins, job.importance)
+    trainer = Trainer(out, EraStore.open(job.store), member, job.seed, plan, job.bins, job.importance, job.bases)
     make_model(member.kind, member.params, source=member.source)  # a wrong parameter ends the stage before any work
     for window in member.windows:
         _check_window(window, member.target)

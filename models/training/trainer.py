@@ -27,12 +27,15 @@ from models.base.seeds import derived_seed
 from models.base.wholeeras import FitEras, fit_in_eras, predict_in_eras
 from models.boosters.bincache import BinCache
 from models.kinds import make_model
+from models.networks.basestore import BaseStore
 from models.training.importance import write_fold_importance
-from models.training.job import ImportanceSample, KeptBins
+from models.training.job import ImportanceSample, KeptBases, KeptBins
 from models.training.selectedfeatures import columns_of
 
 SCRATCH = "scratch"
 CHECKPOINTS = "checkpoints"
+OF_BASES = 1 << 20
+"""The position whose seed bases have: that of no fit, so that all fits share them."""
 
 log = logging.getLogger("eraflow.trainer")
 
@@ -49,6 +52,7 @@ class Trainer:
         plan: how to use the machine.
         bins: where binned rows are kept between fits; None: nowhere.
         importance: how the importance of features is measured in each fold; None: it is not.
+        bases: where the bases of networks are kept from week to week; None: nowhere.
     """
 
     out: Path
@@ -58,6 +62,7 @@ class Trainer:
     plan: Plan
     bins: KeptBins | None = None
     importance: ImportanceSample | None = None
+    bases: KeptBases | None = None
 
     def fit(self, eras: Sequence[str], position: int, progress: ProgressFn, length: float | None = None) -> Model:
         """A new model that has learnt from `eras`.
@@ -79,6 +84,7 @@ class Trainer:
                 bins=self._bins(eras),
                 source=self.member.source,
                 groups=self.groups(),
+                bases=self._base_store(),
             )
             known = self._fit_eras(eras, length)
             fit_in_eras(model, x, y, known, plan=self.plan, seed=derived_seed(self.seed, position), progress=progress)
@@ -162,6 +168,10 @@ class Trainer:
         span = _span(self.store, eras)
         weeks = np.array([era_number(era) for era in span], dtype=np.int64)
         return FitEras(self.store.offsets(span), weeks, own_purge(self.member), length)
+
+    def _base_store(self) -> BaseStore:
+        folder, code = (None, "") if self.bases is None else (self.bases.folder, self.bases.code)
+        return BaseStore(folder, code, derived_seed(self.seed, OF_BASES))
 
     def _bins(self, eras: Sequence[str]) -> BinCache | None:
         if self.bins is None:
