@@ -13,6 +13,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Failed
 
 from eraflow.disk.atomic import write_json
+from eraflow.gate.adaptedbases import adapted_bases
 from eraflow.gate.gate import GateBlockedError, judge
 from eraflow.gate.heldweek import what_may_be_done
 from eraflow.gate.verdict import Verdict
@@ -57,11 +58,14 @@ def decide(
         models_trained=len(members),
         models_wanted=len(run.settings.models),
         now=datetime.now(UTC),
+        bases=adapted_bases(run.path),
     )
     write_json(run.path / "gate" / "verdict.json", verdict.as_dict())
     show_verdict(verdict)
     for rule in verdict.rules:
         get_run_logger().info("gate %s %s", rule.state if rule.passed else "BLOCKED", rule.text)
+    for base in verdict.bases:
+        get_run_logger().info("%s", base.text)
     return verdict
 
 

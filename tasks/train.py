@@ -10,11 +10,13 @@ from prefect import get_run_logger, task
 from eraflow.discovery.stage import SELECTION
 from eraflow.kinds import find
 from eraflow.runs.attempt import Work
-from eraflow.runs.codeversion import learners_of
+from eraflow.runs.codeversion import code_version, learners_of
+from eraflow.runs.reclaim import BASES
 from eraflow.runs.stage import StageRecord
 from eraflow.runs.weekrecord import TRAIN, note_lost
 from eraflow.settings.models import ModelSettings
-from models.training.job import ImportanceSample, KeptBins, TrainJob
+from models.networks.adaptationsettings import adapts
+from models.training.job import ImportanceSample, KeptBases, KeptBins, TrainJob
 from models.training.selectedfeatures import read_selection
 from tasks.alert import tell_people
 from tasks.features import Features
@@ -25,6 +27,7 @@ from tasks.stage import STAGE_TASK, record_or_loss, run_stage
 from tasks.tuning import tuned_models
 
 CACHE = "cache/bins"
+TRAINING = "models.networks.loop:train"
 FREE_SHARE = 4
 """Binned data take at most this part of the free disk, what the settings allow notwithstanding."""
 
@@ -43,6 +46,7 @@ def train(run: Run, features: Features, model: ModelSettings, chosen: StageRecor
         seed=run.settings.seed,
         store=features.store,
         bins=kept_bins(run, features),
+        bases=_kept_bases(run, model) if kind.keeps_bases and adapts(model.params) else None,
         importance=_importance(run, features),
     )
     work = Work(
@@ -66,6 +70,11 @@ def kept_bins(run: Run, features: Features) -> KeptBins | None:
     if most_mb == 0:
         return None
     return KeptBins(folder, features.record.signature, most_mb)
+
+
+def _kept_bases(run: Run, model: ModelSettings) -> KeptBases:
+    """Where bases are kept: a week goes on with the one of the week before."""
+    return KeptBases(run.settings.home_path / BASES, code_version(TRAINING, learners_of([model.kind])))
 
 
 def _importance(run: Run, features: Features) -> ImportanceSample | None:

@@ -230,14 +230,20 @@ def _windows(
     return windows
 
 
-def final_eras(eras: Sequence[str], settings: WindowSettings | None = None, *, stride: int = 1) -> tuple[str, ...]:
+def final_eras(
+    eras: Sequence[str], settings: WindowSettings | None = None, *, stride: int = 1, from_first: bool = False
+) -> tuple[str, ...]:
     """The eras of the final fit for the live era: every resolved era, thinned by `stride` so that the last one stays.
+
+    With `from_first` they are thinned so that the first one stays, as in the windows: then they are the same from week
+    to week, and new ones are added.
 
     With sliding windows of a stated length, the last `train_eras` of them, because that is what was judged. No purge
     is needed: the labels of resolved eras lie in the past, those of the live era in the future.
     """
     check_ordered(eras)
-    chosen = tuple(eras[:: -_checked_stride(stride)])[::-1]
+    step = _checked_stride(stride)
+    chosen = tuple(eras[::step]) if from_first else tuple(eras[::-step])[::-1]
     if settings is not None and settings.kind == "sliding" and settings.train_eras is not None:
         return chosen[-settings.train_eras :]
     return chosen

@@ -116,8 +116,13 @@ def member_windows(
 
 
 def member_final_eras(contract: Contract, model: ModelSettings, cut: WindowSettings, stride: int) -> tuple[str, ...]:
-    """What a member's model for live learns from: every era of `known_eras`, thinned by `stride`."""
-    return final_eras(known_eras(contract, model), cut, stride=stride)
+    """What a member's model for live learns from: every era of `known_eras`, thinned by `stride`.
+
+    One that adapts a base needs the same eras in every week: what is left out must not change, or there would be
+    another base each time.
+    """
+    adapts = model.params.get("adapt", "none") != "none"
+    return final_eras(known_eras(contract, model), cut, stride=stride, from_first=adapts)
 
 
 def _check_coverage(contract: Contract, eras: Sequence[str], first_test: str, purge: int, name: str) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from eraflow.errors import EraflowError
+from eraflow.gate.adaptedbases import AdaptedBase
 from eraflow.gate.rules import RULES, Case
 from eraflow.gate.verdict import RuleResult, Verdict
 from eraflow.scoring.ranking import ScoreInputError
@@ -47,6 +48,7 @@ def judge(
     models_trained: int,
     models_wanted: int,
     now: datetime,
+    bases: tuple[AdaptedBase, ...] = (),
 ) -> Verdict:
     """Apply every rule that is switched on.
 
@@ -59,6 +61,7 @@ def judge(
         round_number: the round it would be submitted to.
         models_trained, models_wanted: members of the ensemble, and how many the settings name.
         now: the time, with its time zone.
+        bases: of the members that adapt one; they are told of, no rule asks for them.
 
     Returns:
         A verdict; it passes when no rule blocks. Rules that had nothing to judge are listed as such.
@@ -73,6 +76,7 @@ def judge(
         created_at=_utc(now).isoformat(),
         target=scores.target,
         note=_note(found, settings),
+        bases=bases,
     )
 
 

@@ -12,6 +12,7 @@ from eraflow.disk.digest import file_sha256
 from eraflow.disk.jsonobject import read_object
 from eraflow.disk.plainpaths import read_parquet
 from eraflow.errors import EraflowError
+from eraflow.gate.adaptedbases import adapted_bases
 from eraflow.gate.gate import WrongEnsembleError, judge
 from eraflow.gate.verdict import Verdict, read_verdict
 from eraflow.numerai.submission import SubmissionRecord, check_submission
@@ -85,6 +86,7 @@ class StoredWeek:
             models_trained=len(members(self.path)),
             models_wanted=len(self.settings.models),
             now=now,
+            bases=adapted_bases(self.path),
         )
 
 

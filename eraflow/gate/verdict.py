@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from eraflow.errors import EraflowError
+from eraflow.gate.adaptedbases import AdaptedBase
 
 Kind = Literal["certificate", "floor", "alarm", "cap", "comparison"]
 State = Literal["passed", "blocked", "not judged"]
@@ -80,6 +81,8 @@ class Verdict:
         target: the target it was judged on.
         note: how likely the rules together are to block wrongly, and what was not judged.
         carried_from: the round it was judged for when it was carried over to a later one.
+        bases: of the members that adapt a base, as it was when it was judged; a verdict without any does not tell of
+            bases at all.
     """
 
     passed: bool
@@ -90,6 +93,7 @@ class Verdict:
     target: str
     note: str
     carried_from: int | None = None
+    bases: tuple[AdaptedBase, ...] = ()
 
     def reasons(self) -> list[str]:
         """Texts of the rules that block."""
@@ -117,7 +121,9 @@ class Verdict:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values; `from_dict` restores the same verdict exactly."""
-        return {**asdict(self), "rules": [asdict(rule) for rule in self.rules]}
+        values = {**asdict(self), "rules": [asdict(rule) for rule in self.rules]}
+        del values["bases"]
+        return {**values, "bases": [asdict(base) for base in self.bases]} if self.bases else values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Verdict:
@@ -127,7 +133,9 @@ class Verdict:
             VerdictFileError: when fields are missing or unknown, or `passed` contradicts the rules.
         """
         try:
-            verdict = cls(**{**values, "rules": tuple(RuleResult(**rule) for rule in values["rules"])})
+            bases = tuple(AdaptedBase(**base) for base in values.get("bases", ()))
+            rules = tuple(RuleResult(**rule) for rule in values["rules"])
+            verdict = cls(**{**values, "rules": rules, "bases": bases})
         except (KeyError, TypeError) as error:
             raise VerdictFileError(f"a stored verdict cannot be read: {error}", "judge the ensemble again") from error
         if verdict.passed != (not verdict.reasons()):

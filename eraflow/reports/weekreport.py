@@ -172,6 +172,7 @@ def _gate(verdict: Mapping[str, Any] | None) -> str:
     if not verdict:
         return ""
     lines = [f"- {_rule_state(rule)}: {rule['text']}" for rule in verdict["rules"]]
+    lines += [f"- {base['text']}" for base in verdict.get("bases", [])]
     return "\n".join([f"## Gate: {'passed' if verdict['passed'] else 'blocked'}", "", *lines])
 
 

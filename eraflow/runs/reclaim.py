@@ -26,6 +26,8 @@ from eraflow.runs.unfinished import MAX_AGE_DAYS, SETTINGS
 
 ERAS = "cache/eras"
 """Where the era stores of a home are kept, each once."""
+BASES = "cache/bases"
+"""Where the bases of networks are kept, each a folder."""
 REMOVED = ".removed-"
 AT_WORK, UNFINISHED = "at work", "unfinished: --resume goes on with it"
 REFERENCED = "a registered model or a search points to it"
@@ -130,23 +132,23 @@ def _store_piece(shared: SharedStages, name: str, runs: Iterable[Path]) -> Remov
 
 
 def folder_pieces(home: Path) -> list[Removable]:
-    """Downloads by source and version, what sandboxes have generated, and copies of former champions.
+    """Downloads by source and version, what sandboxes have generated, copies of former champions, bases of networks.
 
     They go only while no run is at work in this home.
     """
     found = [("download", home.glob("data/*/*/")), ("sandbox", home.glob("sandbox/*/"))]
-    found.append(("copy of a champion", home.glob("champion/*/")))
+    found += [("copy of a champion", home.glob("champion/*/")), ("base of a network", home.glob(f"{BASES}/*/"))]
     return [
         Removable(kind, path, tuple(_files(path)), max(map(_mtime, [path, *_files(path)])), _when_idle(home, path))
         for kind, places in found
         for path in places
-        if path.name != SERVED and not path.name.startswith(REMOVED)
+        if path.name != SERVED and not path.name.startswith(".")
     ]
 
 
 def leftovers(home: Path) -> list[Removable]:
     """What a cleaning that was killed has renamed and not removed: it goes at once."""
-    parents = [home / "runs", home / "sandbox", home / "champion", *home.glob("data/*/")]
+    parents = [home / "runs", home / "sandbox", home / "champion", home / BASES, *home.glob("data/*/")]
     found = [path for parent in parents for path in parent.glob(f"{REMOVED}*") if path.is_dir()]
     return [Removable("leftover", path, tuple(_files(path)), 0.0, partial(_gone, path)) for path in found]
 

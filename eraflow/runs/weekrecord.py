@@ -117,7 +117,8 @@ def week_record(run_dir: Path) -> dict[str, Any]:
         not known to be accepted), `ready` (dry run), `kept` (another submission of this round was
         there and was kept), `held` or `failed`; verdict; scores of each model and of the blend
         with intervals; members: name to what each learns (its target, and the benchmark whose residual it is), its
-        purge in weeks and how many features each fold and the final fit use; blend: its method and the weight of each
+        purge in weeks, how many features each fold and the final fit use, and the base that it adapts, if it
+        does; blend: its method and the weight of each
         member, or null; lost_models and lost_searches: name to
         error of each that failed for good; lost_selection: its error, or null; left_out:
         name to error of each member of the profile whose library is not installed; submission id and state, that
@@ -209,12 +210,18 @@ def stages(run_dir: Path) -> dict[str, dict[str, Any]]:
 
 
 def members(run_dir: Path) -> dict[str, dict[str, Any]]:
-    """What each trained member of this run learns: `learns`, `purge_weeks` and `features`, as its stage tells."""
+    """What each trained member of this run learns: `learns`, `purge_weeks` and `features`, as its stage tells.
+
+    Of one that adapts a base also `adaptation`: of each window and for live, which base, how old, and whether adapters
+    were merged.
+    """
     found = {}
     for name in sorted(each for each in _noted(run_dir) if each.startswith(TRAIN)):
         record = read_manifest(run_dir / name)
         if record is not None and "learns" in record.metrics:
             told = {key: record.metrics.get(key) for key in ("learns", "purge_weeks", "features")}
+            if "adaptation" in record.metrics:
+                told["adaptation"] = record.metrics["adaptation"]
             found[name.removeprefix(TRAIN)] = told
     return found
 

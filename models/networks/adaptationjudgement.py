@@ -50,7 +50,7 @@ def compared(rows: Rows, adapted: NetworkModel, base: NetworkModel, plan: Plan) 
     }
 
 
-def _corr(model: NetworkModel, rows: Rows, plan: Plan) -> npt.NDArray[np.float64]:
+def _corr(model: Any, rows: Rows, plan: Plan) -> npt.NDArray[np.float64]:
     """CORR of each era with a known target."""
     eras = rows.known_eras()
     values = [predict_in_eras(model, rows.x[part], one_era(part.stop - part.start), plan=plan) for part in eras]

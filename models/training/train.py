@@ -6,7 +6,7 @@ import json
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -54,6 +54,7 @@ class _Fold:
         reused: whether an earlier attempt made it.
         lengths: of each of the model's networks, the share of the planned updates after which it was best; of other
             models none.
+        adaptation: of a model that adapts a base, see `models.networks.transformer`; of others empty.
     """
 
     predictions: Predictions
@@ -61,6 +62,7 @@ class _Fold:
     plan: str
     reused: bool
     lengths: tuple[float, ...] = ()
+    adaptation: dict[str, Any] = field(default_factory=dict)
 
 
 @stage_function(TrainJob)
@@ -92,9 +94,11 @@ def train_model(job: TrainJob, out: Path, plan: Plan) -> dict[str, Any]:
     folds = [_fold(trainer, shares, position) for position in range(len(member.windows))]
     oof = join([fold.predictions for fold in folds])
     oof.write(out / OOF)
-    seconds = _fit_for_live(trainer, shares, _live_length(folds))
+    seconds, live = _fit_for_live(trainer, shares, _live_length(folds))
+    adaptation = {"adaptation": {"windows": [fold.adaptation for fold in folds], "live": live}} if live else {}
     return {
         **_told(member, folds, oof),
+        **adaptation,
         "final_plan": learning_plan(plan),
         "final_seconds": seconds,
         "features": widths,
@@ -124,8 +128,10 @@ def _live_length(folds: Sequence[_Fold]) -> float | None:
     return median(lengths) if lengths else None
 
 
-def _fit_for_live(trainer: Trainer, shares: npt.NDArray[np.int64], length: float | None) -> float:
-    """Fit on everything and save; gives the seconds."""
+def _fit_for_live(
+    trainer: Trainer, shares: npt.NDArray[np.int64], length: float | None
+) -> tuple[float, dict[str, Any]]:
+    """Fit on everything and save; gives the seconds, and what is told of an adaptation."""
     began, member = time.monotonic(), trainer.member
     position, folder = len(member.windows), trainer.out / MODEL_FOLDER
     final = trainer.fit(member.final_eras, position, _share_of(shares, position, f"{member.name} for live"), length)
@@ -133,7 +139,7 @@ def _fit_for_live(trainer: Trainer, shares: npt.NDArray[np.int64], length: float
     _write_curves(trainer, None, final)
     write_learned(folder, member.final_eras, own_purge(member))
     shutil.rmtree(trainer.out / CHECKPOINTS, ignore_errors=True)  # they are no part of what the stage made
-    return round(time.monotonic() - began, 2)
+    return round(time.monotonic() - began, 2), _adaptation(final)
 
 
 def _width(trainer: Trainer, position: int) -> int:
@@ -153,19 +159,26 @@ def _fold(trainer: Trainer, shares: npt.NDArray[np.int64], position: int) -> _Fo
 def _make_fold(trainer: Trainer, position: int, progress: ProgressFn) -> _Fold:
     began, window = time.monotonic(), trainer.member.windows[position]
     model = trainer.fit(window.train, position, progress)
+    _check_base(model, window)
     predictions = trainer.predict(model, window.test)
     path = predictions.write(_fold_path(trainer, position))
     trainer.measure(model, window.test, position)
     _write_curves(trainer, position, model)
-    fold = _Fold(predictions, round(time.monotonic() - began, 2), learning_plan(trainer.plan), False, _lengths(model))
-    note = {"signature": trainer.fold_signature(position), "sha256": file_sha256(path)}
-    write_json(path.with_suffix(".json"), {**note, "seconds": fold.seconds, "plan": fold.plan, "lengths": fold.lengths})
+    seconds, plan = round(time.monotonic() - began, 2), learning_plan(trainer.plan)
+    fold = _Fold(predictions, seconds, plan, False, _lengths(model), _adaptation(model))
+    note: dict[str, Any] = {"signature": trainer.fold_signature(position), "sha256": file_sha256(path)}
+    note |= {"seconds": fold.seconds, "plan": fold.plan, "lengths": fold.lengths}
+    write_json(path.with_suffix(".json"), {**note, **({"adaptation": fold.adaptation} if fold.adaptation else {})})
     shutil.rmtree(trainer.checkpoints(window.train, position), ignore_errors=True)
     return fold
 
 
 def _lengths(model: Model) -> tuple[float, ...]:
     return tuple(getattr(model, "lengths", ()))
+
+
+def _adaptation(model: Model) -> dict[str, Any]:
+    return {**getattr(model, "adaptation", {}), **getattr(model, "adaptation_told", {})}
 
 
 def _write_curves(trainer: Trainer, fold: int | None, model: Model) -> None:
@@ -188,7 +201,7 @@ def _kept_fold(trainer: Trainer, position: int) -> _Fold | None:
         note = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
         if note["signature"] == trainer.fold_signature(position) and note["sha256"] == file_sha256(path):
             seconds, plan, lengths = float(note["seconds"]), str(note["plan"]), tuple(map(float, note["lengths"]))
-            return _Fold(read_out_of_fold(path), seconds, plan, True, lengths)
+            return _Fold(read_out_of_fold(path), seconds, plan, True, lengths, dict(note.get("adaptation", {})))
     except (OSError, ValueError, KeyError, TypeError, OutOfFoldFileError):
         return None
     return None
@@ -211,6 +224,17 @@ def _check_window(window: Window, target: str) -> None:
         raise LeakingWindowError(
             f"window {window.index} learns up to era {last} and is judged from {first} on, purge {purge} weeks",
             "cut the windows with eraflow.data.eras.walk_forward",
+        )
+
+
+def _check_base(model: Model, window: Window) -> None:
+    """A base, wherever it was trained, serves only windows that begin after its last era and the purge."""
+    last = _adaptation(model).get("base_last_era")
+    if last is not None and era_number(last) + window.purge_weeks >= era_number(window.test[0]):
+        raise LeakingWindowError(
+            f"window {window.index} is judged from era {window.test[0]} on, purge {window.purge_weeks} weeks, and its "
+            f"base has learnt up to era {last}",
+            "remove cache/bases from the home folder",
         )
 
 

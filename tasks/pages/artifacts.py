@@ -128,7 +128,8 @@ def show_verdict(verdict: Verdict) -> None:
         ]
         for rule in verdict.rules
     ]
-    words = "\n".join(f"- {rule.text}" for rule in verdict.rules)
+    told = [rule.text for rule in verdict.rules] + [base.text for base in verdict.bases]
+    words = "\n".join(f"- {text}" for text in told)
     text = f"{head}\n\n{markdown_table(headers, rows)}\n\n{words}\n\n{verdict.note}"
     shown(
         lambda: create_markdown_artifact(text, key="verdict", description=f"Round {verdict.round_number}"),

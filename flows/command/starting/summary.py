@@ -167,9 +167,11 @@ def _mean(metric: dict[str, Any] | None) -> str:
 
 
 def verdict_in_words(verdict: dict[str, Any]) -> RenderableType:
-    """A paragraph a rule."""
+    """A paragraph a rule, and one a base that was adapted."""
     passed = words("The gate passed.", "bold green") if verdict["passed"] else words("The gate BLOCKED.", "bold red")
-    return Group(passed, listed([(_rule_state(rule), rule["text"]) for rule in verdict["rules"]], first_width=10))
+    rows = [(_rule_state(rule), rule["text"]) for rule in verdict["rules"]]
+    rows += [("base", base["text"]) for base in verdict.get("bases", [])]
+    return Group(passed, listed(rows, first_width=10))
 
 
 def _rule_state(rule: dict[str, Any]) -> str:
