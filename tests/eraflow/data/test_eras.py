@@ -152,6 +152,9 @@ def test_final_fit_takes_all_resolved_eras_and_never_drops_the_newest():
     assert final_eras(eras) == eras
     assert final_eras(eras, WindowSettings(), stride=3)[-1] == "0100"
     assert len(final_eras(eras, stride=3)) == 34
+    kept = [final_eras(eras[:count], stride=3, from_first=True) for count in (98, 99, 100)]
+    assert kept[0] == kept[1] == kept[2][:-1]  # another week adds eras and leaves the others as they are
+    assert kept[2][-1] == "0100"
     assert final_eras(eras, WindowSettings(kind="sliding", train_eras=20)) == eras[-20:]
     assert final_eras(eras, WindowSettings(kind="sliding")) == eras
 

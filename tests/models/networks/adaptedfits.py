@@ -55,8 +55,9 @@ def digest(model):
 def forgive(monkeypatch, *, merge):
     """Merge, or do not, whatever the judgement."""
     from models.networks import adaptation
+    from models.networks.adaptationjudgement import judge
 
-    judge = adaptation.judge
-    monkeypatch.setattr(
-        adaptation, "judge", lambda *given, **named: {**judge(*given, **named), "merged": merge, "why": "forced"}
-    )
+    def forced(*given, **named):
+        return {**judge(*given, **named), "merged": merge, "why": "forced"}
+
+    monkeypatch.setattr(adaptation, "judge", forced)
