@@ -1,4 +1,4 @@
-"""The base of a member stands in the record, in the verdict and on the page of the week; a verdict without one is as ever."""
+"""A base stands in the record, in the verdict and on the page of the week; a verdict without one is as ever."""
 
 from __future__ import annotations
 
