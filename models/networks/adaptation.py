@@ -26,7 +26,7 @@ from models.base.seeds import derived_seed
 from models.base.wholeeras import FitEras
 from models.networks.adaptationeras import AdaptationEras, Weeks, divide
 from models.networks.adaptationjudgement import judge, unjudged
-from models.networks.adaptationrows import Rows
+from models.networks.adaptationrows import RowsOfEras
 from models.networks.adaptationsettings import without_adaptation
 from models.networks.basestore import BaseStore
 from models.networks.eratargets import Targets
@@ -87,7 +87,7 @@ class Adaptation:
             what the base's own `fit` raises.
         """
         peft_library()
-        rows = Rows(x, y, eras)
+        rows = RowsOfEras(x, y, eras)
         weeks = rows.known_weeks
         lengths = {name: int(self.params[name]) for name in ("base_eras", "adapt_eras", "judge_eras")}
         parts = divide(weeks, eras.purge_weeks, **lengths)
@@ -102,7 +102,7 @@ class Adaptation:
         }
         return Adapted(model, {**_described(base, parts.base, int(weeks[-1])), **judgement}, told)
 
-    def _base(self, rows: Rows) -> tuple[NetworkModel, bool]:
+    def _base(self, rows: RowsOfEras) -> tuple[NetworkModel, bool]:
         """The base of these rows, and whether it was there."""
         key = self.store.key(self._decides(rows))
         with self.store.turn(key):
@@ -129,7 +129,7 @@ class Adaptation:
             return None
         return model
 
-    def _decides(self, rows: Rows) -> dict[str, Any]:
+    def _decides(self, rows: RowsOfEras) -> dict[str, Any]:
         """All that a base depends on, beside its code and seed."""
         import torch
         import transformers
@@ -147,7 +147,9 @@ class Adaptation:
             "versions": [str(module.__version__) for module in (np, torch, transformers)],
         }
 
-    def _judged(self, base: NetworkModel, rows: Rows, parts: AdaptationEras) -> tuple[NetworkModel, dict[str, Any]]:
+    def _judged(
+        self, base: NetworkModel, rows: RowsOfEras, parts: AdaptationEras
+    ) -> tuple[NetworkModel, dict[str, Any]]:
         """What comes out, and why."""
         if not len(parts.judged):
             return base, unjudged("too few eras to keep some back for a judgement")
@@ -161,7 +163,7 @@ class Adaptation:
         found = judge(rows.of(parts.judged), adapted, base, margin=margin, plan=self.plan)
         return (adapted if found["merged"] else base), {**found, **spans}
 
-    def _networks(self, base: NetworkModel, rows: Rows) -> list[Arrays]:
+    def _networks(self, base: NetworkModel, rows: RowsOfEras) -> list[Arrays]:
         """Each network of the base with adapters that learnt, merged."""
         own = {"updates": self.params["lora_updates"], "learning_rate": self.params["lora_learning_rate"], "seeds": 1}
         learnt = FitData.of(

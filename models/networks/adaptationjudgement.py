@@ -15,14 +15,14 @@ from eraflow.scoring.metrics import era_corr
 from eraflow.scoring.ranking import EraGroups
 from eraflow.scoring.statistics import min_eras, paired_comparison
 from models.base.wholeeras import one_era, predict_in_eras
-from models.networks.adaptationrows import Rows
+from models.networks.adaptationrows import RowsOfEras
 from models.networks.networkmodel import NetworkModel
 
 CONFIDENCE = 0.95
 """One-sided, of the lower bound."""
 
 
-def judge(rows: Rows, adapted: NetworkModel, base: NetworkModel, *, margin: float, plan: Plan) -> dict[str, Any]:
+def judge(rows: RowsOfEras, adapted: NetworkModel, base: NetworkModel, *, margin: float, plan: Plan) -> dict[str, Any]:
     """Whether adapters are merged: where the lower bound of `compared` lies above the margin; and why, in words."""
     found = compared(rows, adapted, base, plan)
     bound = found["lower_bound"]
@@ -30,7 +30,7 @@ def judge(rows: Rows, adapted: NetworkModel, base: NetworkModel, *, margin: floa
     return {**found, "why": in_words(found)}
 
 
-def compared(rows: Rows, adapted: NetworkModel, base: NetworkModel, plan: Plan) -> dict[str, Any]:
+def compared(rows: RowsOfEras, adapted: NetworkModel, base: NetworkModel, plan: Plan) -> dict[str, Any]:
     """The paired comparison of CORR on these rows: `difference` and its `lower_bound`, None where there is none.
 
     The labels of eras that are `purge - margin + 1` weeks apart do not overlap; where eras are left out, that are
@@ -50,7 +50,7 @@ def compared(rows: Rows, adapted: NetworkModel, base: NetworkModel, plan: Plan) 
     }
 
 
-def _corr(model: Any, rows: Rows, plan: Plan) -> npt.NDArray[np.float64]:
+def _corr(model: Any, rows: RowsOfEras, plan: Plan) -> npt.NDArray[np.float64]:
     """CORR of each era with a known target."""
     eras = rows.known_eras()
     values = [predict_in_eras(model, rows.x[part], one_era(part.stop - part.start), plan=plan) for part in eras]

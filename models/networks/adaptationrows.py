@@ -16,7 +16,7 @@ from models.networks.eratargets import Targets
 
 
 @dataclass(frozen=True)
-class Rows:
+class RowsOfEras:
     """Some eras of what a fit was given.
 
     Attributes:
@@ -29,7 +29,7 @@ class Rows:
     y: Targets
     eras: FitEras
 
-    def of(self, weeks: Weeks) -> Rows:
+    def of(self, weeks: Weeks) -> RowsOfEras:
         """Those of the eras with these numbers."""
         at = np.flatnonzero(np.isin(self.eras.weeks, weeks))
         first, last, offsets = int(at[0]), int(at[-1]), self.eras.offsets
@@ -38,7 +38,7 @@ class Rows:
         sizes = np.diff(offsets[first : last + 2])
         y = np.where(np.repeat(wanted, sizes), self.y[rows], np.nan).astype(self.y.dtype)
         inner = FitEras(offsets[first : last + 2] - offsets[first], self.eras.weeks[span], self.eras.purge_weeks)
-        return Rows(self.x[rows], y, inner)
+        return RowsOfEras(self.x[rows], y, inner)
 
     @property
     def known_weeks(self) -> Weeks:

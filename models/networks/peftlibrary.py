@@ -18,9 +18,14 @@ def peft_library() -> Any:
     try:
         import peft
     except ImportError as error:
-        raise MissingLibraryError(
-            f"adapt=lora needs PEFT, which cannot be imported ({error})",
-            "install it with `pip install 'eraflow[networks]'`, or set adapt=none for the transformer",
-        ) from error
+        raise missing_peft(str(error)) from error
     library: Any = peft
     return library
+
+
+def missing_peft(why: str) -> MissingLibraryError:
+    """The error of a PEFT that cannot be imported."""
+    return MissingLibraryError(
+        f"adapt=lora needs PEFT, which cannot be imported ({why})",
+        "install it with `pip install 'eraflow[networks]'`, or set adapt=none for the transformer",
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -20,6 +21,7 @@ from models.networks.eratransformerarrays import forward_era
 from models.networks.featuregroups import Groups, correlated_groups, named_groups, shuffled_groups
 from models.networks.networkmodel import BLOCK_ROWS, NetworkModel
 from models.networks.parameters import SHARE, WHOLE, Accepted
+from models.networks.peftlibrary import missing_peft
 from models.networks.transformerarrays import forward
 from models.networks.transformershape import Shape
 from models.networks.transformerslibrary import transformers_library
@@ -137,6 +139,11 @@ class TransformerModel(NetworkModel):
         self._tokens = self._grouped(rows, seed)
         super().fit(x, y, plan=plan, seed=seed, progress=progress, eras=eras)
         self.trained_with["tokens"] = {name: len(members) for name, members in self._tokens.items()}
+
+    def check_installed(self) -> None:
+        """Raise MissingLibraryError where the parameters ask for a library that is not installed; imports nothing."""
+        if adapts(self.params) and find_spec("peft") is None:
+            raise missing_peft("it is not installed")
 
     def _adaptation(self, plan: Plan, seed: int, progress: ProgressFn | None) -> Adaptation:
         from models.networks.adaptation import Adaptation  # it needs torch

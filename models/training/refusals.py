@@ -62,6 +62,9 @@ def try_members(*, models: Sequence[Mapping[str, Any]]) -> None:
 
     Raises:
         ModelSettingsError: a learner does not know a parameter, or refuses its value.
+        MissingLibraryError: its parameters ask for a library that is not installed.
     """
     for model in models:
-        make_model(str(model["kind"]), model["params"], source=str(model["source"]))
+        made: Any = make_model(str(model["kind"]), model["params"], source=str(model["source"]))
+        if hasattr(made, "check_installed"):
+            made.check_installed()

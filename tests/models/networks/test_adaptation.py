@@ -14,6 +14,7 @@ from eraflow.scoring.ranking import EraGroups
 from models.base.libraries import MissingLibraryError
 from models.base.protocol import ModelSettingsError
 from models.kinds import load_model, make_model
+from models.training.refusals import try_members
 from tests.models.networks.adaptedfits import ROWS, adapt, digest, drifted, forgive, meaningless, world
 from tests.models.networks.killedfits import Killed, dies_at, updates_seen
 from tests.models.planted import fast, plant
@@ -156,6 +157,15 @@ def test_without_peft_the_error_comes_before_any_training(planted, monkeypatch):
     with pytest.raises(MissingLibraryError, match=r"missing_library: .*eraflow\[networks\]"):
         adapt(planted)
     assert seen == []
+
+
+def test_without_peft_a_week_is_refused_before_it_begins(monkeypatch):
+    wanted = [{"kind": "transformer", "params": {"adapt": "lora"}, "source": ""}]
+    try_members(models=wanted)
+    monkeypatch.setattr("models.networks.transformer.find_spec", lambda name: None)
+    with pytest.raises(MissingLibraryError, match="adapt=lora needs PEFT"):
+        try_members(models=wanted)
+    try_members(models=[{**wanted[0], "params": {}}])
 
 
 @pytest.mark.parametrize(
