@@ -46,7 +46,7 @@ def train(run: Run, features: Features, model: ModelSettings, chosen: StageRecor
         seed=run.settings.seed,
         store=features.store,
         bins=kept_bins(run, features),
-        bases=_kept_bases(run, model) if kind.keeps_bases and adapts(model.params) else None,
+        bases=kept_bases(run, model),
         importance=_importance(run, features),
     )
     work = Work(
@@ -72,8 +72,10 @@ def kept_bins(run: Run, features: Features) -> KeptBins | None:
     return KeptBins(folder, features.record.signature, most_mb)
 
 
-def _kept_bases(run: Run, model: ModelSettings) -> KeptBases:
-    """Where bases are kept: a week goes on with the one of the week before."""
+def kept_bases(run: Run, model: ModelSettings) -> KeptBases | None:
+    """Where the bases of a member are kept: a week goes on with the one of the week before. None: it has none."""
+    if not (find(model.kind).keeps_bases and adapts(model.params)):
+        return None
     return KeptBases(run.settings.home_path / BASES, code_version(TRAINING, learners_of([model.kind])))
 
 

@@ -8,12 +8,15 @@ import pytest
 
 from eraflow.errors import SettingsError
 from eraflow.kinds import KINDS
+from eraflow.machine.job import decided
+from eraflow.runs.codeversion import code_version, learners_of
 from eraflow.settings.models import ModelSettings
 from eraflow.settings.run import RunSettings
 from models.search.best import keep
 from models.search.storage import SearchStorageError
 from models.training.job import KeptBins
 from tasks import search as searching
+from tasks import train as training
 from tasks import tuning
 from tasks.needs import train_need
 from tasks.run import Run
@@ -38,6 +41,22 @@ def test_binned_rows_take_what_is_allowed_and_never_most_of_the_disk(tmp_path, m
 
 def test_binned_rows_are_not_kept_when_nothing_is_allowed(tmp_path):
     assert kept_bins(run_of(tmp_path, machine={"cache_mb": 0}), features_of(contract_of())) is None
+
+
+def test_bases_are_kept_in_the_home_and_given_to_the_stage(tmp_path, monkeypatch):
+    """By the code that trains them; they change no byte, so they are no part of what a stage is known by."""
+    asked = []
+    monkeypatch.setattr(training, "run_stage", lambda run, work: asked.append(work))
+    monkeypatch.setattr(training, "show_importance", lambda *_: None)
+    models = [ModelSettings(kind="transformer", params=params) for params in ({}, {"adapt": "lora"})]
+    features = features_of(contract_of())
+    for model in models:
+        features = replace(features, members={model.name: cut_of(features, model)})
+        training.train.fn(run_of(tmp_path), features, model)
+    assert asked[0].job.bases is None
+    assert asked[1].job.bases.folder == tmp_path / "cache" / "bases"
+    assert asked[1].job.bases.code == code_version("models.networks.loop:train", learners_of(["transformer"]))
+    assert "bases" not in decided(asked[1].job)
 
 
 @pytest.fixture
