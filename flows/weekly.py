@@ -18,6 +18,7 @@ from tasks.deliver import deliver
 from tasks.features import build_features
 from tasks.gate import decide, held, ours
 from tasks.offer import check_settings
+from tasks.payout import paid
 from tasks.refresh import refresh
 from tasks.register import register, track
 from tasks.round import wait_for_round
@@ -55,7 +56,8 @@ def weekly(settings: RunSettings = DEFAULTS) -> dict[str, Any] | State:
         chosen = select(run, features)
         members = train_all(run, features, chosen)
         blended = blend(run, features, members, neutralisation)
-        backtested = backtest(run, data, features, members, blended, neutralisation)
+        payout = paid(run, round_now)
+        backtested = backtest(run, data, features, members, blended, neutralisation, payout)
         tracked = track(run, features, members, blended, backtested)
         verdict = decide(run, features, members, blended, backtested, champion_scores(run, features, slot), round_now)
 

@@ -13,6 +13,7 @@ from eraflow.runs.attempt import Work
 from eraflow.runs.stage import StageRecord
 from eraflow.scoring.backtest import BLEND, BacktestJob, read_comparisons, read_neutralisation, read_scores
 from eraflow.scoring.neutralise import Neutralisation
+from eraflow.scoring.payout import Payout
 from eraflow.scoring.scorefile import fnc_features
 from eraflow.scoring.scoring import ModelScores
 from models.ensembles.blend import UNNEUTRALISED
@@ -33,9 +34,10 @@ def backtest(
     members: Sequence[StageRecord],
     blended: StageRecord,
     neutralisation: Neutralisation,
+    payout: Payout,
 ) -> StageRecord:
-    """Per-era CORR, MMC, BMC, FNC and exposure of every member and the blend, and what neutralising the blend would be
-    worth; chart and tables in the UI.
+    """Per-era scores of every member and the blend, and what neutralising the blend would be worth; chart and tables
+    in the UI.
     """
     contract = features.contract
     scored = {**{record.name.removeprefix("train-"): record for record in members}, BLEND: blended}
@@ -45,6 +47,7 @@ def backtest(
         benchmark=contract.benchmark,
         fnc_features=tuple(fnc_features(data.catalog, contract.features)),
         confidence=run.settings.gate.confidence,
+        payout=payout,
         neutralisation=neutralisation if run.settings.blend.try_neutralise else None,
         store=features.store,
         predictions={name: record.path / "oof.parquet" for name, record in scored.items()},
@@ -77,8 +80,8 @@ def model_table(
     against: Mapping[str, Any],
     weights: Mapping[str, float],
 ) -> list[dict[str, Any]]:
-    """A row a model: what it learns and weighs, CORR with interval, Sharpe, against the benchmark, BMC and MMC with
-    eras, minutes, peak.
+    """A row a model: what it learns and weighs, CORR with interval, Sharpe, against the benchmark, payout, BMC and
+    MMC with eras, minutes, peak.
     """
     rows = []
     for name, model in scores.items():
@@ -94,6 +97,8 @@ def model_table(
                 "drawdown": f"{corr.max_drawdown:.2f}",
                 "eras": f"{corr.eras} ({corr.first_era} to {corr.last_era})",
                 "against the benchmark": _against(against.get(name)),
+                "payout": _with_eras(model, "payout", 3),
+                "payout with BMC": _with_eras(model, "payout_bmc", 3),
                 "BMC": _with_eras(model, "bmc"),
                 "MMC": _with_eras(model, "mmc"),
                 "FNC": _with_eras(model, "fnc"),
@@ -105,12 +110,15 @@ def model_table(
 
 
 def _against(compared: Mapping[str, Any] | None) -> str:
-    """The mean difference of CORR on common eras, in words that do not claim more than it shows."""
+    """The mean differences of CORR and payout on common eras, in words that do not claim more than it shows."""
     if compared is None:
         return ""
-    return f"{compared['difference']:+.4f} on {compared['eras']} eras: {compared['verdict']}"
+    corr = f"{compared['difference']:+.4f} on {compared['eras']} eras: {compared['verdict']}"
+    if (paid := compared.get("payout")) is None:
+        return corr
+    return f"CORR {corr}; payout {paid['difference']:+.3f} on {paid['eras']} eras: {paid['verdict']}"
 
 
-def _with_eras(model: ModelScores, metric: str) -> str:
+def _with_eras(model: ModelScores, metric: str, digits: int = 4) -> str:
     summary = model.summary.get(metric)
-    return "" if summary is None or summary.eras == 0 else f"{summary.mean:.4f} ({summary.eras})"
+    return "" if summary is None or summary.eras == 0 else f"{summary.mean:.{digits}f} ({summary.eras})"

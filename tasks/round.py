@@ -21,7 +21,11 @@ def wait_for_round(run: Run, tournament: Tournament) -> Round:
     note_round(run.path, found.number)
     name_run(run.path, RUNNING)
     get_run_logger().info(
-        "round %s is open until %s; multipliers %s", found.number, found.close_time, found.multipliers
+        "round %s is open until %s; multipliers %s, cut at %s",
+        found.number,
+        found.close_time,
+        found.multipliers,
+        found.payout_clip,
     )
     compare_round(run, tournament, found)
     return found

@@ -46,7 +46,8 @@ def week_in_words(record: Mapping[str, Any], sandbox: bool) -> list[str]:
     if blend:
         corr = blend["corr"]
         lines.append(f"CORR {_figure(corr['mean'])} ({_figure(corr['low'])} to {_figure(corr['high'])}), out of fold")
-        lines += [f"{name.upper()} {_figure(blend[name]['mean'])}" for name in ("mmc", "bmc") if name in blend]
+        others = {"payout": "payout of an era", "mmc": "MMC", "bmc": "BMC"}
+        lines += [f"{words} {_figure(blend[name]['mean'])}" for name, words in others.items() if name in blend]
     lines += [f"went on without {name}: {lost['problem']}" for name, lost in record.get("lost_models", {}).items()]
     return [*lines, *_sent(record.get("submission") or {})]
 

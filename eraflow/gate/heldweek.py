@@ -21,6 +21,7 @@ SWITCHED_OFF = {
     "bmc_not_negative": LOW_BMC,
     "mmc_floor": "gate.mmc_floor=null",
     "mmc_not_negative": "gate.mmc_floor=null",
+    "payout": "gate.payout_bound=null",
     "recent": "gate.recent_eras=null",
     "drawdown": "gate.max_drawdown=null",
     "exposure": "gate.max_exposure=null",

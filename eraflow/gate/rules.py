@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from eraflow.gate.verdict import Kind, RuleResult
-from eraflow.scoring.scoring import EraScores, ModelScores
+from eraflow.scoring.scoring import NO_ERAS, EraScores, ModelScores
 from eraflow.scoring.statistics import (
     NEGLIGIBLE,
     difference_of_windows,
@@ -25,8 +25,6 @@ from eraflow.scoring.statistics import (
     paired_comparison,
 )
 from eraflow.settings.gate import GateSettings
-
-NO_ERAS = EraScores((), ())
 
 
 @dataclass(frozen=True)
@@ -123,6 +121,11 @@ def mmc(case: Case) -> list[RuleResult]:
     mean = float(np.mean(over.values))
     text = f"mean MMC {mean:+.4f}, must lie above {floor:+.4f} (a point estimate, no bound)"
     return [ask.result(mean > floor, text, mean), _not_negative(case, "mmc")]
+
+
+def payout(case: Case) -> list[RuleResult]:
+    """Certificate, when `payout_bound` is set: of the payout alone, on the eras that the meta model covers."""
+    return [] if case.settings.payout_bound is None else [_certificate(case, "payout", case.settings.payout_bound)]
 
 
 def recent(case: Case) -> list[RuleResult]:
@@ -260,6 +263,7 @@ RULES: tuple[Callable[[Case], list[RuleResult]], ...] = (
     corr,
     bmc,
     mmc,
+    payout,
     recent,
     drawdown,
     exposure,

@@ -103,6 +103,7 @@ class ScoreConfig(Answer):
     name: Text
     is_payout: StrictBool | None = Field(None, alias="isPayout")
     default_multiplier: Figure | None = Field(None, alias="defaultMultiplier")
+    clip_threshold: Annotated[Figure | None, WrapValidator(_or_none)] = Field(None, alias="clipThreshold")
 
 
 class RoundRow(Answer):

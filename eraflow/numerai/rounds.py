@@ -35,6 +35,7 @@ _QUERY = """
                 name
                 isPayout
                 defaultMultiplier
+                clipThreshold
             }
         }
     }
@@ -53,6 +54,7 @@ class Round:
         target: the target it is scored on, as the API names it.
         multipliers: name of each paid score -> default multiplier.
         payout_factor: current payout factor, None when not known.
+        payout_clip: what an era pays or loses at most, as a share of the stake; None when not known.
         data_datestamp: date stamp of its data (an integer such as 20261121), None when not known.
     """
 
@@ -63,6 +65,7 @@ class Round:
     target: str | None = None
     multipliers: dict[str, float] = field(default_factory=dict)
     payout_factor: float | None = None
+    payout_clip: float | None = None
     data_datestamp: int | None = None
 
 
@@ -88,6 +91,9 @@ def parse_round(row: RoundRow, now: datetime) -> Round:
             if config.is_payout and config.default_multiplier is not None
         },
         payout_factor=row.payout_factor,
+        payout_clip=min(
+            (one for config in configs if config.is_payout and (one := config.clip_threshold)), default=None
+        ),
         data_datestamp=row.data_datestamp,
     )
 

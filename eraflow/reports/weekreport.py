@@ -14,7 +14,13 @@ from eraflow.runs.unfinished import SETTINGS
 
 BLEND = "blend"
 NO_BREAK = "\u00a0"
-CURVES = {"corr": "CORR", "mmc": "MMC", "bmc": "BMC"}
+CURVES = {
+    "corr": "CORR",
+    "payout": "payout",
+    "payout_bmc": "payout with BMC for MMC",
+    "mmc": "MMC",
+    "bmc": "BMC",
+}
 
 
 def week_report(run_dir: Path, links: Mapping[str, str]) -> str:
@@ -121,13 +127,16 @@ def _models(record: Mapping[str, Any]) -> str:
             _figure(model["corr"]["sharpe"], 2),
             _with_eras(model.get("mmc")),
             _with_eras(model.get("bmc")),
+            _with_eras(model.get("payout")),
         ]
         for name, model in sorted(scores.items(), key=lambda item: (_place(item), item[0]))
         if "corr" in model
     ]
     if not rows:
         return ""
-    table = markdown_table(["model", "CORR (eras)", "bounds", "Sharpe", "MMC (eras)", "BMC (eras)"], rows)
+    table = markdown_table(
+        ["model", "CORR (eras)", "bounds", "Sharpe", "MMC (eras)", "BMC (eras)", "payout (eras)"], rows
+    )
     parts = ["## Members and blend, out of fold", table, _blend(record.get("blend"))]
     return "\n\n".join(part for part in parts if part)
 
@@ -147,7 +156,7 @@ def _place(item: tuple[str, Mapping[str, Any]]) -> int:
 
 
 def curves(scores: Mapping[str, Any]) -> list[str]:
-    """A picture of cumulative CORR, MMC and BMC each, where some model has it."""
+    """A picture of each cumulative score, where some model has it."""
     benchmark = next((name for name, model in scores.items() if "bmc" not in model.get("per_era", {})), None)
     found = []
     for metric, title in CURVES.items():

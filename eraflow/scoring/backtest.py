@@ -21,7 +21,8 @@ from eraflow.machine.plan import Plan
 from eraflow.machine.progress import report
 from eraflow.scoring.neutralisationworth import JudgedEras, neutralisation_worth
 from eraflow.scoring.neutralise import Neutralisation
-from eraflow.scoring.scoring import ModelScores, score_predictions
+from eraflow.scoring.payout import TODAY, Payout
+from eraflow.scoring.scoring import NO_ERAS, ModelScores, score_predictions
 from eraflow.scoring.statistics import overlap_weeks, paired_comparison
 
 BLEND = "blend"
@@ -45,6 +46,7 @@ class BacktestJob:
         benchmark: column of the store; None: there is none.
         fnc_features: what FNC neutralises to.
         confidence: one-sided confidence of the bounds.
+        payout: what an era pays.
         neutralisation: the chosen proportion, and the features of which each proportion's worth is told; None: no.
         store: folder of the era store.
         predictions: name -> parquet with id, era, prediction.
@@ -56,6 +58,7 @@ class BacktestJob:
     benchmark: str | None = None
     fnc_features: tuple[str, ...] = ()
     confidence: float
+    payout: Payout = TODAY
     neutralisation: Neutralisation | None = None
     store: How[Path]
     predictions: How[dict[str, Path]]
@@ -105,6 +108,7 @@ def _scores(
                 benchmark=None if name == job.benchmark else job.benchmark,
                 meta_model=META_MODEL if META_MODEL in store.columns else None,
                 fnc_features=job.fnc_features,
+                payout=job.payout,
                 confidence=job.confidence,
                 horizon_days=job.horizon_days,
             ),
@@ -129,6 +133,7 @@ def _worth(
             job.benchmark,
             META_MODEL if META_MODEL in store.columns else None,
             job.confidence,
+            job.payout,
         ),
         lambda done, total: report(done, total, "eras neutralised to see what it is worth"),
     )
@@ -137,25 +142,39 @@ def _worth(
 def _comparisons(
     scores: Mapping[str, ModelScores], benchmark: str | None, overlap: int, confidence: float
 ) -> dict[str, Any]:
-    """Each model against the benchmark, era by era on the eras that both have: CORR of both, difference, verdict."""
+    """Each model against the benchmark, era by era on the eras that both have.
+
+    CORR of both, difference and verdict; the same of the payout under `payout`, where the meta model covers eras that
+    both have. The payout with BMC is not compared: the BMC of a benchmark against itself is nothing.
+    """
     if benchmark is None:
         return {}
-    theirs = dict(zip(*scores[benchmark].per_era["corr"], strict=True))
+    theirs = scores[benchmark]
     found = {}
     for name, model in scores.items():
-        pairs = [(own, theirs[era]) for era, own in zip(*model.per_era["corr"], strict=True) if era in theirs]
-        if name == benchmark or not pairs:
-            continue
-        own, other = np.asarray(pairs).T
-        compared = paired_comparison(own, other, overlap, confidence).as_dict()
-        found[name] = {
-            "benchmark": benchmark,
-            "eras": len(pairs),
-            "corr": float(own.mean()),
-            "benchmark_corr": float(other.mean()),
-            **{key: compared[key] for key in ("difference", "low", "high", "verdict")},
-        }
+        compared = None if name == benchmark else _compared(model, theirs, "corr", overlap, confidence)
+        if compared is not None:
+            paid = _compared(model, theirs, "payout", overlap, confidence)
+            found[name] = {"benchmark": benchmark, **compared, **({} if paid is None else {"payout": paid})}
     return found
+
+
+def _compared(
+    model: ModelScores, benchmark: ModelScores, metric: str, overlap: int, confidence: float
+) -> dict[str, Any] | None:
+    """One metric of both on the eras that both have; None where there is no such era."""
+    theirs = dict(zip(*benchmark.per_era.get(metric, NO_ERAS), strict=True))
+    pairs = [(own, theirs[era]) for era, own in zip(*model.per_era.get(metric, NO_ERAS), strict=True) if era in theirs]
+    if not pairs:
+        return None
+    own, other = np.asarray(pairs).T
+    compared = paired_comparison(own, other, overlap, confidence).as_dict()
+    return {
+        "eras": len(pairs),
+        metric: float(own.mean()),
+        f"benchmark_{metric}": float(other.mean()),
+        **{key: compared[key] for key in ("difference", "low", "high", "verdict")},
+    }
 
 
 def aligned_predictions(store: EraStore, path: Path) -> tuple[list[str], NDArray[np.float64]]:

@@ -14,7 +14,7 @@ from eraflow.scoring.backtest import BLEND, SCORES, read_scores
 from eraflow.scoring.scoring import ModelScores
 from eraflow.scoring.statistics import Comparison, Interval, ewc_interval, overlap_weeks, paired_comparison
 
-METRICS = ("corr", "mmc", "bmc", "fnc")
+METRICS = ("corr", "payout", "mmc", "bmc", "payout_bmc", "fnc")
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def compare_runs(
             out, unless none is left.
         against: the reference, by its name in the table; None: the blend of the first run.
         only: these models and the reference alone; None: all. Without one that covers few eras more are in common.
-        metric: corr, mmc, bmc or fnc.
+        metric: one of METRICS. payout, on eras that the meta model covers, and payout_bmc, elsewhere, are two scores.
         confidence: one-sided, of each bound and comparison. Many comparisons at once find a false one more often.
 
     Raises:

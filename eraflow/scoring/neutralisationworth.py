@@ -15,6 +15,7 @@ import numpy as np
 from eraflow.scoring.exposure import max_exposures
 from eraflow.scoring.metrics import PreparedContribution, PreparedCorr, SortedPredictions
 from eraflow.scoring.neutralise import Neutraliser, Progress, mixed, one_blas_thread, residual_of_era
+from eraflow.scoring.payout import TODAY, Payout, payout_scores
 from eraflow.scoring.ranking import EraGroups, FloatArray
 from eraflow.scoring.scoring import ScoreStore
 from eraflow.scoring.sharpecomparison import sharpe_comparison
@@ -42,6 +43,7 @@ class JudgedEras:
         benchmark: column for BMC; None leaves it out.
         meta_model: column for MMC; None leaves it out.
         confidence: one-sided confidence of each bound.
+        payout: what an era pays.
     """
 
     eras: Sequence[str]
@@ -50,6 +52,7 @@ class JudgedEras:
     benchmark: str | None
     meta_model: str | None
     confidence: float
+    payout: Payout = TODAY
 
 
 def neutralisation_worth(
@@ -72,9 +75,9 @@ def neutralisation_worth(
 
     Returns:
         `features`, their number; `chosen`; `confidence`; `proportions`, a list with `proportion`, `explained_eras` (of
-        which nothing is left), and for each metric (corr, sharpe, mmc, bmc, max_exposure) its `mean`, `eras`, and
-        `difference`, `low`, `high` and `verdict` of the comparison with proportion 0. Better is what is larger, save
-        for max_exposure. Or `left_out`: why there is no table.
+        which nothing is left), and for each metric (corr, sharpe, payout, payout_bmc, mmc, bmc, max_exposure) its
+        `mean`, `eras`, and `difference`, `low`, `high` and `verdict` of the comparison with proportion 0. Better is
+        what is larger, save for max_exposure. Or `left_out`: why there is no table.
     """
     groups = EraGroups(store.offsets(judged.eras))
     minutes = estimated_minutes(store, features, judged.eras)
@@ -89,6 +92,7 @@ def neutralisation_worth(
     for at, proportion in enumerate(asked):
         values = mixed(blend, residual, proportion) if proportion else blend
         scores = {name: scorer.of(SortedPredictions(values, groups)) for name, scorer in scorers.items()}
+        scores |= payout_scores(judged.payout, scores["corr"], scores.get("mmc"), scores.get("bmc"))
         scores["max_exposure"] = exposures[:, at]
         plain = plain or scores
         compared = {name: _compared(name, scores[name], plain[name], overlap, judged.confidence) for name in scores}

@@ -25,6 +25,7 @@ from eraflow.scoring.metrics import (
     rank_correlation,
 )
 from eraflow.scoring.neutralise import FeaturesOf, Progress
+from eraflow.scoring.payout import TODAY, Payout, payout_scores
 from eraflow.scoring.ranking import EraGroups, FloatArray, ScoreInputError
 from eraflow.scoring.statistics import MetricSummary, overlap_weeks, summarise
 
@@ -59,6 +60,9 @@ class EraScores(NamedTuple):
     values: tuple[float, ...]
 
 
+NO_ERAS = EraScores((), ())
+
+
 @dataclass(frozen=True)
 class ModelScores:
     """Everything that was measured about one set of predictions.
@@ -69,8 +73,8 @@ class ModelScores:
         rows: rows of the judged eras.
         missing_predictions: how many of them have no finite prediction.
         unscored_eras: eras with a known target but without a CORR (constant or missing predictions).
-        per_era: metric -> (eras, values), only the eras that the metric covers. Metrics: corr, mmc, bmc, fnc,
-            benchmark_corr, max_exposure.
+        per_era: metric -> (eras, values), only the eras that the metric covers. Metrics: corr, mmc, bmc, payout
+            (where there is MMC), payout_bmc (with BMC, where there is no MMC), fnc, benchmark_corr, max_exposure.
         summary: metric -> its summary over these eras.
     """
 
@@ -118,6 +122,7 @@ def score_predictions(
     benchmark: str | None = None,
     meta_model: str | None = None,
     fnc_features: Sequence[str] | None = None,
+    payout: Payout = TODAY,
     confidence: float = 0.95,
     progress: Progress | None = None,
 ) -> ModelScores:
@@ -132,6 +137,7 @@ def score_predictions(
         benchmark: column for BMC and benchmark_corr; None leaves both out.
         meta_model: column for MMC; None leaves it out.
         fnc_features: features that FNC neutralises to; None or empty leaves FNC out.
+        payout: what an era pays.
         confidence: one-sided confidence of the bounds in the summary.
         progress: told (eras done, eras) while features are read, first for FNC, then for exposure.
 
@@ -144,6 +150,7 @@ def score_predictions(
     goal = column(store.column(target, eras), groups, target)
     scores = _ranked_scores(store, values, goal, groups, eras, benchmark, meta_model)
     _require_a_score(scores["corr"], values, goal, target)
+    scores |= payout_scores(payout, scores["corr"], scores.get("mmc"), scores.get("bmc"))
     scores |= _feature_scores(store, values, goal, groups, eras, fnc_features, progress)
     known = groups.counts(~np.isnan(goal)) >= (1 - MAX_DROPPED) * groups.sizes
     missed = known & (groups.sizes > 0) & np.isnan(scores["corr"])

@@ -34,6 +34,11 @@ class GateSettings(Section):
         description="Mean MMC must lie above this, and must not be significantly negative. Not judged where the meta "
         "model covers too few eras. Empty: both switched off.",
     )
+    payout_bound: float | None = Field(
+        None,
+        description="Certificate: the calibrated lower bound of the mean payout of an era, where the meta model "
+        "covers, must lie above this. Empty: not asked for; a hundred eras of a 60-day target rarely prove it.",
+    )
     recent_eras: int | None = Field(
         52, ge=8, description="Alarm when the last so many eras are significantly worse than those before."
     )

@@ -15,6 +15,7 @@ from eraflow.settings.data import DataSettings
 from eraflow.settings.gate import GateSettings
 from eraflow.settings.machine import MachineSettings
 from eraflow.settings.models import ModelSettings, default_models
+from eraflow.settings.payout import PayoutSettings
 from eraflow.settings.profiles import ProfileName, profile_values
 from eraflow.settings.search import SearchSettings
 from eraflow.settings.section import Section
@@ -51,6 +52,7 @@ class RunSettings(Section):
     selection: SelectionSettings = SelectionSettings()
     search: SearchSettings = SearchSettings()
     blend: BlendSettings = BlendSettings()
+    payout: PayoutSettings = PayoutSettings()
     gate: GateSettings = GateSettings()
     machine: MachineSettings = MachineSettings()
     round: RoundSettings = RoundSettings()

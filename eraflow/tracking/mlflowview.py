@@ -18,9 +18,9 @@ VIEW = "scores"
 VIEW_TAG = f"mlflow.sharedViewState.{VIEW}"
 KIND_TAG, KIND = "mlflow.experimentKind", "custom_model_development"
 """Or the page asks whether this is about language models."""
-HEADLINES = {"corr": "CORR", "mmc": "MMC", "bmc": "BMC", "fnc": "FNC"}
+HEADLINES = {"corr": "CORR", "mmc": "MMC", "bmc": "BMC", "fnc": "FNC", "payout": "payout"}
 """Score to the name of its mean among the metrics: what the table shows first."""
-SHOWN = ("CORR", "MMC", "BMC")
+SHOWN = ("CORR", "payout", "MMC", "BMC")
 COLUMNS = (*(f"metrics.`{name}`" for name in SHOWN), "metrics.`corr_sharpe`", "metrics.`minutes`", "tags.`kind`")
 
 

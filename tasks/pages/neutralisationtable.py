@@ -10,7 +10,15 @@ from prefect.artifacts import create_markdown_artifact
 from eraflow.reports.markdown import markdown_table
 from tasks.pages.artifacts import shown
 
-METRICS = {"corr": "CORR", "sharpe": "Sharpe", "mmc": "MMC", "bmc": "BMC", "max_exposure": "largest exposure"}
+METRICS = {
+    "corr": "CORR",
+    "sharpe": "Sharpe",
+    "payout": "payout",
+    "payout_bmc": "payout with BMC",
+    "mmc": "MMC",
+    "bmc": "BMC",
+    "max_exposure": "largest exposure",
+}
 
 
 def show_neutralisation(worth: Mapping[str, Any] | None) -> None:

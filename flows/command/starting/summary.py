@@ -92,6 +92,7 @@ def _lost(record: dict[str, Any]) -> list[tuple[str, str]]:
 def _scores(scores: dict[str, Any], members: dict[str, Any]) -> list[RenderableType]:
     """A row a model; the scores are on the run's own target, whatever a member has learnt."""
     ordered = sorted(scores.items(), key=_members_first)
+    paid, head = _payout_column(scores)
     rows = [
         (
             name,
@@ -100,6 +101,7 @@ def _scores(scores: dict[str, Any], members: dict[str, Any]) -> list[RenderableT
             figure(metrics["corr"]["sharpe"], 2),
             _mean(metrics.get("bmc")),
             _mean(metrics.get("mmc")),
+            _mean(metrics.get(paid), 3),
         )
         for name, metrics in ordered
     ]
@@ -111,7 +113,13 @@ def _scores(scores: dict[str, Any], members: dict[str, Any]) -> list[RenderableT
         notes.append(f"All learn {learnt.pop()}.")
     else:
         notes += [f"{name} learns {member['learns']}." for name, member in members.items()]
-    return [table(("model", "CORR", "bounds", "Sharpe", "BMC", "MMC"), rows), words("\n".join(notes), "dim")]
+    return [table(("model", "CORR", "bounds", "Sharpe", "BMC", "MMC", head), rows), words("\n".join(notes), "dim")]
+
+
+def _payout_column(scores: dict[str, Any]) -> tuple[str, str]:
+    """Which payout is shown and under which head: with BMC only where no era of any model has MMC."""
+    known = any((metrics.get("payout") or {}).get("eras") for metrics in scores.values())
+    return ("payout", "payout") if known else ("payout_bmc", "payout, BMC")
 
 
 def _eras(ordered: Sequence[tuple[str, dict[str, Any]]]) -> list[str]:
@@ -147,13 +155,20 @@ def interval(metric: dict[str, Any]) -> str:
 
 
 def _against(compared: dict[str, Any]) -> RenderableType:
-    rows = [
-        (name, f"{found['difference']:+.4f}", interval(found), str(found["eras"]), found["verdict"])
-        for name, found in sorted(compared.items(), key=lambda item: item[0] == "blend")
-    ]
-    benchmark = next(iter(compared.values()))["benchmark"]
-    head = (f"against {benchmark}", "CORR", "bounds", "eras", "")
-    return table(head, rows)
+    """CORR against the benchmark, then the payout, each on the eras that both have."""
+    ordered = sorted(compared.items(), key=lambda item: item[0] == "blend")
+    rows = [_difference(name, found, 4) for name, found in ordered]
+    benchmark = ordered[0][1]["benchmark"]
+    tables = [table((f"against {benchmark}", "CORR", "bounds", "eras", ""), rows)]
+    paid = [_difference(name, found["payout"], 3) for name, found in ordered if "payout" in found]
+    if paid:
+        tables.append(table((f"against {benchmark}", "payout", "bounds", "eras", ""), paid))
+    return Group(*tables)
+
+
+def _difference(name: str, found: dict[str, Any], digits: int) -> tuple[str, ...]:
+    bounds = f"{figure(found['low'], digits)} to {figure(found['high'], digits)}"
+    return name, f"{found['difference']:+.{digits}f}", bounds, str(found["eras"]), found["verdict"]
 
 
 def _members_first(item: tuple[str, dict[str, Any]]) -> tuple[int, str]:
@@ -162,8 +177,8 @@ def _members_first(item: tuple[str, dict[str, Any]]) -> tuple[int, str]:
     return (1 if name == "blend" else 2 if "bmc" not in metrics else 0), name
 
 
-def _mean(metric: dict[str, Any] | None) -> str:
-    return figure(metric["mean"]) if metric and metric["eras"] else "-"
+def _mean(metric: dict[str, Any] | None, digits: int = 4) -> str:
+    return figure(metric["mean"], digits) if metric and metric["eras"] else "-"
 
 
 def verdict_in_words(verdict: dict[str, Any]) -> RenderableType:

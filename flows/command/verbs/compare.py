@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from flows.command.terminal.options import add_confidence, add_json, confidence_of
 from flows.command.terminal.outputs import print_record
 
+METRICS = ("corr", "payout", "mmc", "bmc", "payout_bmc", "fnc")  # as eraflow.scoring.compare has them
+
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
@@ -31,7 +33,7 @@ def add(verbs: Any) -> None:
         type=lambda text: [name.strip() for name in text.split(",")],
         help="these alone (default: all); without one that covers few eras, more eras are in common",
     )
-    verb.add_argument("--metric", default="corr", choices=("corr", "mmc", "bmc", "fnc"), help="default corr")
+    verb.add_argument("--metric", default="corr", choices=METRICS, help="default corr")
     add_confidence(verb)
     add_json(verb)
     verb.set_defaults(verb=compare)

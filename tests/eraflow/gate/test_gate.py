@@ -324,3 +324,14 @@ def test_a_champions_verdict_is_carried_over_for_a_while():
 def test_a_time_without_a_zone_is_refused():
     with pytest.raises(ScoreInputError, match="time zone"):
         decide(sound(), now=datetime(2026, 11, 21))
+
+
+def test_the_payout_is_asked_for_only_when_a_bound_is_set():
+    paid = sound(payout=wave(0.3, std=0.2, n=100, seed=3))
+    assert "payout" not in {rule.name for rule in decide(paid).rules}
+    asked = {rule.name: rule for rule in decide(paid, payout_bound=0.0).rules}["payout"]
+    assert asked.passed
+    assert asked.eras == 100
+    assert not decide(paid, payout_bound=0.3).passed
+    unknown = {rule.name: rule for rule in decide(sound(), payout_bound=0.0).rules}["payout"]
+    assert not unknown.passed, "what cannot be shown is not certified"

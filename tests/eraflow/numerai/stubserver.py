@@ -134,7 +134,7 @@ def round_row(number: int, opens: timedelta = timedelta(hours=-1), lasts: timede
         "payoutFactor": "0.1234",
         "dataDatestamp": 20261121,
         "roundScoreConfigs": [
-            {"name": "corr60", "isPayout": True, "defaultMultiplier": 3.0},
+            {"name": "corr60", "isPayout": True, "defaultMultiplier": 3.0, "clipThreshold": 1.0},
             {"name": "mmc60", "isPayout": True, "defaultMultiplier": 15.0},
             {"name": "fnc60", "isPayout": False, "defaultMultiplier": 1.0},
         ],

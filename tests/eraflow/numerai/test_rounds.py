@@ -17,6 +17,7 @@ def test_the_round_is_read_with_its_multipliers(stub: Stub, time: FakeTime) -> N
     assert found is not None
     assert (found.number, found.is_open, found.target) == (1404, True, "ender_60")
     assert found.multipliers == {"corr60": 3.0, "mmc60": 15.0}
+    assert found.payout_clip == 1.0
     assert found.payout_factor == pytest.approx(0.1234)
     assert found.data_datestamp == 20261121
     assert found.open_time.utcoffset() == timedelta(0)

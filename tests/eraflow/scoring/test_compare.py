@@ -60,7 +60,7 @@ def test_what_cannot_be_compared_is_named(tmp_path, noise):
         ([one, other], {}, "different targets"),
         ([one, apart], {}, "no judged era in common"),
         ([one], {"metric": "mmc"}, "has no mmc"),
-        ([one], {"metric": "luck"}, "corr, mmc, bmc, fnc"),
+        ([one], {"metric": "luck"}, "corr, payout, mmc, bmc, payout_bmc, fnc"),
     ):
         with pytest.raises(SettingsError, match=words):
             compare_runs(runs, **options)

@@ -34,6 +34,8 @@ def test_each_metric_stands_on_the_eras_it_covers():
         "bmc": 27,
         "benchmark_corr": 30,
         "mmc": 7,
+        "payout": 7,
+        "payout_bmc": 20,
         "fnc": 37,
         "max_exposure": 40,
     }

@@ -26,7 +26,7 @@ def test_the_page_of_the_experiment_shows_the_scores_as_columns(tracker):
     assert page == f"#/experiments/{number}/runs?viewStateShareKey=scores"
     tags = tracker.link.call("get_experiment", number).tags
     columns = json.loads(tags[VIEW_TAG])["selectedColumns"]
-    assert columns[: len(SHOWN)] == ["metrics.`CORR`", "metrics.`MMC`", "metrics.`BMC`"]
+    assert columns[: len(SHOWN)] == [f"metrics.`{name}`" for name in ("CORR", "payout", "MMC", "BMC")]
     assert experiment_page(Tracker(tracker.home, tracker.settings)) == page
 
 
