@@ -8,15 +8,22 @@ from dataclasses import replace
 from prefect import task
 
 from eraflow.data.catalog import UnknownFeatureSetError
+from eraflow.data.coverage import META_MODEL
+from eraflow.data.eras import target_purge
 from eraflow.errors import SettingsError
 from eraflow.machine.estimate import Need
 from eraflow.runs.attempt import Work
 from eraflow.runs.stage import StageRecord
 from eraflow.scoring.neutralise import Neutralisation
+from eraflow.scoring.payout import Payout
 from eraflow.settings.features import in_short
-from models.ensembles.job import BlendJob
+from models.ensembles.blend import WEIGHTS
+from models.ensembles.blends import find_blend
+from models.ensembles.job import BlendJob, Learning
+from models.ensembles.weighing import Weighing
 from tasks.features import Features
 from tasks.needs import blend_need
+from tasks.pages.weightspage import show_weights
 from tasks.refresh import Data
 from tasks.run import Run
 from tasks.stage import STAGE_TASK, run_stage
@@ -50,7 +57,9 @@ def chosen_neutralisation(run: Run, data: Data) -> Neutralisation:
 
 
 @task(name="blend", task_run_name="blend", **STAGE_TASK)
-def blend(run: Run, features: Features, members: Sequence[StageRecord], neutralisation: Neutralisation) -> StageRecord:
+def blend(
+    run: Run, features: Features, members: Sequence[StageRecord], neutralisation: Neutralisation, payout: Payout
+) -> StageRecord:
     """The blend's out-of-fold predictions and the ensemble folder that predicts live."""
     names = {record.name.removeprefix("train-"): record for record in members}
     job = BlendJob(
@@ -59,12 +68,30 @@ def blend(run: Run, features: Features, members: Sequence[StageRecord], neutrali
         horizon_days=features.contract.horizon_days,
         data_version=run.settings.data.version,
         neutralise=neutralisation if neutralisation.proportion > 0 else None,
+        learning=_learning(run, features, payout),
         members={name: record.path for name, record in names.items()},
         store=features.store,
     )
     inputs = {name: record.signature for name, record in names.items()}
     need = _need(members, neutralisation)
-    return run_stage(run, Work("blend", "models.ensembles.blend:blend_members", job, inputs, need))
+    record = run_stage(run, Work("blend", "models.ensembles.blend:blend_members", job, inputs, need))
+    if "learnt" in record.metrics:
+        show_weights(record.path / WEIGHTS, record.metrics)
+    return record
+
+
+def _learning(run: Run, features: Features, payout: Payout) -> Learning | None:
+    """What a method that learns its weights needs; None for one that does not."""
+    asked, contract = run.settings.blend, features.contract
+    if find_blend(asked.method).learns is None:
+        return None
+    return Learning(
+        meta_model=META_MODEL if contract.meta_model_eras else None,
+        benchmark=contract.benchmark,
+        purge_weeks=target_purge(contract.target, features.windows[0].purge_weeks),
+        confidence=run.settings.gate.confidence,
+        weighing=Weighing(payout, asked.half_life, asked.equal_share, asked.most_weight, asked.warm_up),
+    )
 
 
 def _need(members: Sequence[StageRecord], neutralisation: Neutralisation) -> Need:

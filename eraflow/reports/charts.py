@@ -132,6 +132,32 @@ def training_chart(points: Sequence[Mapping[str, Any]], *, title: str = "Trainin
     return png_bytes(figure)
 
 
+def weights_chart(weights: Mapping[str, Curve], *, title: str = "Weights of the members") -> bytes:
+    """What each member weighs over the eras.
+
+    Args:
+        weights: name to (era labels, weights), all of the same eras.
+        title: above the chart.
+
+    Returns:
+        A PNG picture.
+    """
+    figure, axes = new_figure(title, "era", "weight")
+    drawn = {name: (_numbers(eras), np.asarray(values)) for name, (eras, values) in weights.items() if len(eras)}
+    if not drawn:
+        say_empty(axes, "no eras were weighed for")
+        return png_bytes(figure)
+    axes.axhline(1 / len(drawn), color=GREY, linewidth=1.0, linestyle=":")
+    handles = {
+        name: axes.plot(*drawn[name], **_style(place), drawstyle="steps-post")[0] for place, name in enumerate(drawn)
+    }
+    axes.set_ylim(bottom=0)
+    _era_axis(axes, [eras for eras, _ in drawn.values()])
+    order = sorted(handles, key=lambda name: -float(drawn[name][1][-1]))
+    beside(axes, [handles[name] for name in order], [f"{drawn[name][1][-1]:.2f}  {name}" for name in order])
+    return png_bytes(figure)
+
+
 def _steps_in_a_row(points: Sequence[Mapping[str, Any]]) -> tuple[list[int], list[int]]:
     """The steps of all trainings on one axis, and where each training begins."""
     steps: list[int] = []
@@ -156,8 +182,11 @@ def _style(place: int) -> dict[str, Any]:
 
 
 def _running(eras: Sequence[str], values: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
-    numbers = np.array([int(era) for era in eras], dtype=np.float64)
-    return numbers, np.cumsum(np.nan_to_num(np.asarray(values, dtype=np.float64), nan=0.0))
+    return _numbers(eras), np.cumsum(np.nan_to_num(np.asarray(values, dtype=np.float64), nan=0.0))
+
+
+def _numbers(eras: Sequence[str]) -> np.ndarray:
+    return np.array([int(era) for era in eras], dtype=np.float64)
 
 
 def _draw_highlight(axes: Any, numbers: np.ndarray, sums: np.ndarray) -> Any:

@@ -146,7 +146,26 @@ def _blend(blend: Mapping[str, Any] | None) -> str:
     if not blend:
         return ""
     weights = ", ".join(f"{name} {weight:.3g}" for name, weight in blend["weights"].items())
-    return f"Blended by `{blend['method']}` with the weights {weights}."
+    told = learnt_in_words(blend["learnt"]) if blend.get("learnt") else ""
+    return " ".join(part for part in (f"Blended by `{blend['method']}` with the weights {weights}.", told) if part)
+
+
+def learnt_in_words(learnt: Mapping[str, Any]) -> str:
+    """What is said of weights that were learnt."""
+    said = [
+        f"Each era is blended with weights from the eras known before it ({learnt['scored_eras']} in all); "
+        f"{learnt['turnover']:.1%} of the weight changes from an era to the next."
+    ]
+    if "live" in learnt:
+        said.append(
+            f"The live blend: {learnt['live']}. It departed in {learnt['departed_eras']} judged eras; what Numerai "
+            f"pays and ranks alone disagreed in sign in {learnt['disagreed']} of {learnt['judged']} decisions."
+        )
+    if learnt.get("approximation") is not None:
+        said.append(
+            f"The sums that weights are sought on miss the exact payout by {learnt['approximation']:.3f} an era."
+        )
+    return " ".join(said)
 
 
 def _place(item: tuple[str, Mapping[str, Any]]) -> int:

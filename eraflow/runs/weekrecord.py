@@ -227,12 +227,15 @@ def members(run_dir: Path) -> dict[str, dict[str, Any]]:
 
 
 def blended(run_dir: Path) -> dict[str, Any] | None:
-    """How this run's members were blended: `method`, and `weights` by member; None before they are."""
+    """How this run's members were blended: `method`, `weights` by member, and where they were learnt `learnt`; None
+    before they are.
+    """
     record = read_manifest(run_dir / BLEND) if BLEND in _noted(run_dir) else None
     if record is None or "weights" not in record.metrics:
         return None
     weights = dict(zip(record.metrics["members"], record.metrics["weights"], strict=True))
-    return {"method": record.metrics["method"], "weights": weights}
+    learnt = {"learnt": record.metrics["learnt"]} if "learnt" in record.metrics else {}
+    return {"method": record.metrics["method"], "weights": weights, **learnt}
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:

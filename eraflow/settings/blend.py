@@ -8,7 +8,7 @@ from pydantic import Field
 
 from eraflow.settings.section import Section
 
-BlendMethod = Literal["rank-gaussian"]
+BlendMethod = Literal["rank-gaussian", "exponential", "recent-mean", "payout", "stack"]
 """The rows of `BLENDS` in `models/ensembles/blends.py`, which this room may not import; a test compares."""
 
 
@@ -16,7 +16,23 @@ class BlendSettings(Section):
     """How the members become one prediction."""
 
     method: BlendMethod = Field(
-        "rank-gaussian", description="Rank and gaussianise each member per era, then average with equal weights."
+        "rank-gaussian",
+        description="Each member is ranked and gaussianised per era, then averaged: with equal weights "
+        "(rank-gaussian), or with weights that each era takes from the eras known before it: exponential in the recent "
+        "payout, proportional to its positive part (recent-mean), of most payout by two measures, where both confirm "
+        "it (payout), or by least squares (stack).",
+    )
+    half_life: float = Field(
+        52, gt=0, le=10_000, description="Weights that are learnt: weeks after which an era counts half."
+    )
+    equal_share: float = Field(
+        0.5, ge=0, le=1, description="Weights that are learnt: share of equal weights that is mixed in."
+    )
+    most_weight: float = Field(
+        0.5, gt=0, le=1, description="Weights that are learnt: no member weighs more, or than twice its equal share."
+    )
+    warm_up: int = Field(
+        52, ge=1, le=10_000, description="Weights that are learnt: with fewer known eras before it an era is equal."
     )
     neutralise: float = Field(
         0.0,

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 
+from eraflow.disk.atomic import atomic_path
 from eraflow.erastore.erareader import EraStore
 from eraflow.errors import EraflowError, SettingsError
 from eraflow.machine.job import as_json, stage_function
@@ -19,15 +21,18 @@ from eraflow.machine.plan import Plan
 from eraflow.machine.progress import report
 from eraflow.scoring.neutralise import Neutralisation
 from models.base.predictions import Predictions, read_out_of_fold
-from models.base.protocol import check_predictions
+from models.base.protocol import FloatArray, check_predictions
 from models.ensembles.blends import checked_weights, find_blend
 from models.ensembles.ensemble import write_ensemble
-from models.ensembles.job import BlendJob
+from models.ensembles.eratables import KnownTruth
+from models.ensembles.job import BlendJob, Learning
+from models.ensembles.learntweights import learn_weights
 from models.ensembles.rankblend import neutralised_blend
 from models.training.train import MODEL_FOLDER, OOF
 
 ENSEMBLE_FOLDER = "ensemble"
 UNNEUTRALISED = "unneutralised.parquet"
+WEIGHTS = "weights.parquet"
 
 
 class MembersDifferError(EraflowError):
@@ -43,7 +48,9 @@ def blend_members(job: BlendJob, out: Path, _: Plan) -> dict[str, Any]:
     Where the blend is neutralised, `out/unneutralised.parquet` holds it as it was before.
 
     Returns:
-        ensemble_signature, method, members, their weights in the same order, rows, eras.
+        ensemble_signature, method, members, their weights in the same order, rows, eras; where weights are learnt,
+        `learnt`: see `models.ensembles.learntweights.learn_weights`. The weights of each era are then in
+        `out/weights.parquet`.
 
     Raises:
         UnknownBlendError: there is no such method.
@@ -58,7 +65,7 @@ def blend_members(job: BlendJob, out: Path, _: Plan) -> dict[str, Any]:
     store = EraStore.open(job.store)
     found = _read_members(job.members)
     _check_same_rows(found, store)
-    blend, weights = _blended(found, job.method)
+    blend, weights, told = _blended(found, job, store, out)
     if job.neutralise is not None:
         blend.write(out / UNNEUTRALISED)
         blend = _neutralised(blend, store, job.neutralise)
@@ -71,6 +78,7 @@ def blend_members(job: BlendJob, out: Path, _: Plan) -> dict[str, Any]:
         "weights": weights,
         "rows": len(blend.values),
         "eras": len(blend.eras),
+        **told,
     }
 
 
@@ -99,14 +107,42 @@ def _read_members(members: Mapping[str, Path]) -> dict[str, Predictions]:
     return found
 
 
-def _blended(found: Mapping[str, Predictions], method: str) -> tuple[Predictions, list[float]]:
-    """The blend of members that hold the same rows, before anything is neutralised, and the weight of each member."""
+def _blended(
+    found: Mapping[str, Predictions], job: BlendJob, store: EraStore, out: Path
+) -> tuple[Predictions, list[float], dict[str, Any]]:
+    """The blend of members that hold the same rows, before anything is neutralised, the weight of each member, and what
+    is told of weights that were learnt.
+    """
     first = next(iter(found.values()))
-    chosen, columns = find_blend(method), np.stack([each.values for each in found.values()], axis=1)
-    weights = checked_weights(chosen.weigh(columns, first.groups), list(found))
-    values = chosen.combine(columns, first.groups, weights)
+    chosen, columns = find_blend(job.method), np.stack([each.values for each in found.values()], axis=1)
+    told: dict[str, Any] = {}
+    if chosen.learns is None or job.learning is None:
+        weights = used = checked_weights(chosen.weigh(columns, first.groups), list(found))
+    else:
+        truth = _truth(job, store, first.eras, job.learning)
+        learnt = learn_weights(
+            chosen, chosen.learns, columns, first.groups, first.eras, truth, job.learning, job.horizon_days
+        )
+        weights, used = checked_weights(learnt.weights.live.tolist(), list(found)), learnt.weights.by_era
+        _write_weights(out, first.eras, list(found), used)
+        told = {"learnt": learnt.told}
+    values = chosen.combine(columns, first.groups, used)
     check_predictions(values, "the blend")
-    return replace(first, values=values), weights.tolist()
+    return replace(first, values=values), weights.tolist(), told
+
+
+def _truth(job: BlendJob, store: EraStore, eras: Sequence[str], learning: Learning) -> KnownTruth:
+    meta, benchmark = (
+        None if name is None else store.column(name, eras) for name in (learning.meta_model, learning.benchmark)
+    )
+    return KnownTruth(store.column(job.target, eras), meta, benchmark)
+
+
+def _write_weights(out: Path, eras: Sequence[str], names: Sequence[str], weights: FloatArray) -> None:
+    """A row an era, a column a member."""
+    frame = pl.DataFrame({"era": list(eras), **{name: weights[:, at] for at, name in enumerate(names)}})
+    with atomic_path(out / WEIGHTS) as temporary:
+        frame.write_parquet(temporary, compression="zstd")
 
 
 def _neutralised(blend: Predictions, store: EraStore, neutralise: Neutralisation) -> Predictions:

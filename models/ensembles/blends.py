@@ -3,6 +3,10 @@
 A row is two functions. `weigh` looks at the members' out-of-fold predictions and says what each is worth; that is
 stored with the ensemble. `combine` makes one prediction of the members with the weights that are stored; it is what
 is judged out of fold and what predicts live.
+
+Weights that are learnt from the truth are a third function, `learns`. It is handed the past alone: each judged era is
+blended with weights from the eras that were known before it, and the last ones are stored with the ensemble. So what is
+judged is the procedure, never one set of weights that has seen the eras it is judged on.
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ from eraflow.errors import EraflowError
 from eraflow.scoring.ranking import EraGroups
 from models.base.protocol import FloatArray
 from models.ensembles.rankblend import rank_gaussian_blend
+from models.ensembles.weighing import Weigh, exponential, payout_optimal, recent_mean, small_stack
 
 SUM_ERROR = 1e-6
 """By how much weights may miss a sum of 1: far above what rounding does to a thousand of them."""
@@ -43,11 +48,17 @@ class Blend:
             member: finite, none negative, 1 together. It is not shown the truth: weights that were learnt from it
             would be judged on the eras that they were learnt from.
         combine: from float64[n, k], the eras of the rows and float64[k], the weights, to float64[n], larger is better.
-            Eras must not touch each other, because live they come one at a time.
+            Eras must not touch each other, because live they come one at a time. Where the row `learns`, it also takes
+            float64[n_eras, k].
+        learns: weights from the past, in the place of `weigh`; None: it does not.
+        confirmed: whether it departs from equal weights only where it has shown, on eras that it has not learnt from
+            and by two measures, that it is no worse; see `models.ensembles.walkforward.departures`.
     """
 
     weigh: Callable[[FloatArray, EraGroups], Sequence[float]]
     combine: Callable[[FloatArray, EraGroups, FloatArray], FloatArray]
+    learns: Weigh | None = None
+    confirmed: bool = False
 
 
 def equal_weights(members: FloatArray, groups: EraGroups) -> list[float]:
@@ -58,6 +69,10 @@ def equal_weights(members: FloatArray, groups: EraGroups) -> list[float]:
 
 BLENDS: dict[str, Blend] = {
     "rank-gaussian": Blend(equal_weights, rank_gaussian_blend),
+    "exponential": Blend(equal_weights, rank_gaussian_blend, exponential),
+    "recent-mean": Blend(equal_weights, rank_gaussian_blend, recent_mean),
+    "payout": Blend(equal_weights, rank_gaussian_blend, payout_optimal, confirmed=True),
+    "stack": Blend(equal_weights, rank_gaussian_blend, small_stack),
 }
 """Every blend by its name in `blend.method` and in `ensemble.json`."""
 

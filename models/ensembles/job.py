@@ -7,6 +7,25 @@ from pathlib import Path
 
 from eraflow.machine.job import How
 from eraflow.scoring.neutralise import Neutralisation
+from models.ensembles.weighing import Weighing
+
+
+@dataclass(frozen=True, kw_only=True)
+class Learning:
+    """What weights that are learnt need beside the members.
+
+    Attributes:
+        meta_model, benchmark: columns of the store; None: there is none.
+        purge_weeks: labels of eras nearer than this reach into the era that is weighed for.
+        confidence: one-sided, of the bound by which a departure from equal weights is judged.
+        weighing: what all methods share.
+    """
+
+    meta_model: str | None
+    benchmark: str | None
+    purge_weeks: int
+    confidence: float
+    weighing: Weighing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,6 +36,7 @@ class BlendJob:
         method: a row of `BLENDS`.
         target, horizon_days, data_version: written into the ensemble, to be compared with the data it is used on.
         neutralise: proportion (above 0) and features; None: nothing is neutralised.
+        learning: for a method that learns its weights; None: it does not.
         members: name of each member -> folder of its training stage.
         store: folder of the era store they were trained on.
     """
@@ -26,5 +46,6 @@ class BlendJob:
     horizon_days: int
     data_version: str
     neutralise: Neutralisation | None = None
+    learning: Learning | None = None
     members: How[dict[str, Path]]
     store: How[Path]

@@ -31,7 +31,8 @@ def rank_gaussian_blend(members: FloatArray, groups: EraGroups, weights: FloatAr
     Args:
         members: float64[n, k], one column for each member; or float64[n] for a single one.
         groups: the eras of the n rows.
-        weights: float64[k], none negative and not all 0; None: equal. Only their proportions count.
+        weights: float64[k], or float64[n_eras, k] for weights of each era; none negative and not all 0 in an era; None:
+            equal. Only their proportions count.
 
     Returns:
         float64[n], around 0; larger is better. Within one era a single member's order is kept exactly.
@@ -43,7 +44,7 @@ def rank_gaussian_blend(members: FloatArray, groups: EraGroups, weights: FloatAr
     columns = members[:, None] if members.ndim == 1 else members
     if columns.ndim != 2 or len(columns) != groups.n_rows or columns.shape[1] == 0:
         raise ScoreInputError(f"members are {list(members.shape)} for {groups.n_rows} rows", "pass float64[n, k]")
-    shares = _shares(weights, columns.shape[1])
+    shares = _shares(weights, columns.shape[1], groups)
     finite = np.isfinite(columns).all(axis=0)
     if not finite.all():
         raise StageNaN(
@@ -51,22 +52,25 @@ def rank_gaussian_blend(members: FloatArray, groups: EraGroups, weights: FloatAr
             "train that member again",
         )
     total = np.zeros(groups.n_rows)
-    for column, share in zip(columns.T, shares, strict=True):
+    for column, share in zip(columns.T, shares.T, strict=True):
         order = order_within_eras(np.ascontiguousarray(column, dtype=np.float64), groups)
-        total[order.rows] += share * order.gaussian()
-    total /= shares.sum()
+        total[order.rows] += (share if shares.ndim == 1 else groups.spread(share)) * order.gaussian()
+    together = shares.sum(axis=-1)
+    total /= together if shares.ndim == 1 else groups.spread(together)
     return total
 
 
-def _shares(weights: FloatArray | None, count: int) -> FloatArray:
-    """float64[k]: the weights as parts of the largest. Equal ones are exactly 1, so that their mean is the plain mean
-    to the last bit, whatever 1/k rounds to.
+def _shares(weights: FloatArray | None, count: int, groups: EraGroups) -> FloatArray:
+    """float64[k] or [n_eras, k]: the weights as parts of the largest. Equal ones are exactly 1, so that their mean is
+    the plain mean to the last bit, whatever 1/k rounds to.
     """
     if weights is None:
         return np.ones(count)
-    if weights.shape != (count,) or not (weights >= 0).all() or not 0 < weights.max() < np.inf:
+    most = weights.max(axis=-1, keepdims=True, initial=0.0)
+    fits = weights.shape in ((count,), (groups.n_eras, count))
+    if not fits or not (weights >= 0).all() or not ((most > 0) & (most < np.inf)).all():
         raise ScoreInputError(f"the weights of {count} members are {weights.tolist()}", "pass one for each, none < 0")
-    shares: FloatArray = weights / weights.max()
+    shares: FloatArray = weights / most
     return shares
 
 
