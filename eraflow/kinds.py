@@ -115,7 +115,7 @@ a row. 67 MiB are torch's optimiser (models/networks/optimizer.py)."""
 def _network(name: str, path: str, weights: str, cost: Cost, *, library: str = "torch", **more: Any) -> Kind:
     """The row of a network."""
     extra = "eraflow[networks]"
-    return Kind(name, path, cost, library=library, extra=extra, neural=True, weights=weights, **more)
+    return Kind(name, path, cost, library=library, extra=extra, searched=True, neural=True, weights=weights, **more)
 
 
 # Boosters: `judged` is the ids and predictions that are joined out of fold (64 bytes of text, 72 as an object, values),

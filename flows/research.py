@@ -1,4 +1,4 @@
-"""Search parameters for every booster and compare them with the defaults; nothing is submitted.
+"""Search parameters for every model that can be searched for, and compare them with the defaults; nothing is submitted.
 
 eraflow search --profile sandbox           from the terminal
 """

@@ -1,9 +1,10 @@
-"""Search parameters for the boosters of a run, on eras before the first judged one."""
+"""Search parameters for the models of a run, on eras before the first judged one."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from prefect import get_run_logger, task
 
@@ -20,9 +21,11 @@ from eraflow.runs.searchrecord import REPORT
 from eraflow.runs.stage import StageRecord
 from eraflow.runs.weekrecord import SEARCH, note_lost
 from eraflow.settings.models import ModelSettings
+from models.kinds import count_weights, thread_bytes
 from models.search.best import search_key
 from models.search.folds import SearchEras, search_eras
 from models.search.job import Learnt, SearchJob
+from models.search.space import largest_params
 from tasks.alert import tell_people
 from tasks.features import Features
 from tasks.pages.searchpage import search_in_words, show_search
@@ -33,6 +36,7 @@ from tasks.stage import STAGE_TASK, record_or_loss, run_stage
 from tasks.tournament import source_key
 
 # What a database of trials on another computer may ask for.
+MIB = 2**20
 DATABASE_CREDENTIALS = ("ERAFLOW_SEARCH_PASSWORD", "PGPASSWORD", "MYSQL_PWD")
 
 
@@ -49,7 +53,7 @@ def key_of(run: Run, model: ModelSettings) -> str:
 
 
 def search_all(run: Run, features: Features, multipliers: Mapping[str, float] | None = None) -> list[StageRecord]:
-    """Search for every booster of the settings, or for those that `search.models` names.
+    """Search for every model of the settings for which there is a search, or for those that `search.models` names.
 
     A search that fails for good costs itself, not the others.
 
@@ -82,18 +86,18 @@ def searched_models(run: Run) -> list[ModelSettings]:
     """The members that are searched for.
 
     Raises:
-        SettingsError: `search.models` names something else, or there is no booster.
+        SettingsError: `search.models` names something else, or there is no such model.
     """
-    boosters = {model.name: model for model in run.settings.models if model.kind in SEARCHED}
-    names = run.settings.search.models or list(boosters)
-    unknown = [name for name in names if name not in boosters]
+    known = {model.name: model for model in run.settings.models if model.kind in SEARCHED}
+    names = run.settings.search.models or list(known)
+    unknown = [name for name in names if name not in known]
     if unknown or not names:
-        choice = ", ".join(boosters) or f"{', '.join(SEARCHED)}, and add it to models"
+        choice = ", ".join(known) or f"{', '.join(SEARCHED)}, and add it to models"
         raise SettingsError(
-            f"search.models names {', '.join(unknown)}" if unknown else "there is no booster to search for",
+            f"search.models names {', '.join(unknown)}" if unknown else "there is no model to search for",
             f"choose from {choice}",
         )
-    return [boosters[name] for name in dict.fromkeys(names)]
+    return [known[name] for name in dict.fromkeys(names)]
 
 
 @task(name="search", task_run_name="search-{model.name}", **STAGE_TASK)
@@ -102,13 +106,18 @@ def search(
 ) -> StageRecord:
     """All trials of one member, the confirmation, the page and the MLflow runs."""
     contract, cut = features.contract, eras_for(run, features, model)
+    learnt = Learnt(
+        target_of(contract, model),
+        contract.benchmark if model.learn == "residual" else None,
+        dict(features.groups) if find(model.kind).takes_groups else None,
+    )
     job = SearchJob(
         kind=model.kind,
         name=model.name,
         params=dict(model.params),
         key=key_of(run, model),
         eras=cut,
-        learn=Learnt(target_of(contract, model), contract.benchmark if model.learn == "residual" else None),
+        learn=learnt,
         target=contract.target,
         horizon_days=contract.horizon_days,
         contribution=_contribution(features),
@@ -159,20 +168,24 @@ def eras_for(run: Run, features: Features, model: ModelSettings) -> SearchEras:
 
 
 def search_need(features: Features, model: ModelSettings, cut: SearchEras) -> Need:
-    """The bins of all folds at once, or the fit of a finalist, whichever is larger."""
+    """The bins of all folds at once, or the fit of a finalist, whichever is larger; of a network, the largest."""
     stored = features.record.metrics
     per_era = stored["rows"] / max(stored["eras"], 1)
     folds = sum(len(fold.train) for fold in cut.folds)
     eras = max(folds, len(cut.confirmation.train))
     judged = max(sum(len(fold.test) for fold in cut.folds), len(cut.confirmation.test))
+    columns, cost = int(stored["features"]), find(model.kind).cost
+    largest = largest_params(model.kind, model.params, rows=round(per_era * eras), features=columns)
+    held = thread_bytes(model.kind, largest, per_era) / MIB
     return Need(
         model.kind,
         rows=round(per_era * eras),
-        columns=int(stored["features"]),
+        columns=columns,
         eras=eras,
         judged=round(per_era * judged),
         trees=2_000,
-        cost=find(model.kind).cost,
+        weights=count_weights(model.kind, largest, columns),
+        cost=replace(cost, thread_mb=cost.thread_mb + held),
     )
 
 

@@ -19,7 +19,7 @@ from tasks.register import tracker
 from tasks.run import Run
 
 RECORDING = "search/recording"
-FIGURES = ("value", "score", "corr", "training_corr", "trees", "pressure", "penalty", "floor")
+FIGURES = ("value", "score", "corr", "training_corr", "length", "pressure", "penalty", "floor")
 LOCK_SECONDS = 300.0
 
 

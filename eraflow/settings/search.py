@@ -1,4 +1,4 @@
-"""How the search for parameters of the boosters is done."""
+"""How the search for parameters of the models is done."""
 
 from __future__ import annotations
 
@@ -14,9 +14,17 @@ class SearchSettings(Section):
     """The search for parameters: Optuna, on eras before the first judged one, so that the backtest stays honest."""
 
     models: list[str] = Field(
-        default_factory=list, description="Names of the models to search for. Empty: every booster of the ensemble."
+        default_factory=list,
+        description="Names of the models to search for. Empty: all for which there is a search.",
     )
     trials: int = Field(60, ge=1, le=10_000, description="Trials of each model, those of all computers together.")
+    hours: float | None = Field(
+        None,
+        gt=0,
+        le=10_000,
+        description="No further trial of a model is begun once its trials have taken so long together, "
+        "whatever killed the search between them. Empty: until there are as many as `trials` says.",
+    )
     before_training: bool = Field(False, description="A weekly run searches before it trains, and uses what it finds.")
     storage: str | None = Field(
         None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 
 class Suggests(Protocol):
@@ -29,6 +29,9 @@ class Range:
         integer: whole numbers only.
         regulariser: more of it means a tamer model; its lower bound rises when the gap grows (see `objective`).
         default: what the library takes when nothing is said and the model's own defaults do not say it either.
+        multiple: whole numbers only that can be divided by this.
+        zero_below: what lies below it stands for 0, so that a parameter can be switched off.
+        repeated: the parameter is a list of so many equal numbers; 0: it is a number.
     """
 
     name: str
@@ -39,6 +42,9 @@ class Range:
     integer: bool = False
     regulariser: bool = False
     default: float | None = None
+    multiple: int = 1
+    zero_below: float = 0.0
+    repeated: int = 0
 
     def suggest(self, trial: Suggests) -> float:
         """A value, drawn by the study's sampler; always from the whole range, so that the space never changes."""
@@ -46,10 +52,21 @@ class Range:
             return trial.suggest_int(self.name, int(self.low), int(self.high), log=self.log)
         return trial.suggest_float(self.name, self.low, self.high, log=self.log)
 
-    def clipped(self, value: float) -> float:
-        """`value` within the range, whole where it has to be."""
-        inside = min(max(float(value), self.low), self.high)
-        return round(inside) if self.integer else inside
+    def clipped(self, value: Any) -> float:
+        """`value` within the range, whole where it has to be; of a list, its first number."""
+        number = value[0] if isinstance(value, list) else value
+        inside = min(max(float(number), self.low), self.high)
+        return round(inside / self.multiple) * self.multiple if self.integer else inside
+
+    def used(self, value: float) -> float:
+        """The number that a model is given for a suggested one."""
+        if value < self.zero_below:
+            return 0.0
+        return self.clipped(value) if self.multiple > 1 else value
+
+    def as_param(self, value: float) -> Any:
+        """The parameter that a model is made with."""
+        return [value] * self.repeated if self.repeated else value
 
     def floored(self, value: float, share: float) -> float:
         """`value`, or the lower bound when that has risen by `share` (0 to 1) of the logarithmic range above it."""

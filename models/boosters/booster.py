@@ -24,9 +24,9 @@ from models.base.protocol import (
     ModelSettingsError,
     ProgressFn,
 )
-from models.base.ranges import Range
 from models.base.rows import Columns, TrainingRows, level_matrix, tile_rows, tiles
 from models.base.saved import read_model, trained_with, write_model
+from models.base.searched import Searched
 from models.boosters.bincache import BinCache
 from models.boosters.fitwatch import FitWatch, Looks, TiledModel, TileFn, TreeWatch
 from models.boosters.prepared import Prepared, parts_of
@@ -37,7 +37,7 @@ UNBOUNDED_DEPTH = 12
 DECIDED_ELSEWHERE = "it is decided by the run's seed, plan and windows"
 
 
-class BoosterModel(ABC):
+class BoosterModel(Searched, ABC):
     """A gradient boosting model.
 
     A subclass states its library's names and implements the steps below. `params` accepts the library's own names
@@ -55,7 +55,8 @@ class BoosterModel(ABC):
     file_name: ClassVar[str]
     library: ClassVar[str]
     defaults: ClassVar[Mapping[str, Any]]
-    trees_name: ClassVar[str]
+    length_unit = "trees"
+    looks_add = True
     rate_name: ClassVar[str]
     other_names: ClassVar[Mapping[str, str]]
     reserved: ClassVar[frozenset[str]]
@@ -111,17 +112,6 @@ class BoosterModel(ABC):
     def _from_file(self, path: Path) -> Any:
         """The inverse: the library's own model."""
 
-    @staticmethod
-    @abstractmethod
-    def search_ranges(rate: float, rows: int, features: int) -> tuple[Range, ...]:
-        """What is searched for it, in the library's own names; see models/search.
-
-        Args:
-            rate: learning rate of the unsearched model.
-            rows: that the largest fold learns from.
-            features: columns of the matrix.
-        """
-
     @abstractmethod
     def gain(self) -> FloatArray:
         """See `models.base.protocol.Explained`."""
@@ -145,7 +135,7 @@ class BoosterModel(ABC):
     @property
     def trees(self) -> int:
         """How many trees are asked for; a plan may allow only a share of them."""
-        return int(self.params[self.trees_name])
+        return int(self.params[self.length_name])
 
     @property
     def columns(self) -> tuple[int, ...] | None:
@@ -197,7 +187,7 @@ class BoosterModel(ABC):
         rows = TrainingRows(x, y, plan.rows_in_memory, self._columns)
         usable = replace(plan, device=self._usable_device(plan))
         trees = max(1, round(self.trees * plan.work_factor))
-        settings = {**self._settings(usable, seed), self.trees_name: trees}
+        settings = {**self._settings(usable, seed), self.length_name: trees}
         course = self._course(Meter(progress, trees, "trees"), Looks(watch), rows.width, plan)
         try:
             self._booster = self._learn(rows, settings, usable, prepared, course)
@@ -304,9 +294,9 @@ class BoosterModel(ABC):
         return self.other_names.get(name, name)
 
     def _check_numbers(self) -> None:
-        trees, rate = self.params[self.trees_name], self.params[self.rate_name]
+        trees, rate = self.params[self.length_name], self.params[self.rate_name]
         if isinstance(trees, bool) or not isinstance(trees, int) or trees < 1:
-            raise ModelSettingsError(f"{self.kind}: {self.trees_name} is {trees!r}", "use a whole number from 1")
+            raise ModelSettingsError(f"{self.kind}: {self.length_name} is {trees!r}", "use a whole number from 1")
         if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 < rate <= 1:
             raise ModelSettingsError(f"{self.kind}: {self.rate_name} is {rate!r}", "use a number above 0, up to 1")
 
@@ -329,7 +319,7 @@ class BoosterModel(ABC):
         x = level_matrix(TRIAL_FEATURES)
         x = np.stack([np.roll(x[:, i], i) for i in range(TRIAL_FEATURES)], axis=1)
         rows = TrainingRows(x, np.linspace(0, 1, len(x), dtype=np.float32), plan.rows_in_memory)
-        settings = {**other._settings(plan, seed=1), self.trees_name: 1}
+        settings = {**other._settings(plan, seed=1), self.length_name: 1}
         course = other._course(Meter(None, 1, "trees"), Looks(None), TRIAL_FEATURES, plan)
         other._learn(rows, settings, plan, None, course)
 

@@ -57,7 +57,7 @@ class CatBoostModel(BoosterModel):
     kind = "catboost"
     library = "catboost"
     file_name = "model.cbm"
-    trees_name = "iterations"
+    length_name = "iterations"
     rate_name = "learning_rate"
     other_names: ClassVar[Mapping[str, str]] = {
         "n_estimators": "iterations",
@@ -116,8 +116,8 @@ class CatBoostModel(BoosterModel):
     }
 
     @staticmethod
-    def search_ranges(rate: float, rows: int, features: int) -> tuple[Range, ...]:
-        """See `BoosterModel.search_ranges`."""
+    def search_ranges(known: Mapping[str, Any], rows: int, features: int) -> tuple[Range, ...]:
+        """See `models.base.searched.Searched`."""
         strength = Range(
             "random_strength",
             0.1,
@@ -127,7 +127,7 @@ class CatBoostModel(BoosterModel):
             default=1.0,
         )
         return (
-            treeranges.rate("learning_rate", rate),
+            treeranges.rate("learning_rate", float(known["learning_rate"])),
             treeranges.depth("depth"),
             treeranges.columns("rsm", features),
             treeranges.squares("l2_leaf_reg", rows, 3.0),

@@ -38,7 +38,7 @@ class LightGBMModel(BoosterModel):
     kind = "lightgbm"
     library = "lightgbm"
     file_name = "model.txt"
-    trees_name = "num_iterations"
+    length_name = "num_iterations"
     rate_name = "learning_rate"
     other_names: ClassVar[Mapping[str, str]] = {"colsample": "feature_fraction"}
     reserved = frozenset(
@@ -87,13 +87,13 @@ class LightGBMModel(BoosterModel):
     }
 
     @staticmethod
-    def search_ranges(rate: float, rows: int, features: int) -> tuple[Range, ...]:
-        """See `BoosterModel.search_ranges`."""
+    def search_ranges(known: Mapping[str, Any], rows: int, features: int) -> tuple[Range, ...]:
+        """See `models.base.searched.Searched`."""
         leaves = Range(
             "num_leaves", 8, 255, "31 in the example, 1,024 in the deep settings; time grows with it", integer=True
         )
         return (
-            treeranges.rate("learning_rate", rate),
+            treeranges.rate("learning_rate", float(known["learning_rate"])),
             leaves,
             treeranges.depth("max_depth"),
             treeranges.columns("feature_fraction", features),

@@ -35,7 +35,7 @@ class XGBoostModel(BoosterModel):
     kind = "xgboost"
     library = "xgboost"
     file_name = "model.ubj"
-    trees_name = "n_estimators"
+    length_name = "n_estimators"
     rate_name = "learning_rate"
     other_names: ClassVar[Mapping[str, str]] = {
         "num_boost_round": "n_estimators",
@@ -62,10 +62,10 @@ class XGBoostModel(BoosterModel):
     }
 
     @staticmethod
-    def search_ranges(rate: float, rows: int, features: int) -> tuple[Range, ...]:
-        """See `BoosterModel.search_ranges`."""
+    def search_ranges(known: Mapping[str, Any], rows: int, features: int) -> tuple[Range, ...]:
+        """See `models.base.searched.Searched`."""
         return (
-            treeranges.rate("learning_rate", rate),
+            treeranges.rate("learning_rate", float(known["learning_rate"])),
             treeranges.depth("max_depth"),
             treeranges.columns("colsample_bytree", features),
             treeranges.leaf_rows("min_child_weight", rows, 1),

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from models.networks import mlp
+from models.base.ranges import Range
+from models.networks import mlp, updateranges
 from models.networks.autoencoderarrays import forward
 from models.networks.networkmodel import NetworkModel
 from models.networks.parameters import FROM_ZERO, SHARE, SIZES, WHOLE, Accepted
@@ -42,6 +43,25 @@ class AutoencoderModel(NetworkModel):
         "noise": FROM_ZERO,
         "reconstruction": FROM_ZERO,
     }
+
+    starting_points: ClassVar[tuple[Mapping[str, Any], ...]] = (
+        {"updates": 150},
+        {"updates": 200},
+        {"updates": 150, "correlation_share": 0.5},
+        {"updates": 250, "reconstruction": 0.2},
+    )
+
+    @staticmethod
+    def search_ranges(known: Mapping[str, Any], rows: int, features: int) -> tuple[Range, ...]:
+        """See `models.base.searched.Searched`."""
+        return (
+            *updateranges.of_training(known["learning_rate"]),
+            updateranges.dropout(0.1, 0.7),
+            updateranges.hidden(len(known["hidden"])),
+            Range("code", 8, 128, "a code as wide as the features tells nothing that they do not", integer=True),
+            Range("noise", 0.03, 1.0, "in standard deviations of a feature: hardly any to as much as the feature"),
+            Range("reconstruction", 0.05, 5.0, "the weight of the features' error; it was never varied before"),
+        )
 
     def _network(self, n_features: int) -> Network:
         from models.networks.supervisedautoencoder import autoencoder_network  # it needs torch

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from models.base.ranges import Range
 from models.base.rows import TrainingRows
+from models.networks import updateranges
 from models.networks.featuregraph import EDGES, Table, feature_graph
 from models.networks.grapharrays import attention_forward, sum_forward
 from models.networks.graphshape import GraphShape
@@ -40,6 +42,20 @@ class GraphModel(NetworkModel):
 
     For each thread, a piece of 256 rows holds about 3 KiB x features x (width of a node).
     """
+
+    starting_points: ClassVar[tuple[Mapping[str, Any], ...]] = ({"updates": 150}, {"updates": 200, "neighbours": 8})
+
+    @staticmethod
+    def search_ranges(known: Mapping[str, Any], rows: int, features: int) -> tuple[Range, ...]:
+        """See `models.base.searched.Searched`."""
+        neighbours = Range("neighbours", 1, 12, "each asks for so many; four were tried", integer=True)
+        return (
+            *updateranges.of_training(known["learning_rate"]),
+            updateranges.dropout(0.1, 0.7),
+            Range("width", 4, 32, "of an embedding; time grows with it", integer=True),
+            Range("layers", 1, 3, "how far a feature sees; after three all nodes are alike", log=False, integer=True),
+            *((neighbours,) if known["edges"] != "none" else ()),
+        )
 
     _table: Table
 

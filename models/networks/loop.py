@@ -18,7 +18,7 @@ the weights that were best are what comes out.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +45,9 @@ from models.networks.optimizer import adamw, warmup_cosine
 from models.networks.progress import CurvePoint, Standing
 from models.networks.recipe import Recipe
 from models.networks.validation import Validation
+
+Look = Callable[[int, torch.nn.Module], bool]
+"""Asked after each update, with how many are done, whether to stop here; the module may be read and not changed."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,7 @@ def train(
     length: float | None = None,
     checkpoints: Path | None = None,
     progress: ProgressFn | None = None,
+    look: Look | None = None,
 ) -> Trained:
     """Fit a network.
 
@@ -99,6 +103,7 @@ def train(
             `clip_norm`; after NaN or divergence the plan has other ones and it begins anew, since the newest weights
             may be spoilt already.
         progress: told how many updates are done.
+        look: may stop it; None: nobody looks.
 
     Raises:
         StageNaN, StageDiverged, StageStalled: the training went wrong.
@@ -124,6 +129,7 @@ def train(
             plan,
             validation,
             length,
+            look,
         )
         with gradient.workers():
             return training.run(progress)
@@ -162,7 +168,9 @@ class _Training:
         plan: Plan,
         validation: Validation | None,
         length: float | None,
+        look: Look | None,
     ) -> None:
+        self._look_from_outside, self._stopped = look, False
         self._module, self._gradient, self._batches, self._device = module, gradient, batches, device
         self._monitor, self._checkpoints, self._recipe, self._validation = monitor, checkpoints, recipe, validation
         self._parameters, self._clip_norm = trained(module), recipe.clipped_to(plan)
@@ -213,7 +221,7 @@ class _Training:
     def _ended(self) -> bool:
         late = self._step - self._standing.best_step
         waited = self._standing.weights is not None and late >= self._recipe.patience * self._recipe.check_every
-        return waited or self._step >= self._end
+        return waited or self._stopped or self._step >= self._end
 
     def _update(self, batch: Numbers) -> None:
         """One step of the optimiser, with the gradient of the batch."""
@@ -248,6 +256,8 @@ class _Training:
             self._epoch = Sums()
         if self._step >= self._end or self._step % self._recipe.check_every == 0:
             self._end_interval()
+        if self._look_from_outside is not None:
+            self._stopped = self._look_from_outside(self._step, self._module)
 
     def _end_interval(self) -> None:
         corr, validation = None, self._validation

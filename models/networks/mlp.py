@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from models.base.ranges import Range
+from models.networks import updateranges
 from models.networks.networkmodel import NetworkModel
 from models.networks.parameters import SHARE, SIZES, Accepted
 from models.networks.perceptronarrays import forward
@@ -29,6 +31,22 @@ class MlpModel(NetworkModel):
         "dropout": 0.5,
     }
     accepted: ClassVar[Mapping[str, Accepted]] = {"hidden": SIZES, "dropout": SHARE}
+
+    starting_points: ClassVar[tuple[Mapping[str, Any], ...]] = (
+        {"updates": 150},
+        {"updates": 200},
+        {"updates": 150, "correlation_share": 1.0},
+        {"hidden": [64, 64], "updates": 300},
+    )
+
+    @staticmethod
+    def search_ranges(known: Mapping[str, Any], rows: int, features: int) -> tuple[Range, ...]:
+        """See `models.base.searched.Searched`."""
+        return (
+            *updateranges.of_training(known["learning_rate"]),
+            updateranges.dropout(0.1, 0.7),
+            updateranges.hidden(len(known["hidden"])),
+        )
 
     def _network(self, n_features: int) -> Network:
         from models.networks.perceptron import perceptron_network  # it needs torch

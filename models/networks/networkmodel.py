@@ -6,6 +6,7 @@ import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -18,10 +19,13 @@ from eraflow.machine.plan import Plan
 from models.base.protocol import Codes, DamagedModelError, FloatArray, ProgressFn
 from models.base.rows import Columns, TrainingRows, tiles
 from models.base.saved import read_model, trained_with, write_model
+from models.base.searched import Searched, UpdateWatch
 from models.base.wholeeras import FitEras, needs_whole_eras
 from models.networks.fitdata import FitData
 from models.networks.parameters import OF_TRAINING, TRAINING_DEFAULTS, Accepted, check_parameters
 from models.networks.torchlibrary import torch_library, usable_device
+from models.networks.updatelooks import UpdateLooks
+from models.networks.updateranges import SEARCHED_WITH
 from models.networks.weightfile import Arrays, read_arrays, to_bytes
 
 if TYPE_CHECKING:
@@ -35,7 +39,7 @@ OF_NETWORK = "/"
 """Between the number of a network and the name of one of its arrays, which is made of names and dots."""
 
 
-class NetworkModel(ABC):
+class NetworkModel(Searched, ABC):
     """A model whose training is that of a module, row by row, and whose prediction is a function in NumPy.
 
     A subclass says what it is called, its parameters, how its module is made and judged, and the same function in
@@ -64,6 +68,10 @@ class NetworkModel(ABC):
     kind: ClassVar[str]
     library = "torch"
     learns_by_era = True
+    length_name = "updates"
+    length_unit = "updates"
+    looks_add = False
+    searched_with = SEARCHED_WITH
     defaults: ClassVar[Mapping[str, Any]]
     accepted: ClassVar[Mapping[str, Accepted]]
     accepted_besides: ClassVar[Mapping[str, Accepted]] = {}
@@ -123,12 +131,15 @@ class NetworkModel(ABC):
         seed: int,
         progress: ProgressFn | None = None,
         eras: FitEras | None = None,
+        watch: UpdateWatch | None = None,
     ) -> None:
         """Learn from the rows with a known target; see `models.base.protocol.Model`.
 
         Args:
             x, y, plan, seed, progress: as there.
             eras: of the rows; None: they are one.
+            watch: looks at the weights every now and then, and may end the fit. One network is trained then, whatever
+                `seeds` says. Where eras that were kept back end it earlier, the looks left see the best weights.
 
         Raises:
             TrainingDataError: nothing to learn from, or arrays that do not fit.
@@ -146,6 +157,8 @@ class NetworkModel(ABC):
         networks: list[Arrays] = []
         figures: dict[str, Any] = {"device": usable_device(plan)}
         self.curves, self.lengths, updates = [], [], []
+        self.n_features = learnt.rows.width
+        looks = None if watch is None else UpdateLooks(watch, self)
         for trained in train_seeds(
             self._network(learnt.rows.n_features),
             learnt,
@@ -155,17 +168,26 @@ class NetworkModel(ABC):
             who=self.kind,
             checkpoints=self.checkpoints,
             progress=progress,
+            look=None if looks is None else partial(self._look, looks),
         ):
-            networks.append({name: tensor.numpy() for name, tensor in trained.module.state_dict().items()})
+            networks.append(_arrays(trained.module))
             self.curves.append(trained.curve)
             self.lengths.append(min(1.0, trained.updates / trained.planned))
             updates.append(trained.updates)
             if trained.rows_at_once is not None:
                 figures["rows_at_once"] = trained.rows_at_once
         self._weights, *self._further = networks
-        self.n_features = learnt.rows.width
+        if looks is not None:
+            looks.finish()
         figures["updates"] = updates[0] if len(updates) == 1 else updates
         self.trained_with = trained_with(plan, "rate_factor", "clip_norm", "precision", "work_factor", **figures)
+
+    def _look(self, looks: UpdateLooks, updates: int, module: Any) -> bool:
+        """After an update: let a watch look at the weights of now, when it is time; whether to stop."""
+        if not looks.due(updates):
+            return False
+        self._weights, self._further = _arrays(module), []
+        return looks.look()
 
     def predict(self, x: Codes, *, plan: Plan | None = None) -> FloatArray:
         """float64[n]: predictions in units of the target.
@@ -278,7 +300,7 @@ class NetworkModel(ABC):
         """
         return str(torch_library().__version__)
 
-    def _prepare(self, rows: TrainingRows, seed: int) -> None:  # noqa: B027
+    def _prepare(self, rows: TrainingRows, seed: int) -> None:
         """What a kind takes from the rows learnt from before `_network` is asked; nothing for most kinds."""
 
     @abstractmethod
@@ -294,3 +316,8 @@ class NetworkModel(ABC):
             weights: the module's state_dict as arrays.
             codes: float32[n, f], may be overwritten. n is always BLOCK_ROWS, and a row must not depend on its place.
         """
+
+
+def _arrays(module: Any) -> Arrays:
+    """The state_dict of a module of torch, as arrays of the CPU."""
+    return {name: tensor.detach().cpu().numpy() for name, tensor in module.state_dict().items()}

@@ -12,7 +12,7 @@ from models.base.protocol import ProgressFn
 from models.base.seeds import derived_seed
 from models.networks.batches import EraBatches, EraRows, RowBatches
 from models.networks.fitdata import FitData
-from models.networks.loop import Trained, train
+from models.networks.loop import Look, Trained, train
 from models.networks.losses import WithCorrelation
 from models.networks.network import Network
 from models.networks.recipe import Recipe
@@ -29,6 +29,7 @@ def train_seeds(
     who: str,
     checkpoints: Path | None,
     progress: ProgressFn | None,
+    look: Look | None = None,
 ) -> Iterator[Trained]:
     """The networks of a fit, each given out before the next one is begun.
 
@@ -37,6 +38,7 @@ def train_seeds(
         learnt: the data.
         params: as in models/networks/parameters.py.
         plan, seed, who, progress: as for `models.networks.loop.train`; the first network has this very seed.
+        look: as for `train`; one network is trained then.
         checkpoints: folder of this fit; each network after the first has one of its own in there.
     """
     if params["correlation_share"]:
@@ -44,7 +46,7 @@ def train_seeds(
     recipe, validation = recipe_of(params), None
     if learnt.kept is not None:
         validation = Validation(network, learnt.x, learnt.y, learnt.kept, learnt.columns)
-    count = int(params["seeds"])
+    count = int(params["seeds"]) if look is None else 1
     for number in range(count):
         own = seed if number == 0 else derived_seed(seed, number)
         yield train(
@@ -58,6 +60,7 @@ def train_seeds(
             length=learnt.length,
             checkpoints=checkpoints if checkpoints is None or number == 0 else checkpoints / f"network-{number}",
             progress=None if progress is None else _part(progress, number, count),
+            look=look,
         )
 
 

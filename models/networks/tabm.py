@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from models.base.ranges import Range
+from models.networks import updateranges
 from models.networks.networkmodel import NetworkModel
 from models.networks.parameters import SHARE, WHOLE, Accepted
 from models.networks.tabmarrays import forward
@@ -38,6 +40,21 @@ class TabmModel(NetworkModel):
         "learning_rate": 0.002,
     }
     accepted: ClassVar[Mapping[str, Accepted]] = {**dict.fromkeys(SIZES, WHOLE), "dropout": SHARE}
+
+    starting_points: ClassVar[tuple[Mapping[str, Any], ...]] = (
+        {"updates": 150},
+        {"updates": 200, "dropout": 0.5, "learning_rate": 0.001},
+    )
+
+    @staticmethod
+    def search_ranges(known: Mapping[str, Any], rows: int, features: int) -> tuple[Range, ...]:
+        """See `models.base.searched.Searched`."""
+        return (
+            *updateranges.of_training(known["learning_rate"]),
+            updateranges.dropout(0.1, 0.6),
+            Range("k", 4, 16, "members: its authors use 32 on far more updates; time grows with it", integer=True),
+            Range("width", 32, 256, "as the mlp's, and half of it, since k of them share it", integer=True),
+        )
 
     def _network(self, n_features: int) -> Network:
         from models.networks.tabmensemble import tabm_network  # it needs torch

@@ -13,8 +13,11 @@ import numpy.typing as npt
 
 from eraflow.machine.plan import Plan
 from models.base.protocol import Codes, FloatArray, ModelSettingsError, ProgressFn, read_description
+from models.base.ranges import Range
 from models.base.rows import TrainingRows
+from models.base.searched import UpdateWatch
 from models.base.wholeeras import FitEras, Offsets, one_era, one_fit_era
+from models.networks import updateranges
 from models.networks.adaptationsettings import OF_ADAPTATION, adapts, with_adaptation, without_adaptation
 from models.networks.basestore import BaseStore
 from models.networks.eratransformerarrays import forward_era
@@ -25,6 +28,7 @@ from models.networks.peftlibrary import missing_peft
 from models.networks.transformerarrays import forward
 from models.networks.transformershape import Shape
 from models.networks.transformerslibrary import transformers_library
+from models.networks.updatelooks import UpdateLooks
 from models.networks.weightfile import Arrays
 
 if TYPE_CHECKING:
@@ -88,6 +92,34 @@ class TransformerModel(NetworkModel):
     }
     accepted_besides = OF_ADAPTATION
 
+    starting_points: ClassVar[tuple[Mapping[str, Any], ...]] = (
+        {"updates": 150},
+        {"updates": 200, "width": 32, "dropout": 0.1},
+    )
+
+    @staticmethod
+    def search_ranges(known: Mapping[str, Any], rows: int, features: int) -> tuple[Range, ...]:
+        """See `models.base.searched.Searched`."""
+        heads = int(known["heads"])
+        width = Range(
+            "width",
+            heads * max(1, round(16 / heads)),
+            heads * max(2, round(96 / heads)),
+            "of a token, a multiple of the heads: smaller encoders did better than larger ones",
+            integer=True,
+            multiple=heads,
+        )
+        tokens = Range("tokens", 4, 32, "groups that correlation makes; ten did better than twenty", integer=True)
+        points = Range("points", 4, 64, "through which the rows of an era attend to each other", integer=True)
+        return (
+            *updateranges.of_training(known["learning_rate"]),
+            updateranges.dropout(0.05, 0.5),
+            width,
+            Range("layers", 1, 3, "one did better than two", log=False, integer=True),
+            *((tokens,) if known["groups"] == "correlated" else ()),
+            *((points,) if known["across"] == "era" else ()),
+        )
+
     def __init__(
         self,
         *,
@@ -126,6 +158,7 @@ class TransformerModel(NetworkModel):
         seed: int,
         progress: ProgressFn | None = None,
         eras: FitEras | None = None,
+        watch: UpdateWatch | None = None,
     ) -> None:
         """Learn; see `NetworkModel.fit`.
 
@@ -134,10 +167,12 @@ class TransformerModel(NetworkModel):
         """
         if adapts(self.params):
             self._take(self._adaptation(plan, seed, progress).of(x, y, eras or one_fit_era(len(x))))
+            if watch is not None:  # what is adapted is looked at when it is done
+                UpdateLooks(watch, self).finish()
             return
         rows = TrainingRows(x, y, plan.rows_in_memory, self._columns)
         self._tokens = self._grouped(rows, seed)
-        super().fit(x, y, plan=plan, seed=seed, progress=progress, eras=eras)
+        super().fit(x, y, plan=plan, seed=seed, progress=progress, eras=eras, watch=watch)
         self.trained_with["tokens"] = {name: len(members) for name, members in self._tokens.items()}
 
     def check_installed(self) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from optuna.study import Study
 
-from eraflow.data.eras import Window
+from eraflow.data.eras import Window, target_purge
 from eraflow.disk.atomic import write_json
 from eraflow.disk.digest import value_sha256
 from eraflow.erastore.erareader import EraStore
@@ -27,13 +27,14 @@ from eraflow.machine.plan import Plan
 from eraflow.scoring.statistics import ewc_interval, overlap_weeks, paired_comparison
 from models.base.protocol import FloatArray
 from models.base.seeds import derived_seed
+from models.base.wholeeras import fit_in_eras
 from models.kinds import make_model
 from models.search.job import Learnt
 from models.search.scored import ScoredEras, Sides
 from models.search.space import Space, without
 from models.search.storage import FOLDER
 from models.search.study import Done
-from models.training.trainer import training_view
+from models.training.trainer import fit_eras, positions_of, training_view
 
 BEST = "best"
 FORMAT = 1
@@ -57,13 +58,13 @@ class Finalist:
     Attributes:
         label: defaults, or the place of the trial.
         params: the searched parameters; empty for the defaults.
-        trees: their best number, where it was free.
+        length: the best one, where it was free.
         value: of the trial under the common penalty; None for the defaults when no trial of them was completed.
     """
 
     label: str
     params: Mapping[str, float]
-    trees: int | None
+    length: int | None
     value: float | None
 
 
@@ -158,11 +159,11 @@ def finalists(done: Sequence[Done], space: Space, count: int, penalty: float) ->
     chosen = [Finalist(DEFAULTS, {}, None, None if plain is None else common_value(plain, penalty))]
     seen: list[Mapping[str, float]] = []
     for one in sorted(complete, key=lambda trial: (-common_value(trial, penalty), trial.position)):
-        params = one.params or ({} if space.trees_free else None)  # defaults with another number of trees are a find
+        params = one.params or ({} if space.length_free else None)  # defaults with another number of trees are a find
         if params is None or params in seen or len(chosen) > count:
             continue
         seen.append(params)
-        chosen.append(Finalist(f"trial {one.position + 1}", params, _trees(one, penalty), common_value(one, penalty)))
+        chosen.append(Finalist(f"trial {one.position + 1}", params, _length(one, penalty), common_value(one, penalty)))
     return chosen
 
 
@@ -173,8 +174,8 @@ def common_value(done: Done, penalty: float) -> float:
     return done.scores.value(penalty)
 
 
-def _trees(done: Done, penalty: float) -> int | None:
-    if done.scores is None or not done.scores.trees_free:
+def _length(done: Done, penalty: float) -> int | None:
+    if done.scores is None or not done.scores.length_free:
         return None
     return done.scores.looks[done.scores.chosen(penalty)]
 
@@ -195,7 +196,7 @@ class Confirmation:
 
     def of(self, study: Study, finalist: Finalist, progress: Callable[[float], None]) -> Confirmed:
         """Scores of one finalist by era."""
-        params = self._space.params(finalist.params, finalist.trees)
+        params = self._space.params(finalist.params, finalist.length)
         name = f"confirmed {value_sha256([params, self._window.train, self._window.test, self._seed])[:24]}"
         kept = study.user_attrs.get(name)
         if kept is None:
@@ -205,11 +206,21 @@ class Confirmation:
 
     def _fit(self, params: Mapping[str, Any], progress: Callable[[float], None]) -> FloatArray:
         x, y = training_view(self._store, self._learnt.target, self._window.train, self._learnt.benchmark)
-        model: Any = make_model(self._space.kind, params, scratch=self._scratch)
-        model.fit(x, y, plan=self._plan, seed=self._seed, progress=lambda done, total, _: progress(done / total))
+        groups = positions_of(self._learnt.groups, self._store.features)
+        model = make_model(self._space.kind, params, scratch=self._scratch, groups=groups)
+        purge = target_purge(self._learnt.target, self._window.purge_weeks)
+        fit_in_eras(
+            model,
+            x,
+            y,
+            fit_eras(self._store, self._window.train, purge),
+            plan=self._plan,
+            seed=self._seed,
+            progress=lambda done, total, _: progress(done / total),
+        )
         if self._scored is None:
             self._scored = ScoredEras(self._store, self._window.test, self._sides)
-        return self._scored.by_era(model.predict(self._scored.x, plan=self._plan))
+        return self._scored.by_era(self._scored.predicted_by(model, self._plan))
 
 
 def judged(confirmed: Sequence[Confirmed], window: Window, horizon_days: int) -> dict[str, Any]:
@@ -238,7 +249,7 @@ def _row(one: Confirmed, scores: FloatArray, base: FloatArray, overlap: int, con
     return {
         "label": one.finalist.label,
         "params": dict(one.finalist.params),
-        "trees": one.finalist.trees,
+        "length": one.finalist.length,
         "value": one.finalist.value,
         "mean": interval["mean"] if len(scores) else None,
         "low": interval["low"],

@@ -16,10 +16,17 @@ NOT_OF_THE_RESULT = frozenset({"storage", "patience_minutes", "models", "before_
 
 @dataclass(frozen=True)
 class Learnt:
-    """What is learnt: the column, and the benchmark whose part is taken out of it first (None: nothing is)."""
+    """What is learnt.
+
+    Attributes:
+        target: the column.
+        benchmark: whose part is taken out of it first; None: nothing is.
+        groups: name -> the named groups of features, for a kind that learns by groups; None for the others.
+    """
 
     target: str
     benchmark: str | None = None
+    groups: dict[str, tuple[str, ...]] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from eraflow.erastore.erareader import EraStore
+from eraflow.machine.plan import Plan
 from eraflow.scoring.metrics import PreparedContribution, PreparedCorr, SortedPredictions
 from eraflow.scoring.ranking import EraGroups
-from models.base.protocol import Codes, FloatArray
+from models.base.protocol import Codes, FloatArray, Model
+from models.base.wholeeras import predict_in_eras
 from models.search.objective import PayoutMix
 
 
@@ -40,13 +42,18 @@ class ScoredEras:
     def __init__(self, store: EraStore, eras: Sequence[str], sides: Sides) -> None:
         self.eras = tuple(eras)
         self.x: Codes = store.matrix(self.eras)
-        groups = EraGroups(store.offsets(self.eras))
+        self._offsets = store.offsets(self.eras)
+        groups = EraGroups(self._offsets)
         target = store.column(sides.target, self.eras)
         self._groups, self._mix = groups, sides.mix
         self._corr = PreparedCorr(target, groups)
         self._contribution = (
             None if sides.other is None else PreparedContribution(store.column(sides.other, self.eras), target, groups)
         )
+
+    def predicted_by(self, model: Model, plan: Plan) -> FloatArray:
+        """float64[n]: what a model says of these rows, era by era where it needs whole eras."""
+        return predict_in_eras(model, self.x, self._offsets, plan=plan)
 
     def corr(self, predictions: FloatArray) -> float:
         """Mean CORR over the eras that have one; 0 for predictions that do not vary, which rank nothing."""

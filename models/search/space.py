@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from eraflow.errors import SettingsError
@@ -29,17 +29,22 @@ class Space:
         kind: of the model.
         given: the params of the settings; they are never searched.
         ranges: the others, in a fixed order.
-        trees_name: the library's word for the number of trees.
-        trees: trees of a trial.
-        trees_free: whether the number of trees is to be found as well, because the settings do not state it.
+        length_name: the kind's word for the number of trees, or of updates.
+        length: of a trial, where it is not searched like the others.
+        length_free: whether the best length is read off on the way, because the settings do not state it. Trees stay
+            what they are when more follow; of a network the rate falls with its length, which is searched instead.
+        adds: see `models.base.searched.Searched`.
+        fixed: what all but the defaults have besides.
     """
 
     kind: str
     given: Mapping[str, Any]
     ranges: tuple[Range, ...]
-    trees_name: str
-    trees: int
-    trees_free: bool
+    length_name: str
+    length: int
+    length_free: bool
+    adds: bool = True
+    fixed: Mapping[str, Any] = field(default_factory=dict)
 
     def suggest(self, trial: Suggests) -> dict[str, float]:
         """A value for each range."""
@@ -47,7 +52,7 @@ class Space:
 
     def effective(self, suggested: Mapping[str, float], floor: float = 0.0) -> dict[str, float]:
         """The suggested values with the regularisers at or above their risen lower bounds."""
-        return {one.name: one.floored(suggested[one.name], floor) for one in self.ranges}
+        return {one.name: one.used(one.floored(suggested[one.name], floor)) for one in self.ranges}
 
     def clipped(self, params: Mapping[str, Any]) -> dict[str, float] | None:
         """Parameters found elsewhere, as values of this space; None when one is missing."""
@@ -60,10 +65,26 @@ class Space:
         known = make_model(self.kind, self.given).params  # type: ignore[attr-defined]
         return {one.name: one.clipped(known.get(one.name, one.default or one.low)) for one in self.ranges}
 
-    def params(self, effective: Mapping[str, float], trees: int | None = None) -> dict[str, Any]:
-        """What a model is made with: the given parameters, the searched ones, and the number of trees if stated."""
-        counted = {} if trees is None or not self.trees_free else {self.trees_name: trees}
-        return {**self.given, **effective, **counted}
+    def params(self, effective: Mapping[str, float], length: int | None = None) -> dict[str, Any]:
+        """What a model is made with: the given parameters, the searched ones, and the length that was read off.
+
+        Args:
+            effective: see the method of this name; empty: the defaults.
+            length: of the model; None: as the parameters have it.
+        """
+        counted = {} if length is None or not self.length_free else {self.length_name: length}
+        own = {one.name: one.as_param(effective[one.name]) for one in self.ranges if one.name in effective}
+        return {**(self.fixed if effective else {}), **self.given, **own, **counted}
+
+    def length_of(self, params: Mapping[str, Any]) -> int:
+        """How long a model with these parameters is trained, as far as nobody stops it."""
+        return int(params.get(self.length_name, self.length))
+
+    def starting_points(self) -> list[dict[str, float]]:
+        """With what a search begins beside the defaults: values of this space."""
+        known = self.defaults()
+        found = (self.clipped({**known, **point}) for point in model_class(self.kind).starting_points)
+        return [values for values in found if values is not None]
 
     def table(self) -> list[dict[str, Any]]:
         """The ranges with their reasons, for people."""
@@ -91,15 +112,28 @@ def space_for(kind: str, given: Mapping[str, Any], *, rows: int, features: int) 
     model = make_model(kind, given)
     cls = model_class(kind)
     stated = own_names(kind, given)
-    rate = float(model.params[cls.rate_name])  # type: ignore[attr-defined]
-    ranges = cls.search_ranges(rate, rows, features)
+    ranges = cls.search_ranges(model.params, rows, features)  # type: ignore[attr-defined]
     searched = tuple(one for one in ranges if one.name not in stated)
     if not searched:
         raise NotSearchedError(
             f"the params of the {kind} model state everything that could be searched", "leave some of them out"
         )
-    trees = int(model.params[cls.trees_name])  # type: ignore[attr-defined]
-    return Space(kind, dict(given), searched, cls.trees_name, trees, cls.trees_name not in stated)
+    name = cls.length_name
+    length = int(model.params[name])  # type: ignore[attr-defined]
+    free = cls.looks_add and name not in stated
+    return Space(kind, dict(given), searched, name, length, free, cls.looks_add, dict(cls.searched_with))
+
+
+def largest_params(kind: str, given: Mapping[str, Any], *, rows: int, features: int) -> dict[str, Any]:
+    """Params of the largest network of the space, for what is expected of its memory; for boosters those given.
+
+    Raises:
+        NotSearchedError, ModelSettingsError: as for `space_for`.
+    """
+    if not find(kind).neural:
+        return dict(given)
+    space = space_for(kind, given, rows=rows, features=features)
+    return space.params({one.name: one.clipped(one.high) for one in space.ranges})
 
 
 def own_names(kind: str, params: Mapping[str, Any]) -> set[str]:

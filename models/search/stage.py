@@ -19,6 +19,7 @@ from eraflow.machine.job import stage_function
 from eraflow.machine.plan import Plan
 from eraflow.machine.progress import report
 from eraflow.settings.search import SearchSettings
+from models.kinds import model_class
 from models.search.best import Confirmation, Confirmed, Finalist, common_value, finalists, judged, keep, read_best
 from models.search.folds import SearchEras
 from models.search.job import Learnt, SearchJob
@@ -115,6 +116,7 @@ def _search_of(work: _Work, family: str, home: Path) -> Search:
         patience_seconds=settings.patience_minutes * 60,
         storage=settings.storage,
         home=home,
+        hours=settings.hours,
     )
 
 
@@ -162,7 +164,7 @@ def _outcome(work: _Work, found: _Found, result: Mapping[str, Any]) -> dict[str,
     return {
         "about": about,
         "kept": result["kept"],
-        "params": {} if result["winner"] == 0 else _kept_params(work.space, winner.params, winner.trees),
+        "params": {} if result["winner"] == 0 else _kept_params(work.space, winner.params, winner.length),
         "trials": len(found.done),
         "eras": result["eras"],
         "confirmation": result["table"],
@@ -177,6 +179,7 @@ def _told(work: _Work, found: _Found) -> dict[str, Any]:
         "pressure": found.now.level,
         "importance": dict(found.shares),
         "space": work.space.table(),
+        "unit": model_class(work.space.kind).length_unit,
         "course": [_line(one, found.now.penalty) for one in found.done],
     }
 
@@ -229,7 +232,7 @@ def described(
         "targets": value_sha256(
             [np.nan_to_num(store.column(name, seen), nan=-1.0).tolist() for name in {learnt.target: 0, sides.target: 0}]
         ),
-        "learn": [learnt.target, learnt.benchmark],
+        "learn": [learnt.target, learnt.benchmark, *([learnt.groups] if learnt.groups else [])],
         "score": [sides.target, sides.other, sides.mix.corr, sides.mix.contribution],
         "gap_penalty": settings.gap_penalty,
         "prune": settings.prune,
@@ -237,8 +240,8 @@ def described(
     }
 
 
-def _kept_params(space: Space, searched: Mapping[str, float], trees: int | None) -> dict[str, Any]:
-    stated = space.params(searched, trees)
+def _kept_params(space: Space, searched: Mapping[str, float], length: int | None) -> dict[str, Any]:
+    stated = space.params(searched, length)
     return {name: value for name, value in stated.items() if name not in space.given}
 
 
@@ -255,7 +258,7 @@ def _line(one: Done, penalty: float) -> dict[str, Any]:
         "score": None if scores is None or look is None else scores.score[look],
         "corr": None if scores is None or look is None else scores.held_out[look],
         "training_corr": None if scores is None or look is None else scores.training[look],
-        "trees": None if scores is None or look is None else scores.looks[look],
+        "length": None if scores is None or look is None else scores.looks[look],
         "pressure": one.pressure.level,
         "penalty": one.pressure.penalty,
         "floor": one.pressure.floor,

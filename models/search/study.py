@@ -46,6 +46,7 @@ class Search:
         name: of the study: the kind, the key under which its result is kept, and a digest of all that decides it.
         family: the beginning of the name that next week's search of the same model shares.
         trials: how many, of all processes together.
+        hours: no trial is begun when those that have ended took so long together; None: however long they take.
         seed, gap_penalty, prune: as in the settings.
         patience_seconds: until a silent trial is done again.
         storage: SQLAlchemy address or None.
@@ -61,6 +62,7 @@ class Search:
     patience_seconds: float
     storage: str | None
     home: Path
+    hours: float | None = None
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ class Done:
         state: complete, or pruned.
         params: the searched parameters as they were used, lower bounds risen; empty for the defaults.
         scores: None when it was given up.
-        origin: defaults, earlier search, or sampled.
+        origin: defaults, starting point, earlier search, or sampled.
         pressure: of adaptive regularisation when it began.
         reported: step to score, as far as it came.
         seconds: how long it took.
@@ -132,12 +134,16 @@ def _made(storage: optuna.storages.RDBStorage, search: Search) -> Study:
 
 
 def _begin(study: Study, search: Search, space: Space, earlier: Sequence[Mapping[str, Any]]) -> None:
-    """Queue the defaults and what earlier searches found; at most half of the trials."""
+    """Queue the defaults, the kind's starting points and what earlier searches found; at most half of the trials."""
     study.set_user_attr("family", search.family)
     if not any(trial.user_attrs.get("origin") == "defaults" for trial in study.get_trials(deepcopy=False)):
         study.enqueue_trial(space.defaults(), user_attrs={"origin": "defaults"})
+    room = max(0, search.trials // 2 - 1)
+    points = space.starting_points()[:room]
+    for point in points:
+        study.enqueue_trial(point, user_attrs={"origin": "starting point"})
     found = [values for params in earlier if (values := space.clipped(params)) is not None]
-    for values in found[: max(0, min(EARLIER_KEPT, search.trials // 2 - 1))]:
+    for values in found[: min(EARLIER_KEPT, room - len(points))]:
         study.enqueue_trial(values, user_attrs={"origin": "earlier search"}, skip_if_exists=True)
     study.set_user_attr(READY, True)
 
@@ -184,12 +190,14 @@ def _work(study: Study, search: Search, bench: Bench, worker: Worker, told: _Tol
     """One step: a trial, or a wait for others; whether the search is done."""
     close_dead_trials(study, search.patience_seconds, worker if search.storage is None else None)
     optuna.storages.fail_stale_trials(study)
-    states = [trial.state for trial in study.get_trials(deepcopy=False, states=COUNTED)]
+    trials = study.get_trials(deepcopy=False, states=COUNTED)
+    states = [trial.state for trial in trials]
     done = sum(state in FINISHED for state in states)
     told.count(done)
-    if done >= search.trials:
+    late = done > 0 and _is_over(search, trials)
+    if done >= search.trials or (late and TrialState.RUNNING not in states):
         return True
-    if len(states) >= search.trials and TrialState.WAITING not in states:  # the last ones are at work elsewhere
+    if late or (len(states) >= search.trials and TrialState.WAITING not in states):  # the last are at work elsewhere
         time.sleep(POLL_SECONDS)
         return False
 
@@ -203,6 +211,12 @@ def _work(study: Study, search: Search, bench: Bench, worker: Worker, told: _Tol
             raise
         told.log("a trial of this process was taken for dead and given to another one; see search.patience_minutes")
     return False
+
+
+def _is_over(search: Search, trials: Sequence[FrozenTrial]) -> bool:
+    """Whether the trials that have ended took as long as the search may; what a killed one took is lost."""
+    spent = sum(float(trial.user_attrs.get(FOUND, {}).get("seconds", 0.0)) for trial in trials)
+    return search.hours is not None and spent >= search.hours * 3600
 
 
 def _objective(trial: Trial, study: Study, search: Search, bench: Bench, worker: Worker, told: _Told) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -86,7 +86,7 @@ class Trainer:
                 groups=self.groups(),
                 bases=self._base_store(),
             )
-            known = self._fit_eras(eras, length)
+            known = fit_eras(self.store, eras, own_purge(self.member), length)
             fit_in_eras(model, x, y, known, plan=self.plan, seed=derived_seed(self.seed, position), progress=progress)
         return model
 
@@ -97,13 +97,7 @@ class Trainer:
 
     def groups(self) -> dict[str, tuple[int, ...]] | None:
         """Positions of the features of each named group, for a kind that learns by groups."""
-        if self.member.groups is None:
-            return None
-        place = {feature: at for at, feature in enumerate(self.store.features)}
-        return {
-            name: tuple(place[feature] for feature in members if feature in place)
-            for name, members in self.member.groups.items()
-        }
+        return positions_of(self.member.groups, self.store.features)
 
     def checkpoints(self, eras: Sequence[str], position: int) -> Path:
         """Where the checkpoints of one fit lie: a folder named after all that decides what it learns.
@@ -164,11 +158,6 @@ class Trainer:
             "groups": self.groups(),
         }
 
-    def _fit_eras(self, eras: Sequence[str], length: float | None) -> FitEras:
-        span = _span(self.store, eras)
-        weeks = np.array([era_number(era) for era in span], dtype=np.int64)
-        return FitEras(self.store.offsets(span), weeks, own_purge(self.member), length)
-
     def _base_store(self) -> BaseStore:
         folder, code = (None, "") if self.bases is None else (self.bases.folder, self.bases.code)
         return BaseStore(folder, code, derived_seed(self.seed, OF_BASES))
@@ -200,6 +189,23 @@ def training_view(
         chosen = np.array([era in wanted for era in store.eras])
         y[~chosen[store.era_codes(span)]] = np.nan
     return store.matrix(span), y
+
+
+def fit_eras(store: EraStore, eras: Sequence[str], purge_weeks: int, length: float | None = None) -> FitEras:
+    """What a fit on `eras` is told of the rows of its view; `purge_weeks` and `length` as in FitEras."""
+    span = _span(store, eras)
+    weeks = np.array([era_number(era) for era in span], dtype=np.int64)
+    return FitEras(store.offsets(span), weeks, purge_weeks, length)
+
+
+def positions_of(
+    groups: Mapping[str, Sequence[str]] | None, features: Sequence[str]
+) -> dict[str, tuple[int, ...]] | None:
+    """Named groups of features as positions in `features`; what is not there is left out."""
+    if groups is None:
+        return None
+    place = {feature: at for at, feature in enumerate(features)}
+    return {name: tuple(place[one] for one in members if one in place) for name, members in groups.items()}
 
 
 def own_purge(member: Member) -> int:

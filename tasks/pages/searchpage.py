@@ -91,12 +91,12 @@ def _best(report: Mapping[str, Any]) -> str:
     complete = [line for line in report["course"] if line["value"] is not None]
     names = [one["parameter"] for one in report["space"]]
     best = sorted(complete, key=lambda line: -line["value"])[:SHOWN]
-    headers = ["trial", "value", "CORR", "training CORR", "trees", *names]
+    headers = ["trial", "value", "CORR", "training CORR", report.get("unit", "trees"), *names]
     rows = [
         [
             line["trial"],
             *(_figure(line[name]) for name in ("value", "corr", "training_corr")),
-            line["trees"],
+            line["length"],
             *(f"{line['params'][name]:.4g}" if name in line["params"] else "default" for name in names),
         ]
         for line in best

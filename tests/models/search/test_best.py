@@ -129,7 +129,7 @@ def test_a_found_number_of_trees_is_kept_only_where_it_was_not_stated(home, labe
     search_model(**arguments(home, labels, params={}, search={"trials": 3}))
     report = report_of(home)
     assert report["kept"] == "defaults" or report["params"]["num_iterations"] in {2, 4, 6, 8, 10, 12, 14, 16}
-    assert {line["trees"] for line in report["course"] if line["trees"]} <= {2, 4, 6, 8, 10, 12, 14, 16}
+    assert {line["length"] for line in report["course"] if line["length"]} <= {2, 4, 6, 8, 10, 12, 14, 16}
 
 
 def test_the_winner_on_shuffled_targets_shows_nothing_where_it_is_confirmed(tmp_path):

@@ -38,8 +38,8 @@ def test_what_the_settings_state_is_not_searched_under_any_of_its_names(kind):
     names = {one.name for one in space(kind).ranges}
     stated = space(kind, {"n_estimators": 200, "eta": 0.05, "colsample": 0.2})
     assert {one.name for one in stated.ranges} == names - own_names(kind, {"eta": 0, "colsample": 0})
-    assert space(kind).trees_free
-    assert not stated.trees_free
+    assert space(kind).length_free
+    assert not stated.length_free
     assert stated.params({}, trees=50) == {"n_estimators": 200, "eta": 0.05, "colsample": 0.2}
     assert without(kind, {"learning_rate": 0.1, "max_depth": 3}, ["eta"]) == {"max_depth": 3}
 

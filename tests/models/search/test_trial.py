@@ -98,11 +98,13 @@ def test_parameters_under_which_nothing_is_learnt_are_a_bad_trial_not_a_failure(
 
 
 def test_the_best_number_of_trees_is_read_off_only_where_it_is_free(home, labels):
-    scores = TrialScores((10, 20, 30), (0.01, 0.03, 0.02), (0.01, 0.03, 0.02), (0.05, 0.2, 0.4), ((),), trees_free=True)
+    scores = TrialScores(
+        (10, 20, 30), (0.01, 0.03, 0.02), (0.01, 0.03, 0.02), (0.05, 0.2, 0.4), ((),), length_free=True
+    )
     assert scores.chosen(0.0) == 1
     assert scores.value(0.0) == 0.03
     assert scores.chosen(1.0) == 0  # the gap at 20 trees is too dear
-    stated = replace(scores, trees_free=False)
+    stated = replace(scores, length_free=False)
     assert stated.chosen(1.0) == 2
     assert stated.value(0.1) == pytest.approx(0.02 - 0.1 * 0.38)
 

@@ -27,7 +27,7 @@ def line(trial, value, origin="sampled", **over):
         "score": value,
         "corr": value,
         "training_corr": None if value is None else value + 0.1,
-        "trees": None if value is None else 100,
+        "length": None if value is None else 100,
         "pressure": 0.25 * trial,
         "penalty": 0.1,
         "floor": 0.0,
@@ -42,7 +42,7 @@ def row(label, mean, verdict=None):
     return {
         "label": label,
         "params": {},
-        "trees": None,
+        "length": None,
         "value": 0.03,
         "mean": mean,
         "low": 0.01,
