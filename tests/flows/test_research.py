@@ -47,15 +47,17 @@ def test_the_flow_searches_keeps_what_it_finds_and_submits_nothing(tmp_path):
 
 
 def test_who_is_searched_for(tmp_path):
-    models = [BOOSTER, {"kind": "xgboost"}, {"kind": "mlp"}]
+    (tmp_path / "mine.py").write_text("class Mine:\n    pass\n")
+    own = {"kind": f"{tmp_path}/mine.py:Mine", "name": "mine"}
+    models = [BOOSTER, {"kind": "xgboost"}, {"kind": "mlp"}, own]
     names = [model.name for model in searched_models(Run(tiny(tmp_path, models=models), tmp_path))]
-    assert names == ["lightgbm", "xgboost"]
+    assert names == ["lightgbm", "xgboost", "mlp"]
     one = tiny(tmp_path, models=models, search={"models": ["xgboost"]})
     assert [model.name for model in searched_models(Run(one, tmp_path))] == ["xgboost"]
-    with pytest.raises(SettingsError, match="mlp"):
-        searched_models(Run(tiny(tmp_path, models=models, search={"models": ["mlp"]}), tmp_path))
-    with pytest.raises(SettingsError, match="no booster"):
-        searched_models(Run(tiny(tmp_path, models=[{"kind": "mlp"}]), tmp_path))
+    with pytest.raises(SettingsError, match="mine"):
+        searched_models(Run(tiny(tmp_path, models=models, search={"models": ["mine"]}), tmp_path))
+    with pytest.raises(SettingsError, match="no model"):
+        searched_models(Run(tiny(tmp_path, models=[own]), tmp_path))
 
 
 def test_the_options_of_the_verb_are_settings():

@@ -55,10 +55,10 @@ def main(argv: list[str]) -> None:
         "trials": int(trials),
         **{name: json.loads(value) for name, _, value in (one.partition("=") for one in rest)},
     }
-    place = search.pop("out", "out")
+    place, kind = search.pop("out", "out"), search.pop("kind", "lightgbm")
     labels = json.loads((Path(home) / "eras.json").read_text())
     params = search.pop("params", None)
-    over: dict[str, Any] = {"search": search, "out": str(Path(home) / place)}
+    over: dict[str, Any] = {"search": search, "out": str(Path(home) / place), "kind": kind}
     search_model(**arguments(Path(home), labels, **over, **({} if params is None else {"params": params})))
 
 

@@ -1,5 +1,6 @@
 """The shared study: kills, resumption, several processes, exact counting, dead and stale trials, what is remembered."""
 
+import json
 import os
 import shutil
 import signal
@@ -91,6 +92,34 @@ def test_a_search_that_was_killed_goes_on_and_ends_as_an_undisturbed_one(home, l
     search_model(**arguments(other, labels, params=params, search={"trials": 5}))
     assert course(home) == course(other)
     assert report_of(home)["confirmation"] == report_of(other)["confirmation"]
+
+
+def test_a_search_for_a_network_goes_on_after_a_kill_and_begins_with_its_starting_points(
+    home, labels, planted_home, tmp_path
+):
+    params = {"hidden": [8], "updates": 60, "batch_size": 256}
+    process = child(home, 4, 'kind="mlp"', f"params={json.dumps(params)}")
+    try:
+        until(lambda: len(finished_of(home)) >= 2)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    kept = finished_of(home)
+    search_model(**arguments(home, labels, kind="mlp", params=params, search={"trials": 4}))
+    assert {number: when for number, when in finished_of(home).items() if number in kept} == kept
+    other = shutil.copytree(planted_home, tmp_path / "undisturbed")
+    search_model(**arguments(other, labels, kind="mlp", params=params, search={"trials": 4}))
+    assert course(home) == course(other)
+    assert [line["origin"] for line in course(home)] == ["defaults", "starting point", "sampled", "sampled"]
+    assert {line["length"] for line in course(home)} == {60}
+    assert report_of(home)["unit"] == "updates"
+
+
+def test_a_search_ends_when_its_hours_are_over_and_goes_on_when_there_are_more(home, labels):
+    search_model(**arguments(home, labels, search={"trials": 5, "hours": 1e-6}))
+    assert [line["origin"] for line in course(home)] == ["defaults"]  # one trial is always made
+    search_model(**arguments(home, labels, search={"trials": 3, "hours": 1.0}))
+    assert len(course(home)) == 3
 
 
 def test_two_processes_on_one_storage_do_exactly_so_many_trials_together(home, labels):

@@ -14,7 +14,7 @@ from models.search.objective import CORR_ALONE, PayoutMix
 from models.search.scored import ScoredEras, Sides, probe_eras
 from models.search.space import space_for
 from models.search.trial import PROBE_SHARE, Bench, GivenUpError, TrialScores
-from models.training.trainer import training_view
+from models.training.trainer import fit_eras, training_view
 from tests.models.planted import PLAN, TARGET
 from tests.models.search.searches import eras_of
 
@@ -63,6 +63,47 @@ def test_every_look_shows_what_a_plain_fit_of_so_many_trees_scores(home, labels,
         assert scores.training[look] == pytest.approx(np.mean(training), abs=2e-3 if kind == "xgboost" else 1e-6)
 
 
+NETWORK = {"hidden": [16], "updates": 30, "batch_size": 256, "learning_rate": 0.01}
+
+
+def held_out_corr(store, kind, params):
+    """Mean CORR over the folds of plain fits."""
+    found = []
+    for fold in eras_of(list(store.eras)).folds:
+        model = make_model(kind, params)
+        x, y = training_view(store, TARGET, fold.train)
+        model.fit(x, y, plan=PLAN, seed=3, eras=fit_eras(store, fold.train, 8))
+        found.append(plain_corr(store, model.predict(store.matrix(fold.test)), fold.test))
+    return float(np.mean(found))
+
+
+def test_a_trial_of_a_network_scores_what_a_plain_fit_scores_and_is_asked_half_way(home, labels):
+    given = {**NETWORK, "validation_share": 0.0, "seeds": 2}
+    bench, asked = bench_of(home, labels, "mlp", given), []
+    params = bench.space.params({"dropout": 0.3, "weight_decay": 0.02, "correlation_share": 0.0})
+    scores = bench.run(params, lambda step, value: bool(asked.append(step)), quietly)
+    assert (scores.looks, asked) == ((15, 30), [0, 1, 2, 3])
+    one_network = {**params, "seeds": 1}  # a trial is one network; the finalists are as many as the settings say
+    assert scores.score[-1] == pytest.approx(held_out_corr(EraStore.open(home / "store"), "mlp", one_network), abs=1e-9)
+    assert scores.chosen(0.0) == 1
+    with pytest.raises(GivenUpError, match="behind after 1 of 2 looks at fold 1"):
+        bench.run(params, lambda step, value: step == 0, quietly)
+    assert bench.run(params, never, quietly) == scores
+
+
+def test_a_network_that_goes_wrong_is_a_bad_trial(home, labels):
+    bench = bench_of(home, labels, "mlp", {**NETWORK, "learning_rate": 1e6})
+    with pytest.raises(GivenUpError):
+        bench.run(bench.space.params({}), never, quietly)
+
+
+def test_a_network_of_whole_eras_is_given_them(home, labels):
+    small = {"across": "era", "groups": "correlated", "tokens": 2, "width": 8, "heads": 2, "points": 2, "updates": 4}
+    scores = bench_of(home, labels, "transformer", small).run(small, never, quietly)
+    assert len(scores.score) == 2
+    assert np.isfinite(scores.score).all()
+
+
 def test_a_second_trial_on_the_shared_rows_is_as_one_on_fresh_ones(home, labels):
     shared = bench_of(home, labels)
     other = shared.space.params({"max_depth": 3, "lambda_l2": 50.0})
@@ -72,6 +113,7 @@ def test_a_second_trial_on_the_shared_rows_is_as_one_on_fresh_ones(home, labels)
     assert second == bench_of(home, labels, low_memory=True).run(other, never, quietly)
     assert second != first
     assert TrialScores.from_dict(second.as_dict()) == second
+    assert second.as_dict()["trees_free"] is False  # so it is called in studies that were begun long ago
 
 
 def test_a_plan_that_changes_what_is_learnt_is_no_plan_for_a_trial(home, labels):
