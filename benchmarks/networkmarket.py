@@ -4,8 +4,8 @@
         [--searched HOME] [--boosters lightgbm] [--seeds 3] [--features SET] [--target target_a_20]
 
 All models learn from the same eras, are judged out of fold on the same ones (expanding windows from `--from` on) and
-scored by the same functions. Each network is fitted with its defaults and, with `--searched HOME`, with what the newest
-`eraflow search` in that home has kept for its kind; that search must have been told of the same judged eras:
+scored by the same functions. Each network is fitted with its defaults and, with `--searched HOME`, as the best trial of
+the newest `eraflow search` in that home had it; that search must have been told of the same judged eras:
 
     ERAFLOW_HOME=HOME eraflow search --profile laptop --data FOLDER --target target_a_20 --set data.features=all
         --set windows.first_test_fraction=0.623 --set windows.folds=2 --set models=mlp,autoencoder
@@ -42,6 +42,7 @@ from eraflow.scoring.statistics import ewc_interval, overlap_weeks, paired_compa
 from eraflow.settings.windows import WindowSettings
 from models.base.predictions import join, read_out_of_fold
 from models.ensembles.rankblend import rank_gaussian_blend
+from models.search.space import space_for
 from models.training.trainer import Trainer
 
 META_MODEL = "numerai_meta_model"
@@ -107,9 +108,14 @@ def entries(options: argparse.Namespace) -> list[Entry]:
 
 
 def searched_params(home: Path, kind: str) -> dict[str, Any] | None:
-    """What the newest search for a kind has kept; None: none was made, or it kept the defaults."""
+    """The best trial of the newest search for a kind, whatever its confirmation kept; None: none was made."""
     records = sorted(home.glob(f"search/best/*/{kind}.json"), key=lambda path: path.stat().st_mtime)
-    return (json.loads(records[-1].read_text())["params"] or None) if records else None
+    if not records:
+        return None
+    record = json.loads(records[-1].read_text())
+    given, (_, best, *_) = record["about"]["params"], record["confirmation"]
+    space = space_for(kind, given, rows=100_000, features=100)  # a network's ranges depend on neither
+    return space.params(best["params"], best["length"])
 
 
 def fit_out_of_fold(member: Member, seed: int, store: Path, out: Path) -> None:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from prefect import get_run_logger, task
 
 from eraflow.data.coverage import META_MODEL
-from eraflow.data.membereras import target_of
+from eraflow.data.membereras import longest_horizon, target_of
 from eraflow.errors import SettingsError
 from eraflow.kinds import SEARCHED, find
 from eraflow.machine.estimate import Need
@@ -49,6 +49,7 @@ def key_of(run: Run, model: ModelSettings) -> str:
         features=data.features,
         learn=model.learn,
         source=source_key(run.settings),
+        also=model.also_learn,
     )
 
 
@@ -110,6 +111,7 @@ def search(
         target_of(contract, model),
         contract.benchmark if model.learn == "residual" else None,
         dict(features.groups) if find(model.kind).takes_groups else None,
+        dict(model.also_learn),
     )
     job = SearchJob(
         kind=model.kind,
@@ -160,7 +162,7 @@ def eras_for(run: Run, features: Features, model: ModelSettings) -> SearchEras:
         contract.resolved_eras,
         known,
         features.windows[0].test[0],
-        horizons=(contract.horizon_days, contract.horizon_of(target)),
+        horizons=(contract.horizon_days, longest_horizon(contract, model)),
         search=run.settings.search,
         windows=run.settings.windows,
         stride=features.stride,

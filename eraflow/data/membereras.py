@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from eraflow.data.contract import Contract
@@ -42,6 +42,7 @@ class Member:
         benchmark: column whose residual is learnt (see eraflow/scoring/residual.py); None: the target itself.
         features: chosen for each window, then for live; None: all of the store.
         source: of a user's own kind, the sha256 of its source, and no other is trained; empty: it is one of Eraflow's.
+        also: further targets, with the weight of each in the loss; for networks.
         groups: name -> the named groups of features, for a kind that learns by groups; None for the others.
     """
 
@@ -55,11 +56,13 @@ class Member:
     features: tuple[tuple[str, ...], ...] | None = None
     source: str = ""
     groups: dict[str, tuple[str, ...]] | None = None
+    also: dict[str, float] = field(default_factory=dict)
 
     @property
     def learns(self) -> str:
         """What it learns, for people."""
-        return self.target if self.benchmark is None else f"{self.target} beyond {self.benchmark}"
+        besides = "".join(f" and {weight:g} x {target}" for target, weight in self.also.items())
+        return (self.target if self.benchmark is None else f"{self.target} beyond {self.benchmark}") + besides
 
 
 def cut_member(
@@ -74,12 +77,18 @@ def cut_member(
         windows=member_windows(contract, judged, model, cut, stride),
         final_eras=member_final_eras(contract, model, cut, stride),
         benchmark=contract.benchmark if model.learn == "residual" else None,
+        also=dict(model.also_learn),
     )
 
 
 def target_of(contract: Contract, model: ModelSettings) -> str:
     """The column that a member learns."""
     return model.target or contract.target
+
+
+def longest_horizon(contract: Contract, model: ModelSettings) -> int:
+    """Of all that a member learns, in trading days: the labels that reach farthest decide its purge."""
+    return max(contract.horizon_of(target) for target in (target_of(contract, model), *model.also_learn))
 
 
 def known_eras(contract: Contract, model: ModelSettings) -> tuple[str, ...]:
@@ -106,10 +115,11 @@ def member_windows(
     Raises:
         TooFewErasError, BenchmarkCoverageError: a window is left with too little.
     """
-    target = target_of(contract, model)
-    if target == contract.target and model.learn == "target":
+    target, horizon = target_of(contract, model), longest_horizon(contract, model)
+    own = target == contract.target and model.learn == "target"
+    if own and horizon <= contract.horizon_days:
         return tuple(judged)
-    eras, horizon = known_eras(contract, model), contract.horizon_of(target)
+    eras = known_eras(contract, model)
     if model.learn == "residual":
         _check_coverage(contract, eras, judged[0].test[0], member_purge(horizon, cut.purge_weeks), model.name)
     return tuple(windows_before(judged, eras, horizon, cut, stride=stride))

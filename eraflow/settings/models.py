@@ -32,6 +32,10 @@ def _offer_choices(schema: dict[str, Any]) -> None:
     ]
 
 
+MOST_WEIGHT = 100
+"""Of a further target: more of it leaves nothing to the target that is predicted."""
+
+
 class ModelSettings(Section):
     """One member of the ensemble."""
 
@@ -57,6 +61,11 @@ class ModelSettings(Section):
         "target",
         description="Learn the target, or what of it the benchmark model leaves over (trains only on eras that the "
         "benchmark covers).",
+    )
+    also_learn: dict[str, float] = Field(
+        default_factory=dict,
+        description="Networks: targets that the same network learns beside its own, and the weight of each in the "
+        "loss, where its own has 1. It predicts its own and is judged by it; the longest horizon decides its purge.",
     )
     tuned: bool = Field(
         False, description="Start from the parameters that `eraflow search` kept for this learner; `params` still win."
@@ -89,6 +98,21 @@ class ModelSettings(Section):
             raise ValueError(f"there is no search for {self.kind}: leave tuned out, and set its params")
         return self
 
+    @model_validator(mode="after")
+    def _learns_several_targets_as_a_network(self) -> ModelSettings:
+        if not self.also_learn:
+            return self
+        if self.kind not in KINDS or not KINDS[self.kind].neural:
+            raise ValueError(f"{shown(self.kind)} learns one target: leave also_learn out, or add a member for each")
+        if self.learn != "target":
+            raise ValueError("also_learn goes with learn=target: a residual is learnt by itself")
+        if self.target in self.also_learn:
+            raise ValueError(f"also_learn names {shown(str(self.target))}, which the member learns anyway")
+        wrong = [name for name, weight in self.also_learn.items() if not (0 < weight <= MOST_WEIGHT) or not name]
+        if wrong:
+            raise ValueError(f"also_learn: the weight of {shown(wrong[0])} must lie above 0, up to {MOST_WEIGHT}")
+        return self
+
     @field_validator("name")
     @classmethod
     def _is_a_file_name(cls, value: str) -> str:
@@ -110,6 +134,8 @@ def default_name(model: Mapping[str, Any]) -> str:
         parts.append(re.sub(r"[^a-z0-9]+", "-", short).strip("-") or "target")
     if model.get("learn") == "residual":
         parts.append("residual")
+    if model.get("also_learn"):
+        parts.append("several")
     return "-".join(parts)
 
 

@@ -102,7 +102,7 @@ class RunSettings(Section):
     @property
     def auxiliary_targets(self) -> tuple[str, ...]:
         """Targets that some member learns and that are not the run's own, each once, in the order of the members."""
-        wanted = (model.target for model in self.models)
+        wanted = (target for model in self.models for target in (model.target, *model.also_learn))
         return tuple(dict.fromkeys(target for target in wanted if target not in (None, self.data.target)))
 
     @property

@@ -88,6 +88,7 @@ class TrainingRows:
         width: columns of x.
         labels: float32[n_rows].
         tile: rows of a tile.
+        known: bool[n], whether a row of x is one of them.
 
     Args:
         x: int8[n, width], read tile by tile; it may be a view of a file.
@@ -110,6 +111,7 @@ class TrainingRows:
         self._columns = columns or Columns()
         self._columns.check(x.shape[1])
         known = ~np.isnan(y)
+        self.known = known
         # None means all rows: then tiles are views, and a file-backed matrix is never copied.
         self._chosen = None if known.all() else np.flatnonzero(known)
         self._x = x

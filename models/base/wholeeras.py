@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from eraflow.machine.plan import Plan
+from models.base.furthertargets import FurtherTargets
 from models.base.protocol import Codes, FloatArray, Model, ProgressFn
 
 Offsets = npt.NDArray[np.int64]
@@ -56,10 +57,17 @@ def fit_in_eras(
     plan: Plan,
     seed: int,
     progress: ProgressFn | None = None,
+    further: FurtherTargets | None = None,
 ) -> None:
-    """`model.fit`, with the eras where it asks for them; see `models.base.protocol.Model`."""
+    """`model.fit`, with the eras where it asks for them; see `models.base.protocol.Model`.
+
+    Args:
+        further: targets that a network learns besides; other models take none.
+    """
     learner: Any = model
-    given = {"eras": eras} if learns_by_era(model) else _given(model, eras.offsets)
+    given: dict[str, Any] = {"eras": eras} if learns_by_era(model) else _given(model, eras.offsets)
+    if further is not None:
+        given["further"] = further
     learner.fit(x, y, plan=plan, seed=seed, progress=progress, **given)
 
 

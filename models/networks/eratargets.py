@@ -55,6 +55,24 @@ def standardised(labels: npt.NDArray[np.float32], offsets: Offsets) -> npt.NDArr
     return exact.astype(np.float32)
 
 
+def side_by_side(own: Targets, further: Targets, offsets: Offsets) -> npt.NDArray[np.float32]:
+    """float32[n, 1 + k]: all targets, each standardised within each era over the rows in which it is known.
+
+    Args:
+        own: float[n]; an era in which it is known nowhere is not learnt from.
+        further: float[n, k].
+        offsets: of the eras.
+    """
+    learnt = np.repeat(np.diff(_known_before(own, offsets)) > 0, np.diff(offsets))
+    result = np.full((len(own), 1 + further.shape[1]), np.nan, dtype=np.float32)
+    for place, column in enumerate((own, *further.T)):
+        values = np.where(learnt, column, np.nan).astype(np.float32)
+        known = ~np.isnan(values)
+        if known.any():
+            result[known, place] = standardised(values[known], known_offsets(values, offsets))
+    return result
+
+
 def keep_back(y: Targets, eras: FitEras, share: float) -> KeptBack | None:
     """The last eras of those with a known target, and what is learnt from before them and the purge.
 

@@ -72,4 +72,6 @@ class Attending(torch.nn.Module):
 
 def era_transformer_network(groups: Sequence[Sequence[int]], shape: Shape, points: int) -> Network:
     """The transformer across the era for the training loop, which gives it whole eras."""
-    return Network(lambda: EraTransformer(groups, shape, points), SquaredError(), takes_offsets=True)
+    return Network(
+        lambda: EraTransformer(groups, shape, points), SquaredError(), last=lambda made: made.head, takes_offsets=True
+    )

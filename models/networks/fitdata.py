@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from eraflow.machine.plan import Plan
+from models.base.furthertargets import FurtherTargets
 from models.base.protocol import Codes, ConstantPredictionsError
 from models.base.rows import Columns, TrainingRows, check_rows
 from models.base.wholeeras import FitEras, Offsets, one_fit_era
-from models.networks.eratargets import KeptBack, Targets, keep_back, known_offsets, standardised
+from models.networks.eratargets import KeptBack, Targets, keep_back, known_offsets, side_by_side, standardised
 
 
 @dataclass(frozen=True)
@@ -24,10 +25,12 @@ class FitData:
         eras: offsets of the eras in the rows of x.
         kept: eras that are kept back; None: none are.
         rows: those with a known target, without the eras kept back and the purge before them.
-        targets: float32[rows.n_rows], standardised within each era.
+        targets: float32[rows.n_rows], standardised within each era; with further targets float32[rows.n_rows, 1 + k],
+            the own one first, NaN where one is not known.
         known_eras: offsets of the eras among `rows`.
-        centre, scale: mean and standard deviation of the targets of `rows`.
+        centre, scale: mean and standard deviation of the own target of `rows`.
         length: see `models.base.wholeeras.FitEras`.
+        weights: of the further targets; empty: there are none.
     """
 
     x: Codes
@@ -41,6 +44,7 @@ class FitData:
     centre: float
     scale: float
     length: float | None
+    weights: tuple[float, ...] = ()
 
     @classmethod
     def of(
@@ -53,8 +57,11 @@ class FitData:
         columns: Columns,
         validation_share: float,
         who: str,
+        further: FurtherTargets | None = None,
     ) -> FitData:
         """From what a model's `fit` is given; without eras, all rows are one.
+
+        Further targets are learnt in the eras in which the own one is, also in rows where that is not known.
 
         Raises:
             TrainingDataError: nothing to learn from, or arrays that do not fit.
@@ -74,10 +81,17 @@ class FitData:
                 "check that the target varies in the eras trained on",
             )
         centre, scale = float(rows.labels.mean(dtype=np.float64)), float(rows.labels.std(dtype=np.float64))
-        return cls(x, y, columns, eras.offsets, kept, rows, targets, known_eras, centre, scale, eras.length)
+        if further is None:
+            return cls(x, y, columns, eras.offsets, kept, rows, targets, known_eras, centre, scale, eras.length)
+        of_all = side_by_side(learnt, further.values, eras.offsets)
+        some = np.where(np.isnan(of_all).all(axis=1), np.nan, np.float32(0))
+        rows, known_eras = TrainingRows(x, some, plan.rows_in_memory, columns), known_offsets(some, eras.offsets)
+        targets = of_all[~np.isnan(some)]
+        weights = further.weights
+        return cls(x, y, columns, eras.offsets, kept, rows, targets, known_eras, centre, scale, eras.length, weights)
 
     def targets_of_all_rows(self) -> npt.NDArray[np.float32]:
-        """float32[n] for every row of x; NaN where nothing is learnt."""
-        result = np.full(len(self.x), np.nan, dtype=np.float32)
-        result[~np.isnan(self.y if self.kept is None else self.kept.target)] = self.targets
+        """float32[n], or [n, 1 + k], for every row of x; NaN where nothing is learnt."""
+        result = np.full((len(self.x), *self.targets.shape[1:]), np.nan, dtype=np.float32)
+        result[self.rows.known] = self.targets
         return result

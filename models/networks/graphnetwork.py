@@ -142,7 +142,7 @@ class GraphNetwork(torch.nn.Module):
 
 def graph_network(table: Table, shape: GraphShape) -> Network:
     """The network over this graph, for the training loop."""
-    return Network(lambda: GraphNetwork(table, shape), SquaredError())
+    return Network(lambda: GraphNetwork(table, shape), SquaredError(), last=lambda made: made.readout)
 
 
 def _layers(shape: GraphShape) -> list[torch.nn.Module]:

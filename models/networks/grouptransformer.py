@@ -59,7 +59,7 @@ class GroupTransformer(GroupEncoder):
 
 def transformer_network(groups: Sequence[Sequence[int]], shape: Shape) -> Network:
     """The transformer for the training loop."""
-    return Network(lambda: GroupTransformer(groups, shape), SquaredError())
+    return Network(lambda: GroupTransformer(groups, shape), SquaredError(), last=lambda made: made.head)
 
 
 def _encoder(tokens: int, shape: Shape) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 
@@ -88,8 +88,11 @@ class Network:
         loss: what is minimised.
         takes_offsets: whether the module is called with x and the offsets of the eras, int64[e + 1], instead of x
             alone; only with batches of whole eras. x is float32[m, f], standardised codes (models/networks/inputs.py).
+        last: gives the module's last layer, whose input the heads of further targets read (see
+            models/networks/furtherheads.py); None: it learns one target.
     """
 
     make: Callable[[], torch.nn.Module]
     loss: Loss
     takes_offsets: bool = False
+    last: Callable[[Any], torch.nn.Module] | None = None

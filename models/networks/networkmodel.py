@@ -16,6 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from eraflow.machine.failures import StageNaN
 from eraflow.machine.plan import Plan
+from models.base.furthertargets import FurtherTargets
 from models.base.protocol import Codes, DamagedModelError, FloatArray, ProgressFn
 from models.base.rows import Columns, TrainingRows, tiles
 from models.base.saved import read_model, trained_with, write_model
@@ -132,6 +133,7 @@ class NetworkModel(Searched, ABC):
         progress: ProgressFn | None = None,
         eras: FitEras | None = None,
         watch: UpdateWatch | None = None,
+        further: FurtherTargets | None = None,
     ) -> None:
         """Learn from the rows with a known target; see `models.base.protocol.Model`.
 
@@ -140,6 +142,7 @@ class NetworkModel(Searched, ABC):
             eras: of the rows; None: they are one.
             watch: looks at the weights every now and then, and may end the fit. One network is trained then, whatever
                 `seeds` says. Where eras that were kept back end it earlier, the looks left see the best weights.
+            further: targets that are learnt besides, by heads that are not kept; None: none.
 
         Raises:
             TrainingDataError: nothing to learn from, or arrays that do not fit.
@@ -148,7 +151,9 @@ class NetworkModel(Searched, ABC):
             StageNaN, StageDiverged, StageStalled: the training went wrong.
         """
         share = self.params["validation_share"]
-        learnt = FitData.of(x, y, eras, plan=plan, columns=self._columns, validation_share=share, who=self.kind)
+        learnt = FitData.of(
+            x, y, eras, plan=plan, columns=self._columns, validation_share=share, who=self.kind, further=further
+        )
         self._centre, self._scale = learnt.centre, learnt.scale
         self._prepare(learnt.rows, seed)
         self._library_version = self._version()
@@ -319,5 +324,6 @@ class NetworkModel(Searched, ABC):
 
 
 def _arrays(module: Any) -> Arrays:
-    """The state_dict of a module of torch, as arrays of the CPU."""
-    return {name: tensor.detach().cpu().numpy() for name, tensor in module.state_dict().items()}
+    """The state_dict of a module of torch, as arrays of the CPU; without heads that only its training has."""
+    alone = getattr(module, "without_heads", module)
+    return {name: tensor.detach().cpu().numpy() for name, tensor in alone.state_dict().items()}

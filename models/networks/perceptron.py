@@ -25,7 +25,7 @@ def perceptron(n_features: int, hidden: Sequence[int], dropout: float) -> torch.
 
 def perceptron_network(n_features: int, hidden: Sequence[int], dropout: float) -> Network:
     """The mlp for the training loop."""
-    return Network(lambda: perceptron(n_features, hidden, dropout), SquaredError())
+    return Network(lambda: perceptron(n_features, hidden, dropout), SquaredError(), last=lambda made: made[-2])
 
 
 def linear(inputs: int, outputs: int, scale: float) -> torch.nn.Linear:

@@ -12,6 +12,7 @@ from models.base.protocol import ProgressFn
 from models.base.seeds import derived_seed
 from models.networks.batches import EraBatches, EraRows, RowBatches
 from models.networks.fitdata import FitData
+from models.networks.furtherheads import with_further_targets
 from models.networks.loop import Look, Trained, train
 from models.networks.losses import WithCorrelation
 from models.networks.network import Network
@@ -43,6 +44,8 @@ def train_seeds(
     """
     if params["correlation_share"]:
         network = replace(network, loss=WithCorrelation(network.loss, float(params["correlation_share"])))
+    if learnt.weights:
+        network = with_further_targets(network, learnt.weights)
     recipe, validation = recipe_of(params), None
     if learnt.kept is not None:
         validation = Validation(network, learnt.x, learnt.y, learnt.kept, learnt.columns)

@@ -88,4 +88,5 @@ def autoencoder_network(
     return Network(
         lambda: SupervisedAutoencoder(n_features, hidden, code, noise, dropout),
         PredictionAndReconstruction(reconstruction),
+        last=lambda made: made.head[-2],
     )

@@ -61,4 +61,4 @@ def tabm_network(n_features: int, shape: TabmShape) -> Network:
         )
         return module
 
-    return Network(make, MeanOfSquaredErrors())
+    return Network(make, MeanOfSquaredErrors(), last=lambda made: made.output)

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from eraflow.machine.plan import Plan
+from models.base.furthertargets import FurtherTargets
 from models.base.protocol import Codes, FloatArray, ModelSettingsError, ProgressFn, read_description
 from models.base.ranges import Range
 from models.base.rows import TrainingRows
@@ -159,20 +160,24 @@ class TransformerModel(NetworkModel):
         progress: ProgressFn | None = None,
         eras: FitEras | None = None,
         watch: UpdateWatch | None = None,
+        further: FurtherTargets | None = None,
     ) -> None:
         """Learn; see `NetworkModel.fit`.
 
         Raises:
             MissingLibraryError: with `adapt="lora"`, PEFT is not installed.
+            ModelSettingsError: with `adapt="lora"`, further targets are to be learnt.
         """
         if adapts(self.params):
+            if further is not None:
+                raise ModelSettingsError("a transformer that is adapted learns one target", "leave also_learn out")
             self._take(self._adaptation(plan, seed, progress).of(x, y, eras or one_fit_era(len(x))))
             if watch is not None:  # what is adapted is looked at when it is done
                 UpdateLooks(watch, self).finish()
             return
         rows = TrainingRows(x, y, plan.rows_in_memory, self._columns)
         self._tokens = self._grouped(rows, seed)
-        super().fit(x, y, plan=plan, seed=seed, progress=progress, eras=eras, watch=watch)
+        super().fit(x, y, plan=plan, seed=seed, progress=progress, eras=eras, watch=watch, further=further)
         self.trained_with["tokens"] = {name: len(members) for name, members in self._tokens.items()}
 
     def check_installed(self) -> None:

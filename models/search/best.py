@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from optuna.study import Study
 
-from eraflow.data.eras import Window, target_purge
+from eraflow.data.eras import Window
 from eraflow.disk.atomic import write_json
 from eraflow.disk.digest import value_sha256
 from eraflow.erastore.erareader import EraStore
@@ -34,7 +34,7 @@ from models.search.scored import ScoredEras, Sides
 from models.search.space import Space, without
 from models.search.storage import FOLDER
 from models.search.study import Done
-from models.training.trainer import fit_eras, positions_of, training_view
+from models.training.trainer import fit_eras, further_targets, learnt_purge, positions_of, training_view
 
 BEST = "best"
 FORMAT = 1
@@ -76,7 +76,15 @@ class Confirmed:
     by_era: FloatArray
 
 
-def search_key(*, version: str, target: str, features: str | list[str], learn: str, source: str = "") -> str:
+def search_key(
+    *,
+    version: str,
+    target: str,
+    features: str | list[str],
+    learn: str,
+    source: str = "",
+    also: Mapping[str, float] | None = None,
+) -> str:
     """The name under which results for this data are kept: a digest of what a member learns from.
 
     Args:
@@ -84,10 +92,11 @@ def search_key(*, version: str, target: str, features: str | list[str], learn: s
         target: what is learnt.
         features: the setting `data.features`; a set keeps the key that it has always had.
         learn: target or residual.
+        also: further targets with their weights; without any, the key is what it has always been.
         source: where the data come from, so that what was found on generated data is not used on Numerai's.
     """
     parts = {"version": version, "target": target, "feature_set": features, "learn": learn, "source": source}
-    return value_sha256(parts)[:16]
+    return value_sha256({**parts, **({"also": dict(also)} if also else {})})[:16]
 
 
 def tuned_params(home: Path, kind: str, key: str, given: Collection[str] = ()) -> dict[str, Any] | None:
@@ -208,7 +217,7 @@ class Confirmation:
         x, y = training_view(self._store, self._learnt.target, self._window.train, self._learnt.benchmark)
         groups = positions_of(self._learnt.groups, self._store.features)
         model = make_model(self._space.kind, params, scratch=self._scratch, groups=groups)
-        purge = target_purge(self._learnt.target, self._window.purge_weeks)
+        purge = learnt_purge((self._learnt.target, *self._learnt.also), self._window.purge_weeks)
         fit_in_eras(
             model,
             x,
@@ -217,6 +226,7 @@ class Confirmation:
             plan=self._plan,
             seed=self._seed,
             progress=lambda done, total, _: progress(done / total),
+            further=further_targets(self._store, self._learnt.also, self._window.train),
         )
         if self._scored is None:
             self._scored = ScoredEras(self._store, self._window.test, self._sides)

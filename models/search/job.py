@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,12 +21,14 @@ class Learnt:
     Attributes:
         target: the column.
         benchmark: whose part is taken out of it first; None: nothing is.
+        also: further targets, with the weight of each in the loss.
         groups: name -> the named groups of features, for a kind that learns by groups; None for the others.
     """
 
     target: str
     benchmark: str | None = None
     groups: dict[str, tuple[str, ...]] | None = None
+    also: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -232,7 +232,7 @@ def described(
         "targets": value_sha256(
             [np.nan_to_num(store.column(name, seen), nan=-1.0).tolist() for name in {learnt.target: 0, sides.target: 0}]
         ),
-        "learn": [learnt.target, learnt.benchmark, *([learnt.groups] if learnt.groups else [])],
+        "learn": [learnt.target, learnt.benchmark, *filter(None, (learnt.groups, learnt.also))],
         "score": [sides.target, sides.other, sides.mix.corr, sides.mix.contribution],
         "gap_penalty": settings.gap_penalty,
         "prune": settings.prune,

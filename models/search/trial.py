@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from eraflow.data.eras import Window, target_purge
+from eraflow.data.eras import Window
 from eraflow.erastore.erareader import EraStore
 from eraflow.machine.failures import StageDiverged, StageNaN, StageStalled
 from eraflow.machine.plan import Plan
@@ -27,7 +27,7 @@ from models.search.job import Learnt
 from models.search.objective import CompletedTrial, penalised
 from models.search.scored import ScoredEras, Sides, probe_eras
 from models.search.space import Space
-from models.training.trainer import fit_eras, positions_of, training_view
+from models.training.trainer import fit_eras, further_targets, learnt_purge, positions_of, training_view
 
 MOST_LOOKS = 8
 """Looks at a model while it grows: an eighth of the trees is how finely their best number is found."""
@@ -110,7 +110,8 @@ class Fold:
     def __init__(self, store: EraStore, window: Window, learnt: Learnt, sides: Sides) -> None:
         self.window = window
         self.x, self.y = training_view(store, learnt.target, window.train, learnt.benchmark)
-        self.eras = fit_eras(store, window.train, target_purge(learnt.target, window.purge_weeks))
+        self.eras = fit_eras(store, window.train, learnt_purge((learnt.target, *learnt.also), window.purge_weeks))
+        self.further = further_targets(store, learnt.also, window.train)
         self.held_out = ScoredEras(store, window.test, sides)
         most = max(2, round(PROBE_SHARE * len(window.test)))
         self.training = ScoredEras(store, probe_eras(window.train, most), sides)
@@ -203,7 +204,9 @@ class Bench:
 
     def _fit(self, model: Any, fold: Fold, watch: _Watch) -> None:
         if not self.space.adds:
-            model.fit(fold.x, fold.y, plan=self._plan, seed=self._seed, eras=fold.eras, watch=watch)
+            model.fit(
+                fold.x, fold.y, plan=self._plan, seed=self._seed, eras=fold.eras, watch=watch, further=fold.further
+            )
             return
         watch.inside = bool(model.looks_inside)
         watch.holdout = fold.held_out.x if watch.inside else fold.both

@@ -88,7 +88,8 @@ def train_model(job: TrainJob, out: Path, plan: Plan) -> dict[str, Any]:
     trainer = Trainer(out, EraStore.open(job.store), member, job.seed, plan, job.bins, job.importance, job.bases)
     make_model(member.kind, member.params, source=member.source)  # a wrong parameter ends the stage before any work
     for window in member.windows:
-        _check_window(window, member.target)
+        for target in (member.target, *member.also):
+            _check_window(window, target)
     widths = [_width(trainer, position) for position in range(len(member.windows) + 1)]
     shares = np.cumsum([0, *(len(window.train) for window in member.windows), len(member.final_eras)])
     folds = [_fold(trainer, shares, position) for position in range(len(member.windows))]

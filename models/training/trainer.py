@@ -21,6 +21,7 @@ from eraflow.erastore.erareader import EraStore
 from eraflow.machine.plan import Plan
 from eraflow.scoring.ranking import EraGroups
 from eraflow.scoring.residual import benchmark_residual
+from models.base.furthertargets import FurtherTargets
 from models.base.predictions import Predictions
 from models.base.protocol import Codes, Model, ProgressFn, check_predictions
 from models.base.seeds import derived_seed
@@ -74,6 +75,7 @@ class Trainer:
             length: see `models.base.wholeeras.FitEras`.
         """
         x, y = training_view(self.store, self.member.target, eras, self.member.benchmark)
+        further = further_targets(self.store, self.member.also, eras)
         with _scratch(self.out / SCRATCH) as scratch:
             model = make_model(
                 self.member.kind,
@@ -87,7 +89,8 @@ class Trainer:
                 bases=self._base_store(),
             )
             known = fit_eras(self.store, eras, own_purge(self.member), length)
-            fit_in_eras(model, x, y, known, plan=self.plan, seed=derived_seed(self.seed, position), progress=progress)
+            seed = derived_seed(self.seed, position)
+            fit_in_eras(model, x, y, known, plan=self.plan, seed=seed, progress=progress, further=further)
         return model
 
     def columns(self, position: int) -> tuple[int, ...] | None:
@@ -156,6 +159,7 @@ class Trainer:
             "rows": self.store.n_rows,
             "source": self.member.source,
             "groups": self.groups(),
+            **({"also": self.member.also} if self.member.also else {}),
         }
 
     def _base_store(self) -> BaseStore:
@@ -208,9 +212,22 @@ def positions_of(
     return {name: tuple(place[one] for one in members if one in place) for name, members in groups.items()}
 
 
+def further_targets(store: EraStore, also: Mapping[str, float], eras: Sequence[str]) -> FurtherTargets | None:
+    """What is learnt beside the target, in the rows of `training_view`; None: nothing."""
+    if not also:
+        return None
+    values = np.stack([training_view(store, name, eras)[1] for name in also], axis=1)
+    return FurtherTargets(values, tuple(also.values()))
+
+
 def own_purge(member: Member) -> int:
-    """How far the labels of the target reach, with the margin; the alias does not tell it, the windows do."""
-    return target_purge(member.target, member.windows[0].purge_weeks)
+    """How far the labels that are learnt reach, with the margin; the alias does not tell it, the windows do."""
+    return learnt_purge((member.target, *member.also), member.windows[0].purge_weeks)
+
+
+def learnt_purge(targets: Sequence[str], otherwise: int) -> int:
+    """The longest purge of what is learnt; see `eraflow.data.eras.target_purge`."""
+    return max(target_purge(target, otherwise) for target in targets)
 
 
 def _span(store: EraStore, eras: Sequence[str]) -> tuple[str, ...]:

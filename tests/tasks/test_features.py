@@ -104,6 +104,17 @@ def test_no_member_learns_within_its_own_purge_of_the_judged_eras(horizon, targe
     assert train_need(features, member).rows == ROWS * len(member.final_eras)
 
 
+def test_a_member_of_several_targets_has_the_purge_of_the_longest_and_the_eras_of_its_own():
+    features = features_of(contract_of())
+    for also, purge in (({"target_aux_20": 0.5}, 8), ({"target_aux_20": 0.5, "target_aux_60": 0.5}, 16)):
+        member = cut_of(features, ModelSettings(kind="mlp", also_learn=also))
+        assert member.also == also
+        assert {window.purge_weeks for window in member.windows} == {purge}
+        assert [window.test for window in member.windows] == [window.test for window in features.windows]
+        assert all(era_number(one.train[-1]) + purge < era_number(one.test[0]) for one in member.windows)
+        assert member.final_eras == features.training_eras  # where the own one is known, whether the others are or not
+
+
 def test_the_model_for_live_learns_every_era_in_which_its_own_target_is_known():
     features = features_of(contract_of())
     assert features.training_eras[-1] == "0200"

@@ -154,6 +154,8 @@ def test_targets_of_members_are_gathered_once_each_without_the_runs_own():
     )
     assert settings.auxiliary_targets == ("target_b_60",)
     assert settings.learns_residual
+    several = ["models=mlp,lightgbm@target_b_60", 'models.mlp.also_learn={"target_b_20": 0.5, "target_ender_20": 1}']
+    assert settings_from("sandbox", {}, several).auxiliary_targets == ("target_b_20", "target_b_60")
     assert not RunSettings().learns_residual
     assert RunSettings().auxiliary_targets == ()
 
@@ -162,7 +164,10 @@ def test_targets_of_members_are_gathered_once_each_without_the_runs_own():
     ("assignments", "names"),
     [
         (["models=lightgbm@"], "names no target"),
-        (["models=mlp:tuned"], "no search for mlp"),
+        (["models=lightgbm", 'models.lightgbm.also_learn={"target_b_20": 1}'], "learns one target"),
+        (["models=mlp:residual", 'models.mlp-residual.also_learn={"target_b_20": 1}'], "by itself"),
+        (["models=mlp@target_b_20", 'models.mlp-b20.also_learn={"target_b_20": 1}'], "learns anyway"),
+        (["models=mlp", 'models.mlp.also_learn={"target_b_20": 0}'], "above 0"),
         (["models=lightgbm:residue"], "residue"),
         (["models=neural@target_b_20"], "neural"),
         (["models=lightgbm,lightgbm"], "a target of its own"),

@@ -1,6 +1,7 @@
 """The spaces: what is in them, what is not, and that the libraries take every corner."""
 
 import itertools
+from functools import cache
 
 import pytest
 from hypothesis import given
@@ -21,8 +22,13 @@ def space(kind, given=None, rows=50_000, features=60):
     return space_for(kind, given or {}, rows=rows, features=features)
 
 
+@cache
+def usual(kind):
+    return make_model(kind).params
+
+
 def ranges(kind, rows=50_000, features=60):
-    return model_class(kind).search_ranges(make_model(kind).params, rows, features)
+    return model_class(kind).search_ranges(usual(kind), rows, features)
 
 
 @pytest.mark.parametrize("kind", KINDS)

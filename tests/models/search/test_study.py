@@ -100,7 +100,7 @@ def test_a_search_for_a_network_goes_on_after_a_kill_and_begins_with_its_startin
     params = {"hidden": [8], "updates": 60, "batch_size": 256}
     process = child(home, 4, 'kind="mlp"', f"params={json.dumps(params)}")
     try:
-        until(lambda: len(finished_of(home)) >= 2)
+        until(lambda: len(finished_of(home)) >= 2, seconds=180)
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()

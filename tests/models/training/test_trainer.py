@@ -196,3 +196,22 @@ def test_an_importance_that_cannot_be_measured_costs_the_page_and_not_the_fold(s
     assert figures["folds"] == 2
     assert (tmp_path / "stage" / "oof.parquet").exists()
     assert not list((tmp_path / "stage").glob("importance-*"))
+
+
+def test_a_network_learns_further_targets_of_the_store_within_their_longest_purge(planted, tmp_path):
+    pytest.importorskip("torch")
+    hidden = write_store(tmp_path / "data", planted, unknown=range(12, 16))
+    windows = windows_of(hidden.eras, first=40, folds=1, purge=16)
+    fields = {"windows": windows, "final_eras": hidden.eras[:30]}
+    model = {"kind": "mlp", "name": "mlp", "params": {"hidden": [4], "updates": 4}}
+    train_model(**training(hidden, tmp_path / "alone", model, **fields))
+    told = train_model(**training(hidden, tmp_path / "beside", model, **fields, also={OTHER: 0.5}))
+    assert told["learns"] == f"{TARGET} and 0.5 x {OTHER}"
+    alone, beside = (read_out_of_fold(tmp_path / name / "oof.parquet") for name in ("alone", "beside"))
+    assert list(alone.ids) == list(beside.ids)
+    assert not np.array_equal(alone.values, beside.values)
+    saved = (json.loads((tmp_path / name / "model" / "model.json").read_text()) for name in ("alone", "beside"))
+    assert len({json.dumps(one["arrays"]) for one in saved}) == 1
+    shorter = {**fields, "windows": windows_of(hidden.eras, first=40, folds=1)}
+    with pytest.raises(LeakingWindowError, match=f"{OTHER} needs at least 16"):
+        train_model(**training(hidden, tmp_path / "shorter", model, **shorter, also={OTHER: 0.5}))
