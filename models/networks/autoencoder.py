@@ -45,9 +45,8 @@ class AutoencoderModel(NetworkModel):
     }
 
     starting_points: ClassVar[tuple[Mapping[str, Any], ...]] = (
-        {"updates": 150},
         {"updates": 200},
-        {"updates": 150, "correlation_share": 0.5},
+        {"correlation_share": 0.5},
         {"updates": 250, "reconstruction": 0.2},
     )
 

@@ -43,7 +43,7 @@ class GraphModel(NetworkModel):
     For each thread, a piece of 256 rows holds about 3 KiB x features x (width of a node).
     """
 
-    starting_points: ClassVar[tuple[Mapping[str, Any], ...]] = ({"updates": 150}, {"updates": 200, "neighbours": 8})
+    starting_points: ClassVar[tuple[Mapping[str, Any], ...]] = ({"updates": 200}, {"updates": 200, "neighbours": 8})
 
     @staticmethod
     def search_ranges(known: Mapping[str, Any], rows: int, features: int) -> tuple[Range, ...]:

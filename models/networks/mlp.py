@@ -33,9 +33,8 @@ class MlpModel(NetworkModel):
     accepted: ClassVar[Mapping[str, Accepted]] = {"hidden": SIZES, "dropout": SHARE}
 
     starting_points: ClassVar[tuple[Mapping[str, Any], ...]] = (
-        {"updates": 150},
         {"updates": 200},
-        {"updates": 150, "correlation_share": 1.0},
+        {"correlation_share": 1.0},
         {"hidden": [64, 64], "updates": 300},
     )
 

@@ -42,7 +42,7 @@ class TabmModel(NetworkModel):
     accepted: ClassVar[Mapping[str, Accepted]] = {**dict.fromkeys(SIZES, WHOLE), "dropout": SHARE}
 
     starting_points: ClassVar[tuple[Mapping[str, Any], ...]] = (
-        {"updates": 150},
+        {"updates": 200},
         {"updates": 200, "dropout": 0.5, "learning_rate": 0.001},
     )
 

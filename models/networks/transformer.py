@@ -94,7 +94,7 @@ class TransformerModel(NetworkModel):
     accepted_besides = OF_ADAPTATION
 
     starting_points: ClassVar[tuple[Mapping[str, Any], ...]] = (
-        {"updates": 150},
+        {"updates": 200},
         {"updates": 200, "width": 32, "dropout": 0.1},
     )
 

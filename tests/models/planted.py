@@ -22,7 +22,14 @@ from eraflow.machine.plan import Plan
 TARGET = "target_ender_20"
 PLAN = Plan(threads=1)
 FAST = {"n_estimators": 30, "learning_rate": 0.1, "colsample": 0.5}
-FAST_TRAINING = {"dropout": 0.1, "updates": 96, "batch_size": 256, "learning_rate": 0.01, "check_every": 8}
+FAST_TRAINING = {
+    "dropout": 0.1,
+    "updates": 96,
+    "batch_size": 256,
+    "learning_rate": 0.01,
+    "check_every": 8,
+    "validation_share": 0.15,
+}
 FAST_MLP = {"hidden": [32, 16], **FAST_TRAINING}
 FAST_NETWORKS = {
     "mlp": FAST_MLP,
