@@ -1,7 +1,7 @@
 """What networks are worth on a folder of real data, against boosters and beside them, on eras that no search has seen.
 
     python -m benchmarks.networkmarket --market FOLDER --work FOLDER [--networks mlp,autoencoder,tabm,transformer]
-        [--searched HOME] [--boosters lightgbm] [--seeds 3] [--features SET] [--target target_a_20]
+        [--searched HOME] [--stopped] [--boosters lightgbm] [--seeds 3] [--features SET] [--target target_a_20]
 
 All models learn from the same eras, are judged out of fold on the same ones (expanding windows from `--from` on) and
 scored by the same functions. Each network is fitted with its defaults and, with `--searched HOME`, as the best trial of
@@ -42,12 +42,15 @@ from eraflow.scoring.statistics import ewc_interval, overlap_weeks, paired_compa
 from eraflow.settings.windows import WindowSettings
 from models.base.predictions import join, read_out_of_fold
 from models.ensembles.rankblend import rank_gaussian_blend
+from models.kinds import make_model
 from models.search.space import space_for
 from models.training.trainer import Trainer
 
 META_MODEL = "numerai_meta_model"
 SHARE = 0.9
 """Of LightGBM's CORR, that the best network is to reach."""
+
+STOPPED = {"updates": 200, "validation_share": 0.15}
 
 Values = npt.NDArray[np.float64]
 
@@ -104,6 +107,8 @@ def entries(options: argparse.Namespace) -> list[Entry]:
         params = None if options.searched is None else searched_params(options.searched, kind)
         if params is not None:
             found.append(Entry(f"{kind}, searched", kind, params))
+        if options.stopped:
+            found.append(Entry(f"{kind}, stopped by eras that are kept back", kind, STOPPED))
     return found
 
 
@@ -133,7 +138,8 @@ def predictions(options: argparse.Namespace, market: Market, entry: Entry, seed:
     groups = market.groups if find(entry.kind).takes_groups else None
     few = market.windows[0].train  # the fit for live is not made
     member = Member(entry.kind, entry.kind, entry.params, market.target, market.windows, few, groups=groups)
-    what = [entry.kind, entry.params, seed, options.features, [[one.train[0], one.test[0]] for one in market.windows]]
+    params = make_model(entry.kind, entry.params).params  # type: ignore[attr-defined]
+    what = [entry.kind, params, seed, options.features, [[one.train[0], one.test[0]] for one in market.windows]]
     out = options.work / f"{entry.kind}-{value_sha256(what)[:12]}-{seed}"
     if not (out / "took.json").exists():
         _, cpu, peak = in_child(fit_out_of_fold, member, seed, market.store, out)
@@ -245,6 +251,7 @@ def main() -> None:
     parser.add_argument("--folds", type=int, default=2)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--searched", type=Path, help="home of a search")
+    parser.add_argument("--stopped", action="store_true", help="also with the stopping that is off by default")
     parser.add_argument("--boosters", type=lambda text: text.split(","), default=["lightgbm"])
     parser.add_argument(
         "--networks", type=lambda text: text.split(","), default=["mlp", "autoencoder", "tabm", "transformer"]

@@ -97,7 +97,7 @@ def test_a_search_that_was_killed_goes_on_and_ends_as_an_undisturbed_one(home, l
 def test_a_search_for_a_network_goes_on_after_a_kill_and_begins_with_its_starting_points(
     home, labels, planted_home, tmp_path
 ):
-    params = {"hidden": [8], "updates": 60, "batch_size": 256}
+    params = {"hidden": [8], "updates": 12, "batch_size": 256}
     process = child(home, 4, 'kind="mlp"', f"params={json.dumps(params)}")
     try:
         until(lambda: len(finished_of(home)) >= 2, seconds=180)
@@ -111,7 +111,7 @@ def test_a_search_for_a_network_goes_on_after_a_kill_and_begins_with_its_startin
     search_model(**arguments(other, labels, kind="mlp", params=params, search={"trials": 4}))
     assert course(home) == course(other)
     assert [line["origin"] for line in course(home)] == ["defaults", "starting point", "sampled", "sampled"]
-    assert {line["length"] for line in course(home)} == {60}
+    assert {line["length"] for line in course(home)} == {12}
     assert report_of(home)["unit"] == "updates"
 
 
