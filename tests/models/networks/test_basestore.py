@@ -58,7 +58,7 @@ def test_a_damaged_base_is_told_of_and_trained_anew(planted, plain, tmp_path, da
     elif damage == "weights gone":
         (entry / "weights.npy").unlink()
     elif damage == "description":
-        (entry / "model.json").write_bytes(whole["model.json"].replace(b"target_centre", b"target_center"))
+        (entry / "model.json").write_bytes(whole["model.json"].replace(b'"target_scale": ', b'"target_scale": 1'))
     elif damage == "note":
         (entry / "base.json").write_text("{")
     else:
