@@ -14,6 +14,7 @@ from tasks.alert import tell_of_trouble
 from tasks.backtest import backtest
 from tasks.blend import blend, chosen_neutralisation
 from tasks.champion import champion_scores, stand_in
+from tasks.compress import compress
 from tasks.deliver import deliver
 from tasks.features import build_features
 from tasks.gate import decide, held, ours
@@ -54,7 +55,8 @@ def weekly(settings: RunSettings = DEFAULTS) -> dict[str, Any] | State:
         features = build_features(run, data)
         search_first(run, features, round_now.multipliers)
         chosen = select(run, features)
-        members = train_all(run, features, chosen)
+        coded = compress(run, features)
+        members = train_all(run, features, chosen, coded)
         payout = paid(run, round_now)
         blended = blend(run, features, members, neutralisation, payout)
         backtested = backtest(run, data, features, members, blended, neutralisation, payout)

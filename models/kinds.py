@@ -11,6 +11,7 @@ from eraflow.kinds import KINDS, find
 from eraflow.ownkinds import is_own
 from models.base.protocol import Model, read_description
 from models.boosters.bincache import BinCache
+from models.compression.codedmodel import INNER, load_coded
 from models.networks.basestore import BaseStore
 from models.own.ownclass import class_of
 from models.own.ownmodel import OwnModel
@@ -93,6 +94,9 @@ def load_model(folder: Path) -> Model:
         ModelPackageError: the package of a user's own kind is gone.
     """
     description = read_description(folder)
+    if "code" in description:
+        coded: Model = load_coded(folder, load_model(folder / INNER))
+        return coded
     if "own" in description:
         return OwnModel.load(folder)
     model: Model = model_class(str(description["kind"])).load(folder)

@@ -15,6 +15,7 @@ from eraflow.errors import EraflowError
 from eraflow.kinds import find
 from eraflow.machine.estimate import Need
 from eraflow.runs.stage import StageRecord
+from models.compression.codedstore import LearnedCode
 from models.kinds import count_weights, thread_bytes
 from models.prediction.predictor import whole_eras_in
 from tasks.features import Features
@@ -24,12 +25,18 @@ USUAL_TREES = 2_000
 MIB = 2**20
 
 
-def train_need(features: Features, member: Member) -> Need:
-    """All eras in which the member's target is resolved, for the final fit; every judged row out of fold."""
+def train_need(features: Features, member: Member, code: LearnedCode | None = None) -> Need:
+    """All eras in which the member's target is resolved, for the final fit; every judged row out of fold.
+
+    Beside the features, a code makes columns more, and a file of all of them that lasts as long as a fit.
+    """
     stored, eras = features.record.metrics, len(member.final_eras)
     per_era = stored["rows"] / max(stored["eras"], 1)
     columns = max(map(len, member.features)) if member.features else int(stored["features"])
     cost = find(member.kind).cost
+    if code is not None:
+        columns = code.size + (columns if code.use == "beside" else 0)
+        cost = replace(cost, disk_value=cost.disk_value + (1 if code.use == "beside" else 0))
     held = thread_bytes(member.kind, member.params, per_era) / MIB
     return Need(
         member.kind,

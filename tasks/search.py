@@ -67,6 +67,11 @@ def search_all(run: Run, features: Features, multipliers: Mapping[str, float] | 
         SettingsError: a setting is wrong, or `search.models` names a model that there is not.
         EraflowError: the first failure, when every search failed.
     """
+    if run.settings.data.code != "none":
+        raise SettingsError(
+            f"a search tries parameters on the features as they are, and data.code={run.settings.data.code} is set",
+            "search without it; a member marked as tuned then starts from what was found, also with a code",
+        )
     found: list[StageRecord] = []
     lost: dict[str, Exception] = {}
     for model in searched_models(run):

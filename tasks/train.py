@@ -13,12 +13,13 @@ from eraflow.runs.attempt import Work
 from eraflow.runs.codeversion import code_version, learners_of
 from eraflow.runs.reclaim import BASES
 from eraflow.runs.stage import StageRecord
-from eraflow.runs.weekrecord import TRAIN, note_lost
+from eraflow.runs.weekrecord import CODE, TRAIN, note_lost
 from eraflow.settings.models import ModelSettings
 from models.networks.adaptationsettings import adapts
 from models.training.job import ImportanceSample, KeptBases, KeptBins, TrainJob
 from models.training.selectedfeatures import read_selection
 from tasks.alert import tell_people
+from tasks.compress import code_job, learned_code
 from tasks.features import Features
 from tasks.needs import train_need
 from tasks.pages.discoverypage import show_importance
@@ -33,8 +34,17 @@ FREE_SHARE = 4
 
 
 @task(name="train", task_run_name="train-{model.name}", **STAGE_TASK)
-def train(run: Run, features: Features, model: ModelSettings, chosen: StageRecord | None = None) -> StageRecord:
-    """Out-of-fold predictions and the final model of one member, on its own target and the features chosen for it."""
+def train(
+    run: Run,
+    features: Features,
+    model: ModelSettings,
+    chosen: StageRecord | None = None,
+    coded: StageRecord | None = None,
+) -> StageRecord:
+    """Out-of-fold predictions and the final model of one member, on its own target and the features chosen for it.
+
+    With `coded`, the stage that learnt a code, beside these or on the code alone.
+    """
     kind = find(model.kind)
     member = replace(features.members[model.name], params=dict(model.params), source=kind.source)
     if kind.takes_groups:
@@ -45,6 +55,7 @@ def train(run: Run, features: Features, model: ModelSettings, chosen: StageRecor
         member=member,
         seed=run.settings.seed,
         store=features.store,
+        code=None if coded is None else learned_code(run, code_job(run, features), coded),
         bins=kept_bins(run, features),
         bases=kept_bases(run, model),
         importance=_importance(run, features),
@@ -53,8 +64,8 @@ def train(run: Run, features: Features, model: ModelSettings, chosen: StageRecor
         name=f"{TRAIN}{model.name}",
         target="models.training.train:train_model",
         job=job,
-        inputs={"features": features.record.signature},
-        need=train_need(features, member),
+        inputs={"features": features.record.signature, **({} if coded is None else {CODE: coded.signature})},
+        need=train_need(features, member, job.code),
         learners=learners_of([model.kind]),
     )
     record = run_stage(run, work)
@@ -90,13 +101,16 @@ def _selects(run: Run, model: ModelSettings) -> bool:
     return not names or model.name in names
 
 
-def train_all(run: Run, features: Features, chosen: StageRecord | None = None) -> list[StageRecord]:
+def train_all(
+    run: Run, features: Features, chosen: StageRecord | None = None, coded: StageRecord | None = None
+) -> list[StageRecord]:
     """Train every model of the settings. One that failed for good costs itself, not the week, while enough are left.
 
     Args:
         run: the settings and the folder.
         features: the era store and the windows.
         chosen: the selection stage; None: every model uses all features.
+        coded: the stage that learnt a code of the features; None: there is none.
 
     Raises:
         SettingsError: a parameter of a model is wrong, or a model is to be tuned and was not searched for; a person has
@@ -106,7 +120,7 @@ def train_all(run: Run, features: Features, chosen: StageRecord | None = None) -
     trained: list[StageRecord] = []
     lost: dict[str, Exception] = {}
     for model in tuned_models(run):
-        outcome = record_or_loss(train(run, features, model, chosen, return_state=True))
+        outcome = record_or_loss(train(run, features, model, chosen, coded, return_state=True))
         if isinstance(outcome, StageRecord):
             trained.append(outcome)
             continue

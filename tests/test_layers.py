@@ -32,6 +32,7 @@ eraflow.gate
 models
 models.base
 models.boosters models.networks models.own
+models.compression
 models.kinds
 models.training
 models.search

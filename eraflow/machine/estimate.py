@@ -89,6 +89,9 @@ COSTS: dict[str, Cost] = {
     "predict": Cost(
         130, row=300, column=20_000, tree=10_000, tile_value=14, tile_values=24 << 20, era_value=10, disk_row=60
     ),
+    # Torch and its optimiser as for every network; a number and a label for each row; the rows on which levels are cut
+    # and the means of the features (models/compression/fitting.py). The codes on the disk are told by the stage.
+    "vae": Cost(290, row=20, column=60_000, thread_mb=5, thread_column=13_000, vram_base_mb=700, batch_value=32),
     # A stage that does not say what it is: what most of them stay below.
     "unknown": Cost(250, value=3, row=250, judged=300, tile_value=5),
 }

@@ -2,7 +2,8 @@
 
 A field decides what the stage makes, and is part of its signature, unless its type is marked: `How[...]` says only how
 the work is done (where things lie, what is kept or measured besides), and of `Annotated[..., HowOf(names)]` these parts
-say only that.
+say only that. A field of type `Added[... | None]` is part of it where it is not None: whoever does without it has the
+signature that there was before the field.
 """
 
 from __future__ import annotations
@@ -32,6 +33,15 @@ How = Annotated[T, WHOLE]
 """The type of a field that changes no byte of the result."""
 
 
+@dataclass(frozen=True)
+class AddedLater:
+    """In a field's type: None changes no byte of the result."""
+
+
+Added = Annotated[T, AddedLater()]
+"""The type of a field that decides the result unless it is None."""
+
+
 def as_json(job: Any) -> Any:
     """A job as plain JSON values, all of its fields."""
     kind: Any = type(job)
@@ -58,20 +68,24 @@ def _decided(job: Any, plain: Mapping[str, Any]) -> dict[str, Any]:
     kept, marks = {}, _marks(kind)
     for name in (each.name for each in fields(job)):
         mark, value, part = marks[name], getattr(job, name), plain[name]
-        if mark == WHOLE:
+        if mark == WHOLE or (isinstance(mark, AddedLater) and value is None):
             continue
         if is_dataclass(value):
             part = _decided(value, part)
-        kept[name] = part if mark is None else {key: one for key, one in part.items() if key not in mark.parts}
+        parts = mark.parts if isinstance(mark, HowOf) else frozenset()
+        kept[name] = {key: one for key, one in part.items() if key not in parts} if parts else part
     return kept
 
 
 @cache
-def _marks(kind: Any) -> dict[str, HowOf | None]:
+def _marks(kind: Any) -> dict[str, HowOf | AddedLater | None]:
     """What is said of each field."""
     hints = get_type_hints(kind, include_extras=True)
     said = {name: getattr(hint, "__metadata__", ()) for name, hint in hints.items()}
-    return {name: next((each for each in marks if isinstance(each, HowOf)), None) for name, marks in said.items()}
+    return {
+        name: next((each for each in marks if isinstance(each, HowOf | AddedLater)), None)
+        for name, marks in said.items()
+    }
 
 
 @cache

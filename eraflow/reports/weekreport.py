@@ -85,6 +85,8 @@ def _lost(record: Mapping[str, Any]) -> str:
     lost = {**record.get("lost_models", {}), **record.get("lost_searches", {})}
     if record.get("lost_selection"):
         lost["the selection of features"] = record["lost_selection"]
+    if record.get("lost_code"):
+        lost["the code of the features"] = record["lost_code"]
     lost |= record.get("left_out", {})
     lines = [f"- **{name}**: {error['problem']}; {error['remedy']}" for name, error in lost.items()]
     return "\n".join(["## The week went on without", "", *lines]) if lines else ""

@@ -32,7 +32,7 @@ LEFT_OUT = "left_out.json"
 ROUND = "round.json"
 HELD = "held.json"
 SENT = "sent"  # the folder that `eraflow submit` adds
-TRAIN, SEARCH, SELECT, BLEND = "train-", "search-", "select", "blend"
+TRAIN, SEARCH, SELECT, CODE, BLEND = "train-", "search-", "select", "vae", "blend"
 STALE = ("gate/verdict.json", "record.json", TIMES, ERROR, STAGES, LOST, LEFT_OUT, ROUND, HELD)
 
 
@@ -120,7 +120,7 @@ def week_record(run_dir: Path) -> dict[str, Any]:
         purge in weeks, how many features each fold and the final fit use, and the base that it adapts, if it
         does; blend: its method and the weight of each
         member, or null; lost_models and lost_searches: name to
-        error of each that failed for good; lost_selection: its error, or null; left_out:
+        error of each that failed for good; lost_selection, lost_code: its error, or null; left_out:
         name to error of each member of the profile whose library is not installed; submission id and state, that
         of `eraflow submit` where it sent later; may_be_done: sentences, of a week that is held; seconds,
         peak MiB and attempts by stage; seconds of the whole flow; error or null.
@@ -175,6 +175,7 @@ def _lost(run_dir: Path) -> dict[str, Any]:
         "lost_models": _named(lost, TRAIN),
         "lost_searches": _named(lost, SEARCH),
         "lost_selection": lost.get(SELECT),
+        "lost_code": lost.get(CODE),
     }
 
 

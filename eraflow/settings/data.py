@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
@@ -30,6 +30,31 @@ class DataSettings(Section):
     )
     era_stride: int = Field(1, ge=1, le=16, description="Use every n-th era for training (1 = all).")
     first_era: int | None = Field(None, ge=1, description="Leave out the eras before this one.")
+    code: Literal["none", "vae"] = Field(
+        "none",
+        description="vae: a latent code of the features, learnt by a variational autoencoder on the training eras of "
+        "each window, in five levels like the features; needs the extra networks. none: the features as they are.",
+    )
+    code_use: Literal["beside", "instead"] = Field(
+        "beside", description="Models learn from features and code, or from the code instead of the features."
+    )
+    code_size: int = Field(32, ge=1, le=1024, description="Numbers in the code.")
+    code_hidden: list[Annotated[int, Field(ge=1, le=65_536)]] = Field(
+        default_factory=lambda: [256],
+        min_length=1,
+        max_length=8,
+        description="Sizes of the encoder's hidden layers; the decoder has them in reverse. Empty: 256.",
+    )
+    code_updates: int = Field(400, ge=1, le=1_000_000, description="Updates of the autoencoder, of 1,024 rows each.")
+    code_beta: float = Field(
+        0.5,
+        ge=0,
+        description="Weight of the code's divergence from a standard normal; 1 is the evidence bound with unit noise. "
+        "Less tells more of the features, too much makes the code collapse, which is named.",
+    )
+    code_warmup: float = Field(
+        0.3, ge=0, le=1, description="Share of the updates over which that weight rises from zero."
+    )
 
     @field_validator("features", mode="before")
     @classmethod

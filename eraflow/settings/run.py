@@ -94,6 +94,15 @@ class RunSettings(Section):
         return self
 
     @model_validator(mode="after")
+    def _a_selection_needs_features(self) -> RunSettings:
+        if self.data.code != "none" and self.data.code_use == "instead" and self.selection.method != "none":
+            raise ValueError(
+                f"data.code_use=instead leaves no features for selection.method={self.selection.method} to select: "
+                "set data.code_use=beside or selection.method=none"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _a_champion_needs_a_registry(self) -> RunSettings:
         if self.gate.on_block == "champion" and not self.tracking.enabled:
             raise ValueError("gate.on_block=champion needs tracking.enabled=true: the champion lives in MLflow")

@@ -26,13 +26,13 @@ import polars as pl
 from eraflow.discovery.drift import Drift, block_of
 from eraflow.disk.atomic import atomic_path
 from eraflow.disk.plainpaths import read_parquet
-from eraflow.erastore.erareader import EraStore
 from eraflow.machine.plan import Plan
 from eraflow.scoring.metrics import era_corr
 from eraflow.scoring.ranking import EraGroups
 from models.base.predictions import OutOfFoldFileError
 from models.base.protocol import Codes, Explained, FloatArray, Model
 from models.base.wholeeras import needs_whole_eras, predict_in_eras
+from models.compression.codedstore import LearntRows
 
 MEASURES = ("gain", "shap", "permutation")
 SAMPLED_ERAS = 8
@@ -69,7 +69,7 @@ def write_fold_importance(
     out: Path,
     position: int,
     model: Model,
-    store: EraStore,
+    store: LearntRows,
     target: str,
     eras: Sequence[str],
     *,
@@ -143,7 +143,7 @@ def read_importance(folder: Path) -> dict[str, Drift]:
 
 
 def _samples(
-    store: EraStore, target: str, eras: Sequence[str], rows: int, seed: Sequence[int], *, whole: bool = False
+    store: LearntRows, target: str, eras: Sequence[str], rows: int, seed: Sequence[int], *, whole: bool = False
 ) -> Iterator[Sample]:
     """Rows of a few eras of each block, drawn without looking at the data; with `whole`, as many whole eras as fit."""
     blocks: dict[str, list[str]] = {}
@@ -165,7 +165,7 @@ def _samples(
             yield Sample(block, codes, values, EraGroups.from_sizes(len(part[1]) for part in drawn))
 
 
-def _rows_of(store: EraStore, target: str, era: str, count: int, seed: Sequence[int]) -> tuple[Codes, FloatArray]:
+def _rows_of(store: LearntRows, target: str, era: str, count: int, seed: Sequence[int]) -> tuple[Codes, FloatArray]:
     values = store.column(target, [era])
     known = np.flatnonzero(np.isfinite(values))
     rng = np.random.default_rng(seed)

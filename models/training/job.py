@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eraflow.data.membereras import Member
-from eraflow.machine.job import How
+from eraflow.machine.job import Added, How
+from models.compression.codedstore import LearnedCode
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ class TrainJob:
         seed: everything random starts here.
         store: folder of the era store.
         bins: where binned rows are kept; None: nowhere.
+        code: of the features, by which or beside which it learns; None: it learns from the features.
         bases: where the bases of networks are kept; None: nowhere, and they are the same.
         importance: None: it is not measured. A finished fold is kept with what was measured when it was made.
     """
@@ -66,6 +68,7 @@ class TrainJob:
     member: Member
     seed: int
     store: How[Path]
+    code: Added[LearnedCode | None] = None
     bins: How[KeptBins | None] = None
     bases: How[KeptBases | None] = None
     importance: How[ImportanceSample | None] = None

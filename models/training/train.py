@@ -85,7 +85,9 @@ def train_model(job: TrainJob, out: Path, plan: Plan) -> dict[str, Any]:
         ConstantPredictionsError.
     """
     member = job.member
-    trainer = Trainer(out, EraStore.open(job.store), member, job.seed, plan, job.bins, job.importance, job.bases)
+    trainer = Trainer(
+        out, EraStore.open(job.store), member, job.seed, plan, job.bins, job.importance, job.bases, code=job.code
+    )
     make_model(member.kind, member.params, source=member.source)  # a wrong parameter ends the stage before any work
     for window in member.windows:
         for target in (member.target, *member.also):
@@ -135,8 +137,10 @@ def _fit_for_live(
     """Fit on everything and save; gives the seconds, and what is told of an adaptation."""
     began, member = time.monotonic(), trainer.member
     position, folder = len(member.windows), trainer.out / MODEL_FOLDER
-    final = trainer.fit(member.final_eras, position, _share_of(shares, position, f"{member.name} for live"), length)
-    final.save(folder)
+    with trainer.seeing(position) as seeing:
+        final = seeing.fit(member.final_eras, position, _share_of(shares, position, f"{member.name} for live"), length)
+    shutil.rmtree(folder, ignore_errors=True)
+    trainer.with_encoder(final, position).save(folder)
     _write_curves(trainer, None, final)
     write_learned(folder, member.final_eras, own_purge(member))
     shutil.rmtree(trainer.out / CHECKPOINTS, ignore_errors=True)  # they are no part of what the stage made
@@ -145,7 +149,7 @@ def _fit_for_live(
 
 def _width(trainer: Trainer, position: int) -> int:
     columns = trainer.columns(position)
-    return len(trainer.store.features) if columns is None else len(columns)
+    return len(trainer.features) if columns is None else len(columns)
 
 
 def _fold(trainer: Trainer, shares: npt.NDArray[np.int64], position: int) -> _Fold:
@@ -159,11 +163,12 @@ def _fold(trainer: Trainer, shares: npt.NDArray[np.int64], position: int) -> _Fo
 
 def _make_fold(trainer: Trainer, position: int, progress: ProgressFn) -> _Fold:
     began, window = time.monotonic(), trainer.member.windows[position]
-    model = trainer.fit(window.train, position, progress)
-    _check_base(model, window)
-    predictions = trainer.predict(model, window.test)
-    path = predictions.write(_fold_path(trainer, position))
-    trainer.measure(model, window.test, position)
+    with trainer.seeing(position) as seeing:
+        model = seeing.fit(window.train, position, progress)
+        _check_base(model, window)
+        predictions = seeing.predict(model, window.test)
+        path = predictions.write(_fold_path(trainer, position))
+        seeing.measure(model, window.test, position)
     _write_curves(trainer, position, model)
     seconds, plan = round(time.monotonic() - began, 2), learning_plan(trainer.plan)
     fold = _Fold(predictions, seconds, plan, False, _lengths(model), _adaptation(model))

@@ -6,9 +6,9 @@ import logging
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,8 @@ from models.base.protocol import Codes, Model, ProgressFn, check_predictions
 from models.base.seeds import derived_seed
 from models.base.wholeeras import FitEras, fit_in_eras, predict_in_eras
 from models.boosters.bincache import BinCache
+from models.compression.codedmodel import CodedModel
+from models.compression.codedstore import LearnedCode, LearntRows, code_columns, coded_store, encoder_of
 from models.kinds import make_model
 from models.networks.basestore import BaseStore
 from models.training.importance import write_fold_importance
@@ -37,6 +39,10 @@ SCRATCH = "scratch"
 CHECKPOINTS = "checkpoints"
 OF_BASES = 1 << 20
 """The position whose seed bases have: that of no fit, so that all fits share them."""
+WINDOW = "window"
+"""Folder for the columns of a fit, while it lasts."""
+CODE_GROUP = "code"
+"""Name of the group of the columns of the code, for a kind that learns by groups."""
 
 log = logging.getLogger("eraflow.trainer")
 
@@ -52,6 +58,8 @@ class Trainer:
         seed: of the run; each fit draws its own from it and its position.
         plan: how to use the machine.
         bins: where binned rows are kept between fits; None: nowhere.
+        code: of the features, where it learns from one.
+        seen: the store of one fit, see `seeing`; None: that of all.
         importance: how the importance of features is measured in each fold; None: it is not.
         bases: where the bases of networks are kept from week to week; None: nowhere.
     """
@@ -64,6 +72,38 @@ class Trainer:
     bins: KeptBins | None = None
     importance: ImportanceSample | None = None
     bases: KeptBases | None = None
+    code: LearnedCode | None = None
+    seen: LearntRows | None = None
+
+    @contextmanager
+    def seeing(self, position: int) -> Iterator[Trainer]:
+        """The trainer of one fit, which sees the code of that window; without a code, this one.
+
+        Args:
+            position: the fold's index, or the number of folds for live.
+        """
+        if self.code is None:
+            yield self
+            return
+        with coded_store(self.store, self.code, position, self.out / WINDOW, self.plan.rows_in_memory) as seen:
+            yield replace(self, seen=seen)
+
+    @property
+    def rows(self) -> LearntRows:
+        """What it learns from and predicts."""
+        return self.store if self.seen is None else self.seen
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Names of the columns of a fit."""
+        return self.store.features if self.code is None else self.code.columns(self.store.features)
+
+    def with_encoder(self, model: Model, position: int) -> Model:
+        """The model of a fit as it predicts from the features alone."""
+        if self.code is None:
+            return model
+        coded: Any = CodedModel(model, encoder_of(self.code, position), self.code.use)
+        return cast(Model, coded)
 
     def fit(self, eras: Sequence[str], position: int, progress: ProgressFn, length: float | None = None) -> Model:
         """A new model that has learnt from `eras`.
@@ -74,7 +114,7 @@ class Trainer:
             progress: told how far it is.
             length: see `models.base.wholeeras.FitEras`.
         """
-        x, y = training_view(self.store, self.member.target, eras, self.member.benchmark)
+        x, y = training_view(self.rows, self.member.target, eras, self.member.benchmark)
         further = further_targets(self.store, self.member.also, eras)
         with _scratch(self.out / SCRATCH) as scratch:
             model = make_model(
@@ -83,10 +123,10 @@ class Trainer:
                 scratch=scratch,
                 checkpoints=self.checkpoints(eras, position),
                 columns=self.columns(position),
-                bins=self._bins(eras),
+                bins=self._bins(eras, position),
                 source=self.member.source,
                 groups=self.groups(),
-                bases=self._base_store(),
+                bases=self._base_store(position),
             )
             known = fit_eras(self.store, eras, own_purge(self.member), length)
             seed = derived_seed(self.seed, position)
@@ -96,11 +136,18 @@ class Trainer:
     def columns(self, position: int) -> tuple[int, ...] | None:
         """Ascending positions of the features that a fit uses, or None for all."""
         chosen = self.member.features
-        return None if chosen is None else columns_of(chosen, position, self.store.features)
+        if chosen is None:
+            return None
+        code = () if self.code is None else code_columns(self.code.size)
+        return columns_of([(*names, *code) for names in chosen], position, self.features)
 
     def groups(self) -> dict[str, tuple[int, ...]] | None:
         """Positions of the features of each named group, for a kind that learns by groups."""
-        return positions_of(self.member.groups, self.store.features)
+        named = positions_of(self.member.groups, self.features)
+        if named is None or self.code is None:
+            return named
+        place = {feature: at for at, feature in enumerate(self.features)}
+        return {**named, CODE_GROUP: tuple(place[name] for name in code_columns(self.code.size))}
 
     def checkpoints(self, eras: Sequence[str], position: int) -> Path:
         """Where the checkpoints of one fit lie: a folder named after all that decides what it learns.
@@ -112,7 +159,7 @@ class Trainer:
 
     def predict(self, model: Model, eras: Sequence[str]) -> Predictions:
         """Predictions of all rows of `eras`, checked."""
-        values = predict_in_eras(model, self.store.matrix(eras), self.store.offsets(eras), plan=self.plan)
+        values = predict_in_eras(model, self.rows.matrix(eras), self.store.offsets(eras), plan=self.plan)
         check_predictions(values, f"{self.member.name} on eras {eras[0]} to {eras[-1]}")
         return Predictions(self.store.ids(eras), tuple(eras), EraGroups(self.store.offsets(eras)), values)
 
@@ -129,7 +176,7 @@ class Trainer:
                 self.out,
                 position,
                 model,
-                self.store,
+                self.rows,
                 self.importance.target,
                 eras,
                 rows=self.importance.rows,
@@ -154,26 +201,32 @@ class Trainer:
             "target": self.member.target,
             "benchmark": self.member.benchmark,
             "seed": self.seed,
-            "features": list(self.store.features),
+            "features": list(self.features),
             "columns": None if columns is None else list(columns),
             "rows": self.store.n_rows,
             "source": self.member.source,
             "groups": self.groups(),
             **({"also": self.member.also} if self.member.also else {}),
+            **({} if self.code is None else {"encoder": encoder_of(self.code, position).signature}),
         }
 
-    def _base_store(self) -> BaseStore:
+    def _base_store(self, position: int) -> BaseStore:
         folder, code = (None, "") if self.bases is None else (self.bases.folder, self.bases.code)
+        if self.code is not None:  # the columns of another window mean something else
+            code += f":{self.code.use}-{encoder_of(self.code, position).signature}"
         return BaseStore(folder, code, derived_seed(self.seed, OF_BASES))
 
-    def _bins(self, eras: Sequence[str]) -> BinCache | None:
+    def _bins(self, eras: Sequence[str], position: int) -> BinCache | None:
         if self.bins is None:
             return None
-        return BinCache(self.bins.folder, f"{self.bins.data_key}:{eras[0]}-{eras[-1]}", self.bins.most_mb)
+        key = f"{self.bins.data_key}:{eras[0]}-{eras[-1]}"
+        if self.code is not None:
+            key += f":{self.code.use}-{encoder_of(self.code, position).signature}"
+        return BinCache(self.bins.folder, key, self.bins.most_mb)
 
 
 def training_view(
-    store: EraStore, target: str, eras: Sequence[str], benchmark: str | None = None
+    store: LearntRows, target: str, eras: Sequence[str], benchmark: str | None = None
 ) -> tuple[Codes, npt.NDArray[np.float32]]:
     """The matrix and target to learn from, without a copy of the matrix.
 
@@ -230,7 +283,7 @@ def learnt_purge(targets: Sequence[str], otherwise: int) -> int:
     return max(target_purge(target, otherwise) for target in targets)
 
 
-def _span(store: EraStore, eras: Sequence[str]) -> tuple[str, ...]:
+def _span(store: LearntRows, eras: Sequence[str]) -> tuple[str, ...]:
     """All eras of the store from the first to the last of `eras`."""
     return store.eras[store.eras.index(eras[0]) : store.eras.index(eras[-1]) + 1]
 

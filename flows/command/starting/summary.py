@@ -86,6 +86,8 @@ def _lost(record: dict[str, Any]) -> list[tuple[str, str]]:
     errors |= {f"the search for {name}": error for name, error in record.get("lost_searches", {}).items()}
     if record.get("lost_selection"):
         errors["the selection"] = record["lost_selection"]
+    if record.get("lost_code"):
+        errors["the code"] = record["lost_code"]
     return [(what, f"{error['problem']}; {error['remedy']}") for what, error in errors.items()]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from eraflow.disk.jsonobject import read_object
 from eraflow.kinds import SEARCHED
 from eraflow.runs.unfinished import SETTINGS
-from eraflow.runs.weekrecord import SEARCH, SELECT, TRAIN
+from eraflow.runs.weekrecord import CODE, SEARCH, SELECT, TRAIN
 from eraflow.settings.run import RunSettings
 
 LOOKED_AT = 12
@@ -32,6 +32,7 @@ def planned_steps(flow_name: str, settings: RunSettings) -> list[str]:
     return [
         *first,
         *([SELECT] if settings.selection.method != "none" else []),
+        *([CODE] if settings.data.code != "none" else []),
         *(f"{TRAIN}{model.name}" for model in settings.models),
         "blend",
         "backtest",
