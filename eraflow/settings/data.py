@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
 from eraflow.settings.features import with_files_read
 from eraflow.settings.section import Section
+
+MOST_HIDDEN = 65_536
 
 
 class DataSettings(Section):
@@ -39,11 +41,11 @@ class DataSettings(Section):
         "beside", description="Models learn from features and code, or from the code instead of the features."
     )
     code_size: int = Field(32, ge=1, le=1024, description="Numbers in the code.")
-    code_hidden: list[Annotated[int, Field(ge=1, le=65_536)]] = Field(
+    code_hidden: list[int] = Field(
         default_factory=lambda: [256],
         min_length=1,
         max_length=8,
-        description="Sizes of the encoder's hidden layers; the decoder has them in reverse. Empty: 256.",
+        description="Sizes of the encoder's hidden layers; the decoder has them in reverse.",
     )
     code_updates: int = Field(400, ge=1, le=1_000_000, description="Updates of the autoencoder, of 1,024 rows each.")
     code_beta: float = Field(
@@ -55,6 +57,13 @@ class DataSettings(Section):
     code_warmup: float = Field(
         0.3, ge=0, le=1, description="Share of the updates over which that weight rises from zero."
     )
+
+    @field_validator("code_hidden")
+    @classmethod
+    def _sizes_are_usable(cls, sizes: list[int]) -> list[int]:
+        if not all(1 <= size <= MOST_HIDDEN for size in sizes):
+            raise ValueError(f"code_hidden holds whole numbers from 1 to {MOST_HIDDEN:,}, for example [256]")
+        return sizes
 
     @field_validator("features", mode="before")
     @classmethod

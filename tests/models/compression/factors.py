@@ -12,7 +12,7 @@ from eraflow.erastore.erareader import EraStore
 from models.compression.codedstore import LearnedCode
 from models.compression.job import CodeJob, CodeRecipe
 from models.compression.stage import LIVE
-from tests.models.planted import PLAN, Planted, windows_of
+from tests.models.planted import Planted, windows_of
 
 FACTORS = 3
 RECIPE = CodeRecipe(size=5, hidden=(24,), updates=60, beta=0.2, warmup=0.3)
@@ -42,5 +42,3 @@ def job_of(store: EraStore, **over: Any) -> CodeJob:
 def code_of(job: CodeJob, folder: Path, use: Any) -> LearnedCode:
     labels = (*(str(window.index) for window in job.windows), LIVE)
     return LearnedCode(use=use, size=job.recipe.size, labels=labels, spans=job.spans, folder=folder)
-
-

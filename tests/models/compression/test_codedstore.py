@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from eraflow.machine.job import as_json, decided, from_json
-from models.compression.codedstore import CodeFileError, LearnedCode, code_columns, codes_file, coded_store
+from models.compression.codedstore import CodeFileError, LearnedCode, code_columns, coded_store, codes_file
 from models.training.trainer import training_view
 from tests.models.compression.factors import code_of
 from tests.models.planted import TARGET
@@ -24,7 +24,9 @@ def test_columns_are_the_features_and_the_windows_own_code(coded, tmp_path, use,
         assert store.eras == span
         assert store.features == (*(coded.store.features if use == "beside" else ()), *code_columns(5))
         some = span[3:20:4]
-        assert np.array_equal(store.matrix(some), expected[np.isin(np.repeat(np.arange(len(span)), 60), range(3, 20, 4))])
+        assert np.array_equal(
+            store.matrix(some), expected[np.isin(np.repeat(np.arange(len(span)), 60), range(3, 20, 4))]
+        )
         x, y = training_view(store, TARGET, some)
         assert np.shares_memory(x, store.matrix(span[3:20]))
         assert not x.flags.writeable

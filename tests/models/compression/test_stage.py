@@ -17,7 +17,7 @@ from models.compression.codedstore import codes_file, encoder_folder
 from models.compression.collapse import CodeHealth, LatentCollapseError
 from models.compression.encoder import Encoder
 from models.compression.stage import LeakingCodeError, learn_codes
-from tests.models.compression.factors import factor_data, job_of
+from tests.models.compression.factors import job_of
 from tests.models.planted import PLAN
 
 pytest.importorskip("torch")
@@ -145,7 +145,9 @@ def test_finished_windows_are_found_again_and_damaged_ones_made_anew(coded, tmp_
 
 def test_a_code_that_collapses_is_named_with_what_to_do(coded, tmp_path):
     job = job_of(coded.store, recipe={"beta": 1e4, "warmup": 0.0})
-    with pytest.raises(LatentCollapseError, match=r"0 of 5 units.*data.code_beta=10000.*lower data.code_beta") as caught:
+    with pytest.raises(
+        LatentCollapseError, match=r"0 of 5 units.*data.code_beta=10000.*lower data.code_beta"
+    ) as caught:
         learn_codes(job, tmp_path, PLAN)
     assert caught.value.code == "latent_collapse"
     assert not list(tmp_path.glob("codes-*"))
