@@ -12,7 +12,7 @@ from eraflow.errors import SettingsError
 ACTIVE_DIVERGENCE = 0.01
 """Nats. Below it a unit of the code is the prior for nearly every row: its draw says nothing of the features. The same
 figure as in Burda, Grosse, Salakhutdinov (2016), who ask it of the variance of the unit's mean."""
-LEAST_EXPLAINED = 0.005
+LEAST_EXPLAINED = 0.01
 """Share of the features' variance: a reconstruction below it is no better than the mean of each feature."""
 
 
@@ -51,7 +51,7 @@ class CodeHealth:
         if any(self.active) and self.explained >= LEAST_EXPLAINED:
             return
         raise LatentCollapseError(
-            f"the code of {who} says nothing of the features: {sum(self.active)} of {len(self.divergences)} units are "
+            f"the {who} says nothing of the features: {sum(self.active)} of {len(self.divergences)} units are "
             f"active (largest divergence {self.divergences.max():.2g} nats), {self.explained:.1%} of the variance is "
             f"explained, with data.code_beta={beta:g}",
             "lower data.code_beta or raise data.code_updates; data.code=none does without",

@@ -114,10 +114,11 @@ def columns_of_groups(groups: Mapping[str, Sequence[str]], features: Sequence[st
     return {name: members for name, members in found.items() if members}
 
 
-def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
-    """A table with a line a row, whole or not at all."""
+def write_csv(path: Path, rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> Path:
+    """A table with a line a row, whole or not at all; in this order of columns, also where JSON has sorted them."""
+    table = {name: [row[name] for row in rows] for name in columns}
     with atomic_path(path) as temporary:
-        pl.DataFrame(list(rows), infer_schema_length=None).write_csv(temporary, float_precision=6)
+        pl.DataFrame(table).write_csv(temporary, float_precision=6)
     return path
 
 

@@ -37,6 +37,7 @@ from models.compression.job import CodeJob
 
 LIVE = "live"
 ERAS, GROUPS = "eras.csv", "groups.csv"
+FIGURES = ("explained", "divergence")
 CHECKPOINTS = "checkpoints"
 LEARNING_SHARE = 0.7
 """Of the progress of a window; the rest is encoding."""
@@ -112,8 +113,10 @@ def learn_codes(job: CodeJob, out: Path, plan: Plan) -> dict[str, Any]:
         _check(windows, position)
     parts = np.cumsum([0, *(len(windows.learnt(position)) for position in range(count))])
     found = [_window(windows, at, *(100 * parts[at : at + 2] / parts[-1]).tolist()) for at in range(count)]
-    write_csv(out / ERAS, [row for each in found for row in each["eras"]])
-    write_csv(out / GROUPS, [row for each in found for row in each["groups"]])
+    write_csv(out / ERAS, [row for each in found for row in each["eras"]], ("window", "era", *FIGURES))
+    write_csv(
+        out / GROUPS, [row for each in found for row in each["groups"]], ("window", "group", "features", *FIGURES)
+    )
     shutil.rmtree(out / CHECKPOINTS, ignore_errors=True)  # they are no part of what the stage made
     return {"size": job.recipe.size, "windows": [each["told"] for each in found]}
 

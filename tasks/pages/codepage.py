@@ -8,10 +8,10 @@ from prefect.artifacts import create_markdown_artifact
 from eraflow.discovery.drift import block_of
 from eraflow.reports.markdown import markdown_table
 from eraflow.runs.stage import StageRecord
-from models.compression.stage import ERAS, GROUPS
+from models.compression.stage import ERAS, FIGURES, GROUPS
 from tasks.pages.artifacts import shown
 
-FIGURES = ("explained", "divergence")
+
 NAMED = {"explained": "variance explained", "divergence": "KL, nats"}
 
 
