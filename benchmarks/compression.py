@@ -66,8 +66,8 @@ def print_worth(options: argparse.Namespace) -> None:
         print(f"code: {cpu:.1f} CPU s, {peak:.0f} MiB")
         for one in told["windows"][:-1]:
             print(
-                f"window {one['window']}: {one['active']} of {one['units']} units active, {one['explained']:.1%} of the "
-                f"variance out of sample, KL {one['divergence']:.1f} nats",
+                f"window {one['window']}: {one['active']} of {one['units']} units active, {one['explained']:.1%} of "
+                f"the variance out of sample, KL {one['divergence']:.1f} nats",
                 flush=True,
             )
         labels = (*(str(window.index) for window in windows), LIVE)

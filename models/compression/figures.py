@@ -91,7 +91,8 @@ def era_figures(
 def group_divergence(weights: Arrays, codes: Codes, columns: Sequence[int], *, threads: int) -> float:
     """How many nats of the code's mean divergence are lost when these features have the middle code everywhere.
 
-    A unit of the code belongs to no group; this is what it owes to one.
+    A unit of the code belongs to no group; this is what it owes to one. It may be negative, where without these
+    features a row looks odder than with them.
     """
     without = codes.copy()
     without[:, list(columns)] = MISSING_CODE

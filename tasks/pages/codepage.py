@@ -11,7 +11,6 @@ from eraflow.runs.stage import StageRecord
 from models.compression.stage import ERAS, FIGURES, GROUPS
 from tasks.pages.artifacts import shown
 
-
 NAMED = {"explained": "variance explained", "divergence": "KL, nats"}
 
 
