@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -112,4 +111,4 @@ def source_key(settings: RunSettings) -> str:
         return f"sandbox-{value_sha256(source.url)[:12]}"
     if source.data_dir is not None:
         return f"folder-{value_sha256(str(Path(source.data_dir).expanduser().resolve()))[:12]}"
-    return f"generated-{value_sha256(json.loads(settings.sandbox.model_dump_json()))[:12]}"
+    return f"generated-{value_sha256(settings.sandbox.identity())[:12]}"

@@ -11,7 +11,7 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +19,7 @@ import pyarrow as pa
 from eraflow.disk.atomic import atomic_path, storage_errors, write_json
 from eraflow.sandbox.files import TableFile, columns_of, repeated, row_ids, schema
 from eraflow.sandbox.naming import FeatureNames, benchmark_column, name_features, target_column
+from eraflow.sandbox.pairrule import plant_pairs
 from eraflow.sandbox.truth import (
     OVERLAP,
     Truth,
@@ -56,6 +57,19 @@ TARGETS = (ENDER, AuxTarget("cyrusd", 0.85, FIVE_BINS, 0.0), AuxTarget("jeremy",
 COLUMNS = tuple(target_column(target.name, days) for target in TARGETS for days in OVERLAP)
 
 
+class SwitchedTruth(Protocol):
+    """A truth that a switch of the settings plants beside the usual one.
+
+    Attributes:
+        strength: its correlation with the latent targets.
+    """
+
+    strength: ClassVar[float]
+
+    def score(self, era: int, z: np.ndarray) -> np.ndarray:
+        """float64[n], of mean 0 and variance 1: z float64[features, n], the centred features of an era."""
+
+
 @dataclass(frozen=True)
 class Era:
     """One generated week: features int8[features, n], targets and views float32[n] by column name."""
@@ -75,8 +89,11 @@ class Generator:
     def __init__(self, settings: SandboxSettings, version: str = "v5.3", *, seed: int | None = None) -> None:
         self.settings = settings
         self.seed = settings.seed if seed is None else seed
-        self.features: FeatureNames = name_features(settings.features, self.seed)
+        self.features: FeatureNames = name_features(settings.features, self.seed, by_cluster=settings.pair_rule)
         self.truth: Truth = plant(settings, self.features, self.seed)
+        self.switched: list[SwitchedTruth] = []
+        if settings.pair_rule:
+            self.switched.append(plant_pairs(self.features, self.seed))
         rows = settings.rows_per_era
         self.benchmarks: dict[str, View] = {
             benchmark_column(version, days): benchmark_view(self.truth, days, rows, self.seed) for days in OVERLAP
@@ -91,7 +108,7 @@ class Generator:
         codes = self.codes(position)
         z = centred(codes[self.truth.active])
         rng = np.random.default_rng([self.seed, 53, position])
-        targets = self._targets(position, z, rng)
+        targets = self._targets(position, z, rng, self._switched_part(position, codes))
         views = {name: uniform_ranks(self._view(view, position, z, rng)) for name, view in self.benchmarks.items()}
         return Era(
             label="X" if position == self.last else f"{position + 1:04d}",
@@ -124,14 +141,26 @@ class Generator:
     def _view(self, view: View, position: int, z: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         return view_scores(view, self.truth, position, z, rng)
 
-    def _targets(self, position: int, z: np.ndarray, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    def _switched_part(self, position: int, codes: np.ndarray) -> np.ndarray | None:
+        """What the truths that are switched on add to the latent targets, float64[n]; None: none is on."""
+        if not self.switched:
+            return None
+        z = centred(codes)
+        return np.asarray(sum(truth.strength * truth.score(position, z) for truth in self.switched))
+
+    def _targets(
+        self, position: int, z: np.ndarray, rng: np.random.Generator, switched: np.ndarray | None
+    ) -> dict[str, np.ndarray]:
         n = z.shape[1]
+        rest = np.sqrt(1 - sum(truth.strength**2 for truth in self.switched))
         common = np.asarray(rng.standard_normal(n))
         values: dict[str, np.ndarray] = {}
         for days, weeks in OVERLAP.items():
             # 20 days are a part of 60: the rows' own fortunes are shared as well.
             own = common if days == 20 else 0.6 * common + 0.8 * np.asarray(rng.standard_normal(n))
             latent = self.truth.latent(days, position, z, own)
+            if switched is not None:
+                latent = rest * latent + switched
             for target in TARGETS:
                 mixed = target.kinship * latent + np.sqrt(1 - target.kinship**2) * rng.standard_normal(n)
                 binned = bins(mixed, target.cuts)
@@ -233,7 +262,7 @@ def is_complete(folder: Path, wanted: dict[str, Any]) -> bool:
 
 
 def _stamp(settings: SandboxSettings, version: str, seed: int) -> dict[str, Any]:
-    return {"generator": GENERATOR, "version": version, "settings": {**settings.model_dump(), "seed": seed}}
+    return {"generator": GENERATOR, "version": version, "settings": {**settings.identity(), "seed": seed}}
 
 
 def _catalogue(generator: Generator) -> dict[str, Any]:

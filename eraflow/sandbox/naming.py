@@ -46,8 +46,14 @@ class FeatureNames:
     group: np.ndarray
 
 
-def name_features(count: int, seed: int) -> FeatureNames:
-    """Names, groups and sets of `count` features (8 to 9,216); the same seed gives the same names."""
+def name_features(count: int, seed: int, *, by_cluster: bool = False) -> FeatureNames:
+    """Names, groups and sets of `count` features (8 to 9,216); the same seed gives the same names.
+
+    Args:
+        count: of the features.
+        seed: of the generated data.
+        by_cluster: whether the groups that have sets are divided into their clusters (`charisma_2`).
+    """
     rng = np.random.default_rng([seed, 11])
     picks = rng.permutation(len(_FIRST) * len(_SECOND) * len(_THIRD))[:count]
     names = tuple(_words(int(pick)) for pick in picks)
@@ -60,9 +66,24 @@ def name_features(count: int, seed: int) -> FeatureNames:
         "all": names,
         "fncv3_features": _pick(names, order[::2][:400]),
     }
-    for position, title in enumerate(GROUP_SIZES):
-        sets[title] = _pick(names, np.flatnonzero(group == position))
-    return FeatureNames(names, sets, place // CLUSTER, group)
+    cluster = place // CLUSTER
+    if by_cluster:
+        sets |= _cluster_sets(names, cluster, group)
+    else:
+        sets |= {title: _pick(names, np.flatnonzero(group == at)) for at, title in enumerate(GROUP_SIZES)}
+    return FeatureNames(names, sets, cluster, group)
+
+
+def _cluster_sets(names: tuple[str, ...], cluster: np.ndarray, group: np.ndarray) -> dict[str, tuple[str, ...]]:
+    """A set a cluster, under the name of the group in which it begins."""
+    titles, sets = list(GROUP_SIZES), {}
+    count = dict.fromkeys(titles, 0)
+    for number in range(int(cluster.max()) + 1):
+        members = np.flatnonzero(cluster == number)
+        title = titles[int(group[members].min())]
+        count[title] += 1
+        sets[f"{title}_{count[title]}"] = _pick(names, members)
+    return sets
 
 
 def target_column(name: str, days: int) -> str:
