@@ -9,6 +9,7 @@ names.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -21,6 +22,28 @@ from models.networks.network import Network
 
 CHUNK_VALUES = {"cpu": 1 << 20, "cuda": 1 << 24}
 """Values that are gathered at once. The CPU's trains fastest of 2^16 to 2^21 on 780 features; the GPU's is a guess."""
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Who is whose neighbour, in the two forms in which it is computed with.
+
+    Attributes:
+        table: int64[f, s] as in featuregraph.py.
+        neighbours: int64[e], all neighbours of the first feature, then those of the second, and so on.
+        begins: int64[f], where those of each feature begin.
+    """
+
+    table: torch.Tensor
+    neighbours: torch.Tensor
+    begins: torch.Tensor
+
+    @classmethod
+    def of(cls, table: torch.Tensor) -> Graph:
+        """From the table, on its device."""
+        there = table != NONE
+        counts = there.sum(1)
+        return cls(table, table[there], counts.cumsum(0) - counts)
 
 
 class AttentionLayer(torch.nn.Module):
@@ -43,15 +66,15 @@ class AttentionLayer(torch.nn.Module):
         self.lin_r = _linear(inputs, heads * width)
         self.res = _linear(inputs, heads * width, bias=False)
 
-    def forward(self, x: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
-        """float[n, f, heads * width] of float[n, f, inputs]; table is int64[f, s] as in featuregraph.py."""
-        own = torch.arange(len(table), device=table.device)[:, None]
-        sources = torch.cat([own, table], dim=1)  # a node attends to itself as well
+    def forward(self, x: torch.Tensor, graph: Graph) -> torch.Tensor:
+        """float[f, n, heads * width] of float[f, n, inputs]."""
+        own = torch.arange(len(x), device=x.device)[:, None]
+        sources = torch.cat([own, graph.table], dim=1)  # a node attends to itself as well
         messages = _gathered(self.lin_l(x), sources).unflatten(-1, (self._heads, -1))
-        targets = self.lin_r(x).unflatten(-1, (self._heads, -1))[:, :, None]
+        targets = self.lin_r(x).unflatten(-1, (self._heads, -1))[:, None]
         scores = (torch.nn.functional.leaky_relu(messages + targets, SLOPE) * self.att).sum(-1)
-        scores = scores.masked_fill((sources == NONE)[None, :, :, None], -math.inf)
-        mixed = (messages * scores.softmax(dim=2).unsqueeze(-1)).sum(2)
+        scores = scores.masked_fill((sources == NONE)[:, :, None, None], -math.inf)
+        mixed = (messages * scores.softmax(dim=1).unsqueeze(-1)).sum(1)
         found: torch.Tensor = mixed.flatten(-2) + self.res(x) + self.bias
         return found
 
@@ -69,28 +92,34 @@ class SumLayer(torch.nn.Module):
     def __init__(self, inputs: int, width: int) -> None:
         super().__init__()
         self.eps = torch.nn.Parameter(torch.zeros(1))
-        self.nn = torch.nn.Sequential(_linear(inputs, width), torch.nn.ReLU(), _linear(width, width))
+        self.nn = torch.nn.Sequential(_linear(inputs, width), torch.nn.ReLU(inplace=True), _linear(width, width))
 
-    def forward(self, x: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
-        """float[n, f, width] of float[n, f, inputs]; table is int64[f, s] as in featuregraph.py."""
-        found: torch.Tensor = self.nn((1 + self.eps) * x + NeighbourSum.apply(x, table))
+    def forward(self, x: torch.Tensor, graph: Graph) -> torch.Tensor:
+        """float[f, n, width] of float[f, n, inputs]."""
+        found: torch.Tensor = self.nn(NeighbourSum.apply(x, 1 + self.eps, graph))
         return found
 
 
 class NeighbourSum(torch.autograd.Function):
-    """The sum of each node's neighbours. The graph is symmetric, so the gradient is the same sum of the gradients."""
+    """Each node times a factor, plus the sum of its neighbours.
+
+    The graph is symmetric, so the gradient is the same of the gradients.
+    """
 
     @staticmethod
-    def forward(ctx: Any, x: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
-        """float[n, f, h] of the same; table is int64[f, s] as in featuregraph.py."""
-        ctx.save_for_backward(table)
-        return _summed(x, table)
+    def forward(ctx: Any, x: torch.Tensor, factor: torch.Tensor, graph: Graph) -> torch.Tensor:
+        """float[f, n, h] of the same, and of float[1]."""
+        ctx.save_for_backward(x, factor)
+        ctx.graph = graph
+        return _summed(x, factor, graph)
 
     @staticmethod
-    def backward(ctx: Any, slope: torch.Tensor) -> tuple[torch.Tensor, None]:
-        """The gradient for x."""
-        (table,) = ctx.saved_tensors
-        return _summed(slope, table), None
+    def backward(ctx: Any, slope: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, None]:
+        """The gradients for x and for the factor."""
+        x, factor = ctx.saved_tensors
+        slope = slope.contiguous()
+        scale = torch.dot(slope.float().flatten(), x.float().flatten())[None]
+        return _summed(slope, factor, ctx.graph), scale.to(factor.dtype), None
 
 
 class GraphNetwork(torch.nn.Module):
@@ -121,23 +150,27 @@ class GraphNetwork(torch.nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """float[n] of float32[n, f]."""
         rows = max(1, CHUNK_VALUES[x.device.type] // self._row_values)
-        nodes = torch.cat([self._again(part) for part in x.split(rows)])
+        graph = Graph.of(self.neighbours)
+        nodes = torch.cat([self._again(part, graph) for part in x.split(rows)])
         found: torch.Tensor = self.readout(self.dropout(nodes))[:, 0]
         return found
 
-    def _again(self, x: torch.Tensor) -> torch.Tensor:
+    def _again(self, x: torch.Tensor, graph: Graph) -> torch.Tensor:
         """The nodes, computed anew when their gradient is asked for; nothing in there is random."""
         if not torch.is_grad_enabled():
-            return self._nodes(x)
-        found: torch.Tensor = checkpoint(self._nodes, x, use_reentrant=False, preserve_rng_state=False)
+            return self._nodes(x, graph)
+        found: torch.Tensor = checkpoint(self._nodes, x, graph, use_reentrant=False, preserve_rng_state=False)
         return found
 
-    def _nodes(self, x: torch.Tensor) -> torch.Tensor:
-        """float[n, f * width]: all nodes behind the layers."""
-        hidden = x[:, :, None] * self.embedding
+    def _nodes(self, x: torch.Tensor, graph: Graph) -> torch.Tensor:
+        """float[n, f * width]: all nodes behind the layers.
+
+        In there the features come first: what is gathered for one of them lies side by side, for all rows.
+        """
+        hidden = x.T[:, :, None] * self.embedding[:, None]
         for layer in self.layers:
-            hidden = torch.relu(layer(hidden, self.neighbours))
-        return hidden.flatten(1)
+            hidden = layer(hidden, graph).relu_()
+        return hidden.transpose(0, 1).flatten(1)
 
 
 def graph_network(table: Table, shape: GraphShape) -> Network:
@@ -152,18 +185,16 @@ def _layers(shape: GraphShape) -> list[torch.nn.Module]:
     return [SumLayer(size, shape.width) for size in inputs]
 
 
-def _summed(x: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
-    """Slot by slot, so that nothing as large as all edges is held; one more node, of zeros, stands for none."""
-    padded = torch.cat([x, torch.zeros_like(x[:, :1])], dim=1)
-    total = torch.zeros_like(x)
-    for slot in table.where(table != NONE, len(table)).T:
-        total += padded.index_select(1, slot)
-    return total
+def _summed(x: torch.Tensor, factor: torch.Tensor, graph: Graph) -> torch.Tensor:
+    """Nothing as large as all edges is held: each node's neighbours are added as they are read."""
+    flat = x.flatten(1)
+    total = torch.nn.functional.embedding_bag(graph.neighbours, flat, graph.begins, mode="sum")
+    return total.addcmul_(flat, factor.to(x.dtype)).view_as(x)
 
 
 def _gathered(x: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
-    """float[n, f, s, h]: what the table names, of float[n, f, h]; where it names none, feature 0."""
-    return x.index_select(1, table.clamp(min=0).flatten()).unflatten(1, tuple(table.shape))
+    """float[f, s, n, h]: what the table names, of float[f, n, h]; where it names none, feature 0."""
+    return x.index_select(0, table.clamp(min=0).flatten()).unflatten(0, tuple(table.shape))
 
 
 def _linear(inputs: int, outputs: int, bias: bool = True) -> Any:

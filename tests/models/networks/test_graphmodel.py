@@ -73,7 +73,7 @@ def test_a_layer_is_that_of_torch_geometric_on_the_batched_edges_forward_and_bac
     x = torch.randn(rows, nodes, 4, requires_grad=True)
     edges = torch.from_numpy(np.concatenate([edge_list(TABLE) + row * nodes for row in range(rows)], axis=1))
     expected = theirs(x.flatten(0, 1), edges).unflatten(0, (rows, nodes))
-    found = mine(x, torch.from_numpy(TABLE))
+    found = mine(x.transpose(0, 1), graphnetwork.Graph.of(torch.from_numpy(TABLE))).transpose(0, 1)
     assert expected.std() > 0.5
     scale = float(expected.detach().abs().max())  # measured: 2e-7 of it
     torch.testing.assert_close(found, expected, atol=1e-6 * scale, rtol=0)
