@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from eraflow.disk.atomic import atomic_path, storage_errors, write_json
+from eraflow.sandbox.erasign import EraSign, plant_sign
 from eraflow.sandbox.files import TableFile, columns_of, repeated, row_ids, schema
 from eraflow.sandbox.naming import FeatureNames, benchmark_column, name_features, target_column
 from eraflow.sandbox.pairrule import plant_pairs
@@ -35,6 +36,8 @@ GENERATOR = 1  # raise it when the same settings give other bytes
 STAMP = "generated.json"
 STALE_SECONDS = 600.0
 BLOCK = 128  # features drawn at once
+ALONE_AND_IN_CLUSTER = 0.5, 0.4  # of a feature's variance; a tenth is its group's
+ALONE_AND_IN_CLUSTER_BESIDE_THEMES = 0.3, 0.2
 FIVE_BINS = (0.05, 0.25, 0.75, 0.95)  # 5/20/50/20/5 %
 SEVEN_BINS = (0.02, 0.08, 0.25, 0.75, 0.92, 0.98)
 BENCHMARK_FROM = 0.275  # of the training eras: Numerai's benchmark files start at era 158 of 574
@@ -61,7 +64,7 @@ class SwitchedTruth(Protocol):
     """A truth that a switch of the settings plants beside the usual one.
 
     Attributes:
-        strength: its correlation with the latent targets.
+        strength: about its correlation with the latent targets; the squares of all are a part of their variance.
     """
 
     strength: ClassVar[float]
@@ -94,6 +97,10 @@ class Generator:
         self.switched: list[SwitchedTruth] = []
         if settings.pair_rule:
             self.switched.append(plant_pairs(self.features, self.seed))
+        self._sign: EraSign | None = None
+        if settings.era_sign:
+            self._sign = plant_sign(self.features, settings.train_eras + settings.validation_eras + 1, self.seed)
+            self.switched.append(self._sign)
         rows = settings.rows_per_era
         self.benchmarks: dict[str, View] = {
             benchmark_column(version, days): benchmark_view(self.truth, days, rows, self.seed) for days in OVERLAP
@@ -127,12 +134,16 @@ class Generator:
         shared = rng.standard_normal((int(names.cluster.max()) + 1, n), dtype=np.float32)
         common = rng.standard_normal((int(names.group.max()) + 1, n), dtype=np.float32)
         codes = np.empty((len(names.names), n), dtype=np.int8)
+        themes = None if self._sign is None else self._sign.factors(position, n)
+        alone, in_cluster = ALONE_AND_IN_CLUSTER if self._sign is None else ALONE_AND_IN_CLUSTER_BESIDE_THEMES
         for start in range(0, len(codes), BLOCK):
             part = slice(start, start + BLOCK)
             own = rng.standard_normal((len(codes[part]), n), dtype=np.float32)
-            own *= np.float32(np.sqrt(0.5))
-            own += np.float32(np.sqrt(0.4)) * shared[names.cluster[part]]
+            own *= np.float32(np.sqrt(alone))
+            own += np.float32(np.sqrt(in_cluster)) * shared[names.cluster[part]]
             own += np.float32(np.sqrt(0.1)) * common[names.group[part]]
+            if self._sign is not None and themes is not None:
+                own += np.float32(np.sqrt(0.4)) * themes[self._sign.theme[part]]
             codes[part] = five_bins(own)
         if position < MISSING_ERAS * self.settings.train_eras:
             codes[self._missing] = 2
