@@ -32,6 +32,7 @@ NAMES = (
     "neutralisation",
     "search",
     "discovery",
+    "truths",
 )
 
 

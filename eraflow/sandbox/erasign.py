@@ -14,10 +14,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from eraflow.sandbox.naming import FeatureNames
+from eraflow.sandbox.naming import THEMES, FeatureNames, themes_of
 
-THEMES = 3
-RELATED = 0.5
+RELATED = 0.6
 """Correlation of the first two themes, by absolute value."""
 
 
@@ -29,13 +28,13 @@ class EraSign:
         theme: int64[features], 0 to 2.
         signs: float64[eras], 1 or -1.
         seed: of the generated data.
-        strength: about the correlation of the payoff with the latent targets, whatever the horizon and the setting `signal`.
+        strength: about the correlation of the payoff with the latent targets, whatever the horizon and `signal`.
     """
 
     theme: np.ndarray
     signs: np.ndarray
     seed: int
-    strength: ClassVar[float] = 0.35
+    strength: ClassVar[float] = 0.45
 
     def factors(self, era: int, rows: int) -> np.ndarray:
         """The values of the themes in an era, float32[3, rows], each of variance 1."""
@@ -51,6 +50,5 @@ class EraSign:
 
 
 def plant_sign(features: FeatureNames, eras: int, seed: int) -> EraSign:
-    """Draw the signs of so many eras; whole clusters share a theme, in their order."""
-    theme = features.cluster * THEMES // (int(features.cluster.max()) + 1)
-    return EraSign(theme, np.random.default_rng([seed, 71]).choice((-1.0, 1.0), eras), seed)
+    """Draw the signs of so many eras."""
+    return EraSign(themes_of(features.cluster), np.random.default_rng([seed, 71]).choice((-1.0, 1.0), eras), seed)

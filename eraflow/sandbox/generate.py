@@ -19,7 +19,7 @@ import pyarrow as pa
 from eraflow.disk.atomic import atomic_path, storage_errors, write_json
 from eraflow.sandbox.erasign import EraSign, plant_sign
 from eraflow.sandbox.files import TableFile, columns_of, repeated, row_ids, schema
-from eraflow.sandbox.naming import FeatureNames, benchmark_column, name_features, target_column
+from eraflow.sandbox.naming import Division, FeatureNames, benchmark_column, name_features, target_column
 from eraflow.sandbox.pairrule import plant_pairs
 from eraflow.sandbox.truth import (
     OVERLAP,
@@ -92,7 +92,7 @@ class Generator:
     def __init__(self, settings: SandboxSettings, version: str = "v5.3", *, seed: int | None = None) -> None:
         self.settings = settings
         self.seed = settings.seed if seed is None else seed
-        self.features: FeatureNames = name_features(settings.features, self.seed, by_cluster=settings.pair_rule)
+        self.features: FeatureNames = name_features(settings.features, self.seed, divided=_division(settings))
         self.truth: Truth = plant(settings, self.features, self.seed)
         self.switched: list[SwitchedTruth] = []
         if settings.pair_rule:
@@ -190,6 +190,13 @@ class Generator:
         if position < self.settings.train_eras:
             return "train"
         return "test" if position >= self.last - OVERLAP[20] else "validation"
+
+
+def _division(settings: SandboxSettings) -> Division:
+    """The sets that features.json has as groups: those within which a truth is planted."""
+    if settings.pair_rule:
+        return "clusters"
+    return "themes" if settings.era_sign else "groups"
 
 
 def five_bins(values: np.ndarray) -> np.ndarray:

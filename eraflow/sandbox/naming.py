@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -18,6 +19,8 @@ GROUP_SIZES = {
     "serenity": 95,
 }
 CLUSTER = 5  # features that share one factor
+THEMES = 3  # see eraflow/sandbox/erasign.py
+Division = Literal["groups", "clusters", "themes"]
 
 _WORDS = (
     "amber brisk calm dusky eager faint gaunt hollow inland jovial keen lunar mellow nimble ochre plain quiet rustic "
@@ -46,13 +49,14 @@ class FeatureNames:
     group: np.ndarray
 
 
-def name_features(count: int, seed: int, *, by_cluster: bool = False) -> FeatureNames:
+def name_features(count: int, seed: int, *, divided: Division = "groups") -> FeatureNames:
     """Names, groups and sets of `count` features (8 to 9,216); the same seed gives the same names.
 
     Args:
         count: of the features.
         seed: of the generated data.
-        by_cluster: whether the groups that have sets are divided into their clusters (`charisma_2`).
+        divided: which parts have a set each: the groups, the clusters, or the themes. The latter two are called by the
+            group in which they begin (`charisma_2`).
     """
     rng = np.random.default_rng([seed, 11])
     picks = rng.permutation(len(_FIRST) * len(_SECOND) * len(_THIRD))[:count]
@@ -67,19 +71,24 @@ def name_features(count: int, seed: int, *, by_cluster: bool = False) -> Feature
         "fncv3_features": _pick(names, order[::2][:400]),
     }
     cluster = place // CLUSTER
-    if by_cluster:
-        sets |= _cluster_sets(names, cluster, group)
-    else:
+    if divided == "groups":
         sets |= {title: _pick(names, np.flatnonzero(group == at)) for at, title in enumerate(GROUP_SIZES)}
+    else:
+        sets |= _numbered_sets(names, cluster if divided == "clusters" else themes_of(cluster), group)
     return FeatureNames(names, sets, cluster, group)
 
 
-def _cluster_sets(names: tuple[str, ...], cluster: np.ndarray, group: np.ndarray) -> dict[str, tuple[str, ...]]:
-    """A set a cluster, under the name of the group in which it begins."""
+def themes_of(cluster: np.ndarray) -> np.ndarray:
+    """int64[n_features], 0 to THEMES - 1: whole clusters, in their order, about as many for each theme."""
+    return np.asarray(cluster * THEMES // (int(cluster.max()) + 1))
+
+
+def _numbered_sets(names: tuple[str, ...], parts: np.ndarray, group: np.ndarray) -> dict[str, tuple[str, ...]]:
+    """A set a part, under the name of the group in which it begins."""
     titles, sets = list(GROUP_SIZES), {}
     count = dict.fromkeys(titles, 0)
-    for number in range(int(cluster.max()) + 1):
-        members = np.flatnonzero(cluster == number)
+    for number in range(int(parts.max()) + 1):
+        members = np.flatnonzero(parts == number)
         title = titles[int(group[members].min())]
         count[title] += 1
         sets[f"{title}_{count[title]}"] = _pick(names, members)

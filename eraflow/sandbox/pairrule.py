@@ -22,7 +22,7 @@ class PairRule:
 
     Attributes:
         pairs: int64[p, 2], positions in file order; each feature is in one pair at the most.
-        strength: about the correlation of the rule with the latent targets, whatever the horizon and the setting `signal`.
+        strength: about the correlation of the rule with the latent targets, whatever the horizon and `signal`.
     """
 
     pairs: np.ndarray
