@@ -59,8 +59,11 @@ def print_worth(options: argparse.Namespace) -> None:
         store, horizon = EraStore.open(market.store), target_horizon(market.target)
         cut = WindowSettings(folds=options.folds, first_test_fraction=options.first)
         windows = tuple(walk_forward(market.eras, horizon, cut, stride=options.stride))
-        print(f"{store.describe()}; judged out of fold on eras {windows[0].test[0]} to {windows[-1].test[-1]}, ")
-        print(f"learnt from every {options.stride}. era before them, purge {windows[0].purge_weeks} weeks", flush=True)
+        print(
+            f"{store.describe()}; judged out of fold on eras {windows[0].test[0]} to {windows[-1].test[-1]}, "
+            f"learnt from one era in {options.stride} before them, purge {windows[0].purge_weeks} weeks",
+            flush=True,
+        )
         job, plan = code_job(options, store, windows), Plan(threads=options.threads)
         told, cpu, peak = in_child(learn_codes, job, out / "vae", plan)
         print(f"code: {cpu:.1f} CPU s, {peak:.0f} MiB")
@@ -71,7 +74,8 @@ def print_worth(options: argparse.Namespace) -> None:
                 flush=True,
             )
         labels = (*(str(window.index) for window in windows), LIVE)
-        print(f"\n{f'{options.model}, {options.trees} trees':24}{'CORR':>9}{'95 % each way':>20}{'CPU s':>9}   paired")
+        what = options.model if options.model == "mlp" else f"{options.model}, {options.trees} trees"
+        print(f"\n{what:24}{'CORR':>9}{'95 % each way':>20}{'CPU s':>9}   paired")
         scores: dict[str, np.ndarray] = {}
         uses: dict[str, CodeUse | None] = {"features": None, "features and code": "beside", "code alone": "instead"}
         for name, use in uses.items():
