@@ -28,6 +28,20 @@ def missing_library(kind: str) -> MissingLibraryError | None:
     )
 
 
+def check_code_library(settings: RunSettings) -> None:
+    """Refuse a code of the features that cannot be learnt here; nothing is imported.
+
+    Raises:
+        MissingLibraryError: torch is not installed.
+    """
+    code = settings.data.code
+    if code != "none" and find_spec("torch") is None:
+        raise MissingLibraryError(
+            f"data.code={code} needs torch, which is not installed",
+            "install it (`make install`, or `pip install 'eraflow[networks]'`), or set data.code=none",
+        )
+
+
 def present_members(settings: RunSettings) -> tuple[RunSettings, dict[str, MissingLibraryError]]:
     """The settings without the optional members that cannot be trained here, and why each of those is left out.
 

@@ -12,7 +12,7 @@ from eraflow.runs.scratch import scratch_folder
 from eraflow.settings.models import ModelSettings
 from eraflow.settings.profiles import PROFILES
 from eraflow.settings.run import RunSettings
-from models.base.libraries import missing_library
+from models.base.libraries import check_code_library, missing_library
 from models.kinds import make_model
 
 TRY_SECONDS = 300.0
@@ -24,9 +24,11 @@ def refuse_settings(settings: RunSettings, log: Callable[[str], None]) -> None:
 
     Raises:
         ModelSettingsError, AliasTargetError, UnknownHorizonError: it is wrong.
+        MissingLibraryError: a code of the features is wanted without torch.
         ModelFileError, ModelClassError, ModelPackageError: a user's own model cannot be used.
     """
     check_horizons(settings.data, settings.auxiliary_targets)
+    check_code_library(settings)
     wanted = members_to_try(settings.models)
     if not wanted or wanted in _TAKEN:
         return

@@ -15,6 +15,7 @@ from flows.command.starting.summary import summary
 from flows.command.terminal.printing import plain
 from models.base import libraries
 from models.base.libraries import MissingLibraryError, present_members
+from models.training.refusals import refuse_settings
 
 OPTIONAL_MLP = [{"kind": "lightgbm"}, {"kind": "mlp", "optional": True}]
 
@@ -85,7 +86,17 @@ without += "featuregraph grapharrays graphmodel graphshape".split()
 for package in (eraflow, models, tasks, flows):
     for found in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
         room, _, name = found.name.rpartition(".")
-        if (room != "models.networks" or name in without) and name != "__main__":
+        needs_torch = found.name == "models.compression.vae" or (room == "models.networks" and name not in without)
+        if not needs_torch and name != "__main__":
             importlib.import_module(found.name)
 """
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False).stderr == ""
+
+
+def test_a_code_of_the_features_is_refused_before_any_work_where_it_cannot_be_learnt(absent):
+    models = [{"kind": "lightgbm"}]
+    refuse_settings(RunSettings(models=models, data={"code": "vae"}), print)
+    absent.add("torch")
+    refuse_settings(RunSettings(models=models), print)
+    with pytest.raises(MissingLibraryError, match=r"data\.code=vae needs torch"):
+        refuse_settings(RunSettings(models=models, data={"code": "vae"}), print)
