@@ -33,6 +33,8 @@ NAMES = (
     "search",
     "discovery",
     "truths",
+    "networks",
+    "neuralweek",
 )
 
 
@@ -42,6 +44,8 @@ LARGE = {
     "prediction": ["--rows", "240000", "--layouts", "eras,one"],
     "search": ["--seeds", "5", "--trials", "60"],
     "discovery": ["--seeds", "10"],
+    "networks": ["--rows", "500000", "--rounds", "2"],
+    "networkgrowth": [],
     "full": [],
 }
 

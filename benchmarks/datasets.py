@@ -21,7 +21,6 @@ import json
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,11 +30,11 @@ from typing import Any
 import numpy as np
 
 from benchmarks.aims import note
+from benchmarks.measured import Peak, held_mib
 
 TREES = 5
 THREADS = 2
 EXAMPLE = {"learning_rate": 0.01, "max_depth": 5, "num_leaves": 31, "feature_fraction": 0.1}
-LOOK_SECONDS = 0.004
 
 
 def write_data(folder: Path, rows: int, features: int) -> None:
@@ -179,24 +178,6 @@ WAYS: dict[str, Callable[[Task], Callable[[], Any]]] = {
 }
 BASES = {"lightgbm": "lightgbm notebook", "xgboost": "xgboost usual", "catboost": "catboost usual"}
 """With whose predictions the others of a library are compared. XGBoost and CatBoost of the notebook have other bins."""
-
-
-class Peak(threading.Thread):
-    """The highest memory of this process that the kernel cannot drop, MiB."""
-
-    def __init__(self) -> None:
-        super().__init__(daemon=True)
-        self.highest = held_mib()
-
-    def run(self) -> None:
-        while True:
-            self.highest = max(self.highest, held_mib())
-            time.sleep(LOOK_SECONDS)
-
-
-def held_mib() -> float:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return sum(int(line.split()[1]) for line in lines if line.startswith(("RssAnon", "RssShmem"))) / 1024
 
 
 def imports() -> None:

@@ -29,7 +29,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.aims import note
-from benchmarks.datasets import EXAMPLE, Peak, held_mib, imports, write_data
+from benchmarks.datasets import EXAMPLE, imports, write_data
+from benchmarks.measured import Peak, held_mib
 from eraflow.machine.launch import environment
 
 THREADS = 2

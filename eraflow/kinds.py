@@ -66,6 +66,33 @@ class Cost:
 
 
 @dataclass(frozen=True)
+class TrainingPace:
+    """What a kind takes of one core, in millionths of a second, with its usual sizes; all zero: not known.
+
+    Each is for a row, first whatever its width, then (`_column`) for each of its columns. Those of the networks are
+    lines through 195 and 780 columns, on a busy computer with cores of 2.45 GHz and AVX2; `python -m
+    benchmarks.networkgrowth` measures them anew; the mlp's were measured with 256 and 256 units, of which its usual sizes
+    have .57 of the weights. Those of LightGBM go through its trainings in docs/results.md (95 and
+    2,748 columns); XGBoost and CatBoost took 1.41 and 1.53 times as long there.
+
+    Attributes:
+        learnt, learnt_column: a row of an update, there and back; of a booster: a row in a tree.
+        looked, looked_column: a row that is looked at while a network is trained, with torch.
+        judged, judged_column: a row that is predicted out of fold.
+    """
+
+    learnt: float = 0.0
+    learnt_column: float = 0.0
+    looked: float = 0.0
+    looked_column: float = 0.0
+    judged: float = 0.0
+    judged_column: float = 0.0
+
+
+UNKNOWN = TrainingPace()
+
+
+@dataclass(frozen=True)
 class Kind:
     """One kind of model.
 
@@ -88,6 +115,7 @@ class Kind:
         takes_groups: whether its class is given the named groups of features, as positions in x.
         keeps_bases: whether its class is given a place for bases, which outlive a run.
         source: of a user's own kind, sha256 of the file that holds its class; empty: it is one of Eraflow's.
+        pace: how long its training takes; see `models.training.hours`.
     """
 
     name: str
@@ -105,6 +133,7 @@ class Kind:
     takes_groups: bool = False
     keeps_bases: bool = False
     source: str = ""
+    pace: TrainingPace = UNKNOWN
 
 
 NETWORK_COST = Cost(285, row=80, judged=190, vram_base_mb=700, disk_judged=60)
@@ -138,6 +167,7 @@ ROWS = (
             disk_value=0.51,
             disk_judged=60,
         ),
+        pace=TrainingPace(0.051, 0.00047, judged=0.07),
         library="lightgbm",
         usual=True,
         searched=True,
@@ -159,6 +189,7 @@ ROWS = (
             disk_judged=60,
             lean_disk_value=1.1,
         ),
+        pace=TrainingPace(0.072, 0.00066, judged=0.07),
         library="xgboost",
         usual=True,
         searched=True,
@@ -178,6 +209,7 @@ ROWS = (
             disk_judged=60,
             lean_disk_value=1.01,
         ),
+        pace=TrainingPace(0.078, 0.00071, judged=0.07),
         library="catboost",
         usual=True,
         searched=True,
@@ -190,12 +222,14 @@ ROWS = (
         "models.networks.mlp:MlpModel",
         "models.networks.mlp:weight_count",
         replace(NETWORK_COST, thread_column=4_300, batch_value=16),
+        pace=TrainingPace(16.5, 0.0077, 1.6, 0.0081, 3.9, 0.0208),
     ),
     _network(
         "autoencoder",
         "models.networks.autoencoder:AutoencoderModel",
         "models.networks.autoencoder:weight_count",
         replace(NETWORK_COST, thread_mb=5, thread_column=17_000, batch_value=32),
+        pace=TrainingPace(29, 0.055, 4.5, 0.016, 13, 0.017),
     ),
     _network(
         "tabm",
@@ -203,6 +237,7 @@ ROWS = (
         "models.networks.tabm:weight_count",
         replace(NETWORK_COST, base_mb=295, thread_mb=12, thread_column=37_000, batch_value=128),
         library="tabm",
+        pace=TrainingPace(57, 0.155, 14, 0.034, 20, 0.092),
     ),
     # 165 MiB more than torch alone are Transformers' encoder and what it loads, as measured with 5.24.0.
     _network(
@@ -214,6 +249,7 @@ ROWS = (
         thread_bytes="models.networks.transformer:thread_bytes",
         takes_groups=True,
         keeps_bases=True,
+        pace=TrainingPace(75, 0.069, 25, 0.0065, 56),
     ),
     # Fitted to the peaks of gatv2 and gin with 780 columns and two threads, 619 and 458 MiB. A thread holds the rows
     # that pass through the layers at once; the GPU's are reckoned (models/networks/graphnetwork.py).
@@ -222,12 +258,14 @@ ROWS = (
         "models.networks.graphmodel:GatV2Model",
         "models.networks.graphmodel:attention_weight_count",
         replace(NETWORK_COST, base_mb=290, column=280_000, thread_mb=60, vram_base_mb=1_300, batch_value=512),
+        pace=TrainingPace(0, 9.9, 0, 2.3, 0, 5.1),
     ),
     _network(
         "gin",
         "models.networks.graphmodel:GinModel",
         "models.networks.graphmodel:sum_weight_count",
         replace(NETWORK_COST, base_mb=290, column=160_000, thread_mb=25, vram_base_mb=1_300, batch_value=512),
+        pace=TrainingPace(0, 2.3, 0, 0.42, 0, 1.05),
     ),
 )
 KINDS: dict[str, Kind] = {row.name: row for row in ROWS}

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from eraflow.kinds import KINDS, find
+from eraflow.machine.estimate import WEIGHT_BYTES
 from eraflow.ownkinds import is_own
 from models.base.protocol import Model, read_description
 from models.boosters.bincache import BinCache
@@ -15,6 +16,9 @@ from models.compression.codedmodel import INNER, load_coded
 from models.networks.basestore import BaseStore
 from models.own.ownclass import class_of
 from models.own.ownmodel import OwnModel
+
+FINISHED_BYTES = 12
+"""Of each weight of a network that is trained: itself, and twice more while the model is written."""
 
 
 def model_class(kind: str) -> Any:
@@ -30,6 +34,13 @@ def count_weights(kind: str, params: Mapping[str, Any], columns: int) -> int:
     """How many weights a neural model of these params has on so many columns; 0 for a kind without a network."""
     counter = find(kind).weights
     return int(_named(counter)(params, columns)) if counter else 0
+
+
+def held_weights(kind: str, params: Mapping[str, Any], columns: int) -> int:
+    """The same for what is expected of the memory: each network that `seeds` adds is kept, once it is trained."""
+    seeds = params.get("seeds", 1)
+    further = seeds - 1 if isinstance(seeds, int) and seeds > 1 else 0
+    return round(count_weights(kind, params, columns) * (1 + further * FINISHED_BYTES / WEIGHT_BYTES))
 
 
 def thread_bytes(kind: str, params: Mapping[str, Any], era_rows: float) -> float:

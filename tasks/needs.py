@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from eraflow.data.contract import Contract
 from eraflow.data.footer import read_footer
@@ -16,12 +15,11 @@ from eraflow.kinds import find
 from eraflow.machine.estimate import Need
 from eraflow.runs.stage import StageRecord
 from models.compression.codedstore import LearnedCode
-from models.kinds import count_weights, thread_bytes
+from models.kinds import held_weights, thread_bytes
 from models.prediction.predictor import whole_eras_in
+from models.training.treecount import USUAL_TREES, tree_count
 from tasks.features import Features
 
-TREE_NAMES = ("n_estimators", "num_iterations", "iterations", "num_boost_round", "num_trees")
-USUAL_TREES = 2_000
 MIB = 2**20
 
 
@@ -44,8 +42,8 @@ def train_need(features: Features, member: Member, code: LearnedCode | None = No
         columns=columns,
         eras=eras,
         judged=round(per_era * sum(len(window.test) for window in member.windows)),
-        trees=_trees(member.params),
-        weights=count_weights(member.kind, member.params, columns),
+        trees=tree_count(member.params),
+        weights=held_weights(member.kind, member.params, columns),
         cost=replace(cost, thread_mb=cost.thread_mb + held),
     )
 
@@ -73,8 +71,3 @@ def predict_need(ensemble: Path, live: Path) -> Need | None:
         )
     except (OSError, ValueError, KeyError, TypeError, EraflowError):
         return None
-
-
-def _trees(params: Mapping[str, Any]) -> int:
-    given = [params[name] for name in TREE_NAMES if isinstance(params.get(name), int)]
-    return int(given[0]) if given else USUAL_TREES

@@ -15,6 +15,7 @@ from eraflow.disk.atomic import remove_leftovers, write_text
 from eraflow.disk.home import make_home
 from eraflow.disk.ownership import check_home_places, is_run_dir
 from eraflow.machine.loopback import go_direct
+from eraflow.machine.resources import probe
 from eraflow.runs.conclusion import conclusion, ended_record
 from eraflow.runs.continuation import beside, check_may_work_in, stored_settings, take_over
 from eraflow.runs.inuse import in_use
@@ -23,6 +24,7 @@ from eraflow.runs.unfinished import SETTINGS, earlier_flow_runs, folder_of_flow_
 from eraflow.runs.weekrecord import forget_last_outcome, note_left_out, write_outcome
 from eraflow.settings.run import RunSettings
 from models.base.libraries import present_members
+from models.training.membersintime import left_out_words, members_in_time
 from tasks.clean import clean_after_week
 from tasks.endofrun import name_run, show_end
 from tasks.plainerrors import show_plain_errors
@@ -49,7 +51,8 @@ def open_run(settings: RunSettings, label: str, *, trains: bool = True) -> Itera
     nothing but an unfinished run's folder mean those stored there.
 
     Args:
-        settings: as given; those of the run are without the optional members whose library is not installed.
+        settings: as given; those of the run are without the optional members whose library is not installed, or whose
+            training would not end in time.
         label: of the flow.
         trains: whether the members of the settings are needed at all.
 
@@ -82,7 +85,7 @@ def open_run(settings: RunSettings, label: str, *, trains: bool = True) -> Itera
         _write_settings(settings, path)
         name_run(path, RUNNING)
         try:
-            yield Run(_present(settings, path) if trains else settings, path)
+            yield Run(_trained(settings, path, label) if trains else settings, path)
         except BaseException as error:
             write_outcome(path, error)
             raise
@@ -92,14 +95,22 @@ def open_run(settings: RunSettings, label: str, *, trains: bool = True) -> Itera
         clean_after_week(settings, get_run_logger())
 
 
-def _present(settings: RunSettings, path: Path) -> RunSettings:
-    """The settings without the members that this installation cannot train; each is told of."""
-    present, left_out = present_members(settings)
+def _trained(settings: RunSettings, path: Path, label: str) -> RunSettings:
+    """The settings without the members that cannot be trained here, or not in time; each is told of."""
+    log = get_run_logger()
+    if label == WEEKLY:
+        chosen = members_in_time(settings, probe(path))
+        kept, left_out, warnings = chosen.settings, chosen.left_out, chosen.warnings
+        if chosen.reckoned:
+            log.info("%s", chosen.reckoned)
+    else:
+        kept, lacking = present_members(settings)
+        left_out, warnings = dict(lacking), left_out_words(lacking)
     if left_out:
         note_left_out(path, left_out)
-    for name, error in left_out.items():
-        get_run_logger().warning("%s is left out: %s", name, error)
-    return present
+    for words in warnings:
+        log.warning("%s", words)
+    return kept
 
 
 def ended_before(settings: RunSettings) -> dict[str, Any] | None:

@@ -67,7 +67,7 @@ def note_lost(run_dir: Path, stage: str, error: Exception) -> None:
 
 
 def note_left_out(run_dir: Path, errors: Mapping[str, Exception]) -> None:
-    """Note the members that this run does without because their libraries are not installed, by name."""
+    """Note the members that this run does without from the start, and why, by name."""
     write_json(run_dir / LEFT_OUT, {name: error_values(error) for name, error in errors.items()})
 
 
@@ -121,8 +121,8 @@ def week_record(run_dir: Path) -> dict[str, Any]:
         does; blend: its method and the weight of each
         member, or null; lost_models and lost_searches: name to
         error of each that failed for good; lost_selection, lost_code: its error, or null; left_out:
-        name to error of each member of the profile whose library is not installed; submission id and state, that
-        of `eraflow submit` where it sent later; may_be_done: sentences, of a week that is held; seconds,
+        name to error of each member of the profile that was not begun (no library, too long); submission id and state,
+        that of `eraflow submit` where it sent later; may_be_done: sentences, of a week that is held; seconds,
         peak MiB and attempts by stage; seconds of the whole flow; error or null.
     """
     later = read_object(run_dir / SENT / "record.json")

@@ -47,5 +47,13 @@ class MachineSettings(Section):
         description="Disk space for binned training data that is kept between fits and runs; never more than a quarter "
         "of what is free. 0: nothing is kept. MiB.",
     )
+    training_hours: float | None = Field(
+        12,
+        gt=0,
+        le=YEAR_MINUTES / 60,
+        description="What the training of all members together may take. Optional members (those of a profile that "
+        "need an extra) which would go beyond it, as reckoned before the start, are left out with the reason; a member "
+        "that is named is trained whatever it takes. Empty: no limit. Hours.",
+    )
     stage_minutes: float = Field(600, gt=0, le=YEAR_MINUTES, description="A stage that runs longer is ended and named.")
     attempts: int = Field(12, ge=1, le=20, description="Attempts of a stage, each with another plan.")

@@ -52,8 +52,14 @@ def present_members(settings: RunSettings) -> tuple[RunSettings, dict[str, Missi
     """
     lacking = {model.name: error for model in settings.models if (error := missing_library(model.kind)) is not None}
     left = [model for model in settings.models if model.name not in lacking]
-    named = {*settings.selection.models, *settings.search.models}
+    wanted = wanted_names(settings)
     for model in settings.models:
-        if model.name in lacking and (not model.optional or model.name in named or not left):
+        if model.name in lacking and (model.name in wanted or not left):
             raise lacking[model.name]
     return (settings.model_copy(update={"models": left}) if lacking else settings), lacking
+
+
+def wanted_names(settings: RunSettings) -> set[str]:
+    """The members that are not left out whatever the reason; see `present_members`."""
+    named = {*settings.selection.models, *settings.search.models}
+    return {model.name for model in settings.models if not model.optional or model.name in named}

@@ -62,6 +62,8 @@ class AutoencoderModel(NetworkModel):
             Range("reconstruction", 0.05, 5.0, "the weight of the features' error; it was never varied before"),
         )
 
+    unneeded: ClassVar[tuple[str, ...]] = ("decoder.",)
+
     def _network(self, n_features: int) -> Network:
         from models.networks.supervisedautoencoder import autoencoder_network  # it needs torch
 

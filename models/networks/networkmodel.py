@@ -62,6 +62,7 @@ class NetworkModel(Searched, ABC):
         defaults: of its parameters; they go before TRAINING_DEFAULTS of models/networks/parameters.py.
         accepted: which values each may have, beside those of the training.
         accepted_besides: the same of parameters that a model has only where they are given.
+        unneeded: how the names of the arrays begin that only the training needs; they are not saved.
         curves: what each network's training looked like, once it was fitted.
         lengths: of each network, the share of its planned updates after which it was best.
     """
@@ -76,6 +77,7 @@ class NetworkModel(Searched, ABC):
     defaults: ClassVar[Mapping[str, Any]]
     accepted: ClassVar[Mapping[str, Accepted]]
     accepted_besides: ClassVar[Mapping[str, Accepted]] = {}
+    unneeded: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self,
@@ -245,6 +247,7 @@ class NetworkModel(Searched, ABC):
         """Write the weights as plain arrays and, last, `model.json`."""
         if not self._weights:
             raise DamagedModelError(f"this {self.kind} model was not fitted", "fit it before saving")
+        arrays = self._needed_weights()
         description = {
             "kind": self.kind,
             "n_features": self.n_features,
@@ -254,12 +257,12 @@ class NetworkModel(Searched, ABC):
             "trained_with": self.trained_with,
             "target_centre": self._centre,
             "target_scale": self._scale,
-            "arrays": list(self._all_weights()),
+            "arrays": list(arrays),
             "library": self.library,
             "library_version": self._library_version,
             **self._further_description(),
         }
-        write_model(folder, FILE, to_bytes(self._all_weights()), description)
+        write_model(folder, FILE, to_bytes(arrays), description)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -285,6 +288,11 @@ class NetworkModel(Searched, ABC):
             for name, array in weights.items()
         }
         return {**self._weights, **further}
+
+    def _needed_weights(self) -> Arrays:
+        """Those of them without which it cannot predict."""
+        arrays = self._all_weights().items()
+        return {name: each for name, each in arrays if not name.rpartition(OF_NETWORK)[2].startswith(self.unneeded)}
 
     def _put(self, arrays: Arrays) -> None:
         """The inverse of `_all_weights`."""

@@ -10,7 +10,7 @@ from eraflow.machine.estimate import COSTS
 from eraflow.settings.models import ModelSettings, default_models
 from models.base.libraries import missing_library
 from models.base.wholeeras import needs_whole_eras
-from models.kinds import count_weights, model_class
+from models.kinds import count_weights, held_weights, model_class
 
 every_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 
@@ -51,6 +51,21 @@ def test_weights_are_those_of_the_layers():
     assert count_weights("mlp", {"hidden": [3, 2]}, 10) == 10 * 3 + 3 * 2 + 2
     assert count_weights("mlp", {"hidden": "wide"}, 10) == count_weights("mlp", {}, 10)
     assert count_weights("lightgbm", {}, 10) == 0
+
+
+def test_each_network_that_seeds_add_is_kept_beside_the_one_that_is_trained():
+    one, four = (held_weights("mlp", {"seeds": seeds}, 100) for seeds in (1, 4))
+    assert one == count_weights("mlp", {}, 100)
+    assert four / one == pytest.approx(1 + 3 * 12 / 56, rel=1e-3)
+    assert held_weights("mlp", {"seeds": "many"}, 100) == one
+    assert held_weights("lightgbm", {"seeds": 4}, 100) == 0
+
+
+@every_kind
+def test_what_a_kind_takes_of_a_core_is_known(kind):
+    assert kind.pace.learnt + kind.pace.learnt_column > 0
+    assert kind.pace.judged + kind.pace.judged_column > 0
+    assert (kind.pace.looked + kind.pace.looked_column > 0) == kind.neural
 
 
 def test_reading_the_table_and_counting_weights_load_no_library():

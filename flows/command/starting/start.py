@@ -19,6 +19,7 @@ from rich.console import RenderableType
 
 from eraflow.disk.ownership import check_home, check_run_dir
 from eraflow.errors import EraflowError, SettingsError
+from eraflow.machine.resources import probe
 from eraflow.runs.conclusion import check_outside_of_concluded, conclusion
 from eraflow.runs.continuation import check_may_work_in, check_verb, stored_settings, take_over
 from eraflow.runs.rundir import locked, new_run_dir
@@ -107,9 +108,11 @@ def start(flow_name: str, arguments: argparse.Namespace, telling: FlowReport = W
 def _check_early(flow_name: str, settings: RunSettings, run_dir: Path) -> None:
     """What can be refused before anything is touched or started.
 
+    Told is which members are left out, and how long the others will take where that is long.
+
     Raises:
-        SettingsError, MissingLibraryError, ForeignFolderError, RunConcludedError: as the run itself would, some seconds
-            later.
+        SettingsError, MissingLibraryError, NoGpuError, ForeignFolderError, RunConcludedError: as the run itself
+            would, some seconds later.
     """
     data = settings.source.data_dir
     if data is not None and not Path(data).is_dir():
@@ -123,7 +126,14 @@ def _check_early(flow_name: str, settings: RunSettings, run_dir: Path) -> None:
     check_home(home)
     check_outside_of_concluded(home)
     check_may_work_in(run_dir, flow_name, settings)
-    if flow_name != "daily":  # there the champion predicts, and nothing is trained
+    if flow_name == "weekly":
+        from models.training.membersintime import members_in_time  # it reads parquet
+
+        chosen_members = members_in_time(settings, probe(settings.home_path))
+        for told in (*chosen_members.warnings, chosen_members.reckoned):
+            if told:
+                tell(told)
+    elif flow_name != "daily":  # there the champion predicts, and nothing is trained
         present_members(settings)
 
 

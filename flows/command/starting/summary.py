@@ -40,7 +40,7 @@ def summary(record: dict[str, Any], settings: RunSettings, server: str) -> list[
         parts.append(Group(words("LOST, and the week went on without:", "bold red"), listed(lost)))
     if record.get("left_out"):
         rows = [(name, f"{error['problem']}; {error['remedy']}") for name, error in record["left_out"].items()]
-        parts.append(Group(words("Left out, because it is not installed:", "bold"), listed(rows)))
+        parts.append(Group(words("Left out before the start:", "bold"), listed(rows)))
     if record.get("scores"):
         parts += _scores(record["scores"], record.get("members", {}))
     if record.get("against_benchmark"):

@@ -57,6 +57,7 @@ def test_prediction_is_the_trained_function_without_torch_or_decoder(data, tmp_p
         expected = module_of(model, **nothing)(as_seen(data[0]))[:, 0].numpy() * model._scale + model._centre
     monkeypatch.setitem(sys.modules, "torch", None)  # importing it fails
     loaded = load_model(tmp_path)
+    assert loaded._weights.keys() == model._weights.keys() - nothing.keys()
     found = loaded.predict(data[0])
     np.testing.assert_allclose(found, expected, atol=1e-5)
     for start, stop in ((0, 1), (3, 300), (255, 258), (599, 600)):
