@@ -71,7 +71,7 @@ class TrainingPace:
 
     Each is for a row, first whatever its width, then (`_column`) for each of its columns. Those of the networks are
     lines through 195 and 780 columns, on a busy computer with cores of 2.45 GHz and AVX2; `python -m
-    benchmarks.networkgrowth` measures them anew; the mlp's were measured with 256 and 256 units, of which its usual sizes
+    benchmarks.networkgrowth` measures them anew. The mlp was measured with 256 and 256 units, of which its usual sizes
     have .57 of the weights. Those of LightGBM go through its trainings in docs/results.md (95 and
     2,748 columns); XGBoost and CatBoost took 1.41 and 1.53 times as long there.
 
