@@ -13,6 +13,7 @@ from eraflow.errors import EraflowError
 from eraflow.gate.verdict import Verdict
 from eraflow.numerai.client import Slot
 from eraflow.numerai.rounds import Round
+from eraflow.reports.graphchart import PICTURE
 from eraflow.reports.learningcurve import CURVES, read_curves
 from eraflow.runs.outcome import outcome_of
 from eraflow.runs.stage import StageRecord
@@ -131,13 +132,12 @@ def _track(
 
 
 def _log_curves(logged: TrackedRun, record: StageRecord) -> None:
-    """How the networks of a member learnt, over their updates, and the picture of it."""
+    """How the networks of a member learnt, over their updates; the pictures of that, and of their graph."""
     for curve in read_curves(record.path):
         name = f"learning/{curve.fit.replace(' ', '-')}" + ("" if curve.network == 1 else f"-network-{curve.network}")
         logged.log_steps(f"{name}/loss", list(zip(curve.updates, curve.losses, strict=True)))
         logged.log_steps(f"{name}/corr", list(zip(curve.updates, curve.corrs, strict=True)))
-    if (record.path / CURVES).exists():
-        logged.log_files(record.path / CURVES)
+    logged.log_files([path for name in (CURVES, PICTURE) if (path := record.path / name).exists()])
 
 
 def _log_stage(logged: TrackedRun, record: StageRecord, scores: ModelScores, model_id: str | None) -> None:

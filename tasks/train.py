@@ -23,6 +23,7 @@ from tasks.compress import code_job, learned_code
 from tasks.features import Features
 from tasks.needs import train_need
 from tasks.pages.discoverypage import show_importance
+from tasks.pages.graphpage import show_graph
 from tasks.run import Run
 from tasks.stage import STAGE_TASK, record_or_loss, run_stage
 from tasks.tuning import tuned_models
@@ -70,6 +71,7 @@ def train(
     )
     record = run_stage(run, work)
     show_importance(run.settings, model.name, record)
+    show_graph(model.name, record.path, features.groups)
     return record
 
 

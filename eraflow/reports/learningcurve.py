@@ -24,6 +24,8 @@ from eraflow.reports.figures import PALETTE, beside, new_figures, png_bytes, say
 HEADER = ("network", "update", "loss", "corr")
 CURVES = "curves.png"
 LIVE = "live"
+MOST_NAMED = 24
+"""Networks that have a line each in the legend; of more, each fit has one."""
 
 
 @dataclass(frozen=True)
@@ -93,22 +95,31 @@ def learning_chart(curves: Sequence[LearningCurve], *, title: str = "Learning") 
         return png_bytes(figure)
     places = {fit: place for place, fit in enumerate(dict.fromkeys(curve.fit for curve in curves))}
     handles: dict[str, Any] = {}
+    bests: dict[str, list[float]] = {}
+    many = len(curves) > MOST_NAMED
     for curve in curves:
         style = {"color": PALETTE[places[curve.fit] % len(PALETTE)], "linewidth": 1.8 if curve.network == 1 else 0.8}
         (line,) = losses.plot(curve.updates, curve.losses, marker=".", **style)
         known = [(at, value) for at, value in zip(curve.updates, curve.corrs, strict=True) if math.isfinite(value)]
-        name = curve.fit if curve.network == 1 else f"{curve.fit}, network {curve.network}"
+        name = curve.fit if curve.network == 1 or many else f"{curve.fit}, network {curve.network}"
         if known:
             corrs.plot(*zip(*known, strict=True), marker=".", **style)
             best = max(known, key=lambda point: point[1])
             corrs.plot(*best, marker="o", color=style["color"])
-            name += f", best {best[1]:+.4f} after {best[0]}"
-        handles[name] = line
+            bests.setdefault(curve.fit, []).append(best[1])
+            name += "" if many else f", best {best[1]:+.4f} after {best[0]}"
+        handles.setdefault(name, line)
     if not any(math.isfinite(value) for curve in curves for value in curve.corrs):
         say_empty(corrs, "no eras were kept back")
     losses.set_xlim(left=0)
-    beside(losses, list(handles.values()), list(handles))
+    names = [_of_many(name, bests.get(name, [])) for name in handles] if many else list(handles)
+    beside(losses, list(handles.values()), names)
     return png_bytes(figure)
+
+
+def _of_many(fit: str, bests: Sequence[float]) -> str:
+    """What the legend says of all networks of a fit."""
+    return f"{fit}, best {min(bests):+.4f} to {max(bests):+.4f}" if bests else fit
 
 
 def _path(folder: Path, fold: int | None) -> Path:

@@ -32,7 +32,7 @@ LEDGER = "ledger.jsonl"
 NOT_CONTENT = frozenset(
     {
         *(MANIFEST, BEGUN, LEDGER, "stage.log", "stage.log.older", "spec.json", "out.json", "watch.json"),
-        *("training.json", "curves.png"),
+        *("training.json", "curves.png", "graph.png"),
     }
 )
 

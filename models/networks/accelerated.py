@@ -2,28 +2,36 @@
 
 This module is imported only where there is a GPU. Processes are counted, not started: under a launcher that starts one
 for each GPU (`accelerate launch`, `torchrun`), each computes its share of a batch's pieces, and the gradients are
-added; the child of a stage is one process and uses one GPU.
+added; the child of a stage is one process and uses one GPU. All processes decide by the same figures, so they take the
+same steps and end together, and what fails in one of them ends the others by name.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from eraflow.errors import EraflowError
 from eraflow.machine.plan import MIN_BATCH_ROWS, Plan
 from models.base.libraries import MissingLibraryError
 from models.networks.batches import Numbers
-from models.networks.device import InFlight
+from models.networks.device import InFlight, Result
 from models.networks.vramprobe import gpu_free, gpu_peak, rows_that_fit
 
 PRECISIONS = {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}
 LEAST_SCALE = 1.0
 """A gradient that is not finite below this scale has another reason than the scale."""
+
+
+class OtherProcessError(EraflowError):
+    """Another process of the same training failed or is gone, so this one ends, too. The other one's log says why."""
+
+    code = "other_process"
 
 
 class Accelerated:
@@ -101,9 +109,52 @@ class Accelerated:
         scaler = self._accelerator.scaler
         return scaler is not None and not norm < float("inf") and scaler.get_scale() > LEAST_SCALE
 
-    def summed(self, tensors: list[torch.Tensor]) -> list[torch.Tensor]:
+    def jointly(self, work: Callable[[], Result]) -> Result:
         """See `Device`."""
-        return list(self._accelerator.reduce(tensors, reduction="sum"))
+        if self.processes == 1:
+            return work()
+        try:
+            result = work()
+        except Exception:
+            with suppress(OtherProcessError):  # it has failed as well
+                self._failures(1)
+            raise
+        if self._failures(0):
+            raise OtherProcessError(
+                f"another of the {self.processes} processes that train together failed, so process {self.process} ends",
+                "look into the log of the other process, mend what failed there, and start all of them again",
+            )
+        return result
+
+    def _failures(self, mine: int) -> int:
+        """In how many processes something failed."""
+        (found,) = self.summed([torch.tensor([mine], device=self._accelerator.device)])
+        return int(found)
+
+    def agreed(self, value: float) -> float:
+        """See `Device`."""
+        if self.processes == 1:
+            return value
+        (total,) = self.summed([torch.tensor([value], dtype=torch.float64, device=self._accelerator.device)])
+        mean: float = float(total) / self.processes
+        return mean
+
+    def summed(self, tensors: list[torch.Tensor]) -> list[torch.Tensor]:
+        """See `Device`.
+
+        Raises:
+            OtherProcessError: another process is gone.
+        """
+        try:
+            return list(self._accelerator.reduce(tensors, reduction="sum"))
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:  # gloo's and NCCL's errors have no other class in common
+            raise OtherProcessError(
+                f"process {self.process} of {self.processes} that train together cannot reach the others "
+                f"({str(error).splitlines()[0]})",
+                "look into the logs of the other processes, mend what ended them, and start all of them again",
+            ) from error
 
     def release_memory(self) -> None:
         """See `Device`."""

@@ -12,7 +12,7 @@ import torch
 
 from eraflow.machine.plan import MIN_BATCH_ROWS, Plan
 from models.networks.batches import Numbers
-from models.networks.device import InFlight
+from models.networks.device import InFlight, Result
 
 CPU_PIECE_ROWS = MIN_BATCH_ROWS
 
@@ -71,6 +71,14 @@ class Cpu:
     def overflowed(self, norm: float) -> bool:
         """See `Device`."""
         return False
+
+    def jointly(self, work: Callable[[], Result]) -> Result:
+        """See `Device`."""
+        return work()
+
+    def agreed(self, value: float) -> float:
+        """See `Device`."""
+        return value
 
     def summed(self, tensors: list[torch.Tensor]) -> list[torch.Tensor]:
         """See `Device`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,8 @@ from models.base.protocol import Codes
 from models.networks.batches import Numbers
 from models.networks.inputs import CENTRE, SCALE
 from models.networks.network import Judged, Network, Piece
+
+Result = TypeVar("Result")
 
 
 @dataclass
@@ -86,7 +88,20 @@ class Device(Protocol):
         """Take that back from the gradients of the optimiser's parameters."""
 
     def overflowed(self, norm: float) -> bool:
-        """Whether such a gradient comes from too high a scale: the optimiser leaves the update out and lowers it."""
+        """Whether such a gradient comes from too high a scale: the optimiser's step then does nothing but lower it."""
+
+    def jointly(self, work: Callable[[], Result]) -> Result:
+        """What `work` gives in this process, once it has ended well in all of them.
+
+        Whatever can fail in one process alone belongs in here, and nothing in which processes wait for each other: so
+        none goes on to wait for one that has failed.
+
+        Raises:
+            OtherProcessError: it failed in another process. What fails in this one is passed on.
+        """
+
+    def agreed(self, value: float) -> float:
+        """One figure for all processes, the mean of theirs: GPUs of several makes differ by rounding."""
 
     def summed(self, tensors: list[torch.Tensor]) -> list[torch.Tensor]:
         """The sums over all processes."""

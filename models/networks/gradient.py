@@ -81,6 +81,10 @@ class _Result:
     changes: Sequence[torch.Tensor | None]  # of the buffers
 
 
+_Part = tuple[Sums, list[torch.Tensor | None], list[torch.Tensor]]
+"""The sums of some pieces, the gradients of the parameters, and the changes of the buffers times the rows."""
+
+
 class BatchGradient:
     """Computes the gradients of batches.
 
@@ -117,6 +121,7 @@ class BatchGradient:
         self._batches, self._device, self._seed = batches, device, seed
         self._parameters = trained(module)
         self._buffers = list(module.buffers())
+        self._changes: list[torch.Tensor] = []  # of the buffers, before they follow
         self._copies: deque[ModuleCopy] = deque()
         self._pool: ThreadPoolExecutor | None = None
         self.in_flight = device.in_flight(batches.largest_piece)
@@ -144,11 +149,22 @@ class BatchGradient:
         self._one(piece, 0)
 
     def of(self, batch: Numbers, step: int) -> Sums:
-        """Put the gradient of a batch's mean loss into the parameters' `grad`, and let the buffers follow.
+        """Put the gradient of a batch's mean loss into the parameters' `grad`; `follow` is for the buffers.
 
         Where the device scales losses, the gradient is still scaled.
         """
-        return self.with_less_memory(lambda _: self._whole(batch, step), step)
+        part = self._device.jointly(lambda: self.with_less_memory(lambda _: self._part(batch, step), step))
+        sums, gradients, changes = part if self._device.processes == 1 else self._over_processes(*part)
+        for parameter, gradient in zip(self._parameters, gradients, strict=True):
+            parameter.grad = None if gradient is None else gradient.div_(sums.count)
+        self._changes = [change.div_(sums.rows) if _averaged(change) else change for change in changes]
+        return sums
+
+    def follow(self) -> None:
+        """Let the buffers follow the batch whose gradient was asked for last."""
+        for buffer, change in zip(self._buffers, self._changes, strict=True):
+            if buffer.dtype != torch.bool:
+                buffer.add_(change)
 
     def with_less_memory(self, work: Callable[[int], Result], step: int) -> Result:
         """What `work` gives, done anew with half of the rows at once as long as memory does not suffice.
@@ -170,8 +186,8 @@ class BatchGradient:
             rows = self.in_flight.rows * self.in_flight.pieces
             log.warning("%d rows at once from update %d on, for want of memory (%s)", rows, step, problem)
 
-    def _whole(self, batch: Numbers, step: int) -> Sums:
-        """All pieces of a batch, added in their order."""
+    def _part(self, batch: Numbers, step: int) -> _Part:
+        """The pieces that this process has of a batch, added in their order."""
         pieces = self._batches.pieces(self._device.share(batch), self.in_flight.rows)
         sums = Sums()
         gradients: list[torch.Tensor | None] = [None] * len(self._parameters)
@@ -183,27 +199,15 @@ class BatchGradient:
             first = number == 0 and self._device.leads
             for change, theirs in zip(changes, result.changes, strict=True):
                 _add_change(change, theirs, result.sums.rows, first=first)
-        if self._device.processes > 1:
-            sums, gradients, changes = self._over_processes(sums, gradients, changes)
-        self._apply(sums, gradients, changes)
-        return sums
+        return sums, gradients, changes
 
-    def _over_processes(
-        self, sums: Sums, gradients: list[torch.Tensor | None], changes: list[torch.Tensor]
-    ) -> tuple[Sums, list[torch.Tensor | None], list[torch.Tensor]]:
+    def _over_processes(self, sums: Sums, gradients: list[torch.Tensor | None], changes: list[torch.Tensor]) -> _Part:
         """The same of the whole batch; every process gets it."""
         figures = self._device.tensor(np.array(list(sums.as_dict().values())))
         filled = [torch.zeros_like(p) if g is None else g for p, g in zip(self._parameters, gradients, strict=True)]
         figures, *rest = self._device.summed([figures, *filled, *changes])
         whole = Sums(*figures.tolist())
         return whole, list(rest[: len(gradients)]), rest[len(gradients) :]
-
-    def _apply(self, sums: Sums, gradients: list[torch.Tensor | None], changes: list[torch.Tensor]) -> None:
-        for parameter, gradient in zip(self._parameters, gradients, strict=True):
-            parameter.grad = None if gradient is None else gradient.div_(sums.count)
-        for buffer, change in zip(self._buffers, changes, strict=True):
-            if buffer.dtype != torch.bool:
-                buffer.add_(change.div_(sums.rows) if _averaged(change) else change)
 
     def _in_order(self, pieces: Sequence[PieceRows], step: int) -> Iterator[_Result]:
         """The results of the pieces in order, as many computed ahead as may be in flight."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+
 from models.base.ranges import Range
 from models.base.rows import TrainingRows
 from models.networks import updateranges
-from models.networks.featuregraph import EDGES, Table, feature_graph
+from models.networks.featuregraph import EDGES, Table, edge_list, feature_graph
 from models.networks.grapharrays import attention_forward, sum_forward
 from models.networks.graphshape import GraphShape
 from models.networks.networkmodel import NetworkModel
@@ -58,6 +60,12 @@ class GraphModel(NetworkModel):
         )
 
     _table: Table
+
+    @property
+    def feature_edges(self) -> tuple[tuple[int, int], ...]:
+        """The edges of the graph, each pair once and ascending, by positions among the columns that are used."""
+        pairs = edge_list(self._weights["neighbours"].astype(np.int64)).T
+        return tuple(sorted((one, other) for one, other in pairs.tolist() if one < other))
 
     def _prepare(self, rows: TrainingRows, seed: int) -> None:
         self._table = feature_graph(rows, self.params["edges"], self.params["neighbours"], seed)

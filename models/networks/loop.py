@@ -21,6 +21,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ import numpy.typing as npt
 import torch
 
 from eraflow.disk.digest import value_sha256
+from eraflow.errors import EraflowError
 from eraflow.machine.instability import TrainingMonitor
 from eraflow.machine.plan import Plan
 from models.base.meter import Meter
@@ -48,6 +50,12 @@ from models.networks.validation import Validation
 
 Look = Callable[[int, torch.nn.Module], bool]
 """Asked after each update, with how many are done, whether to stop here; the module may be read and not changed."""
+
+
+class CheckpointsDifferError(EraflowError):
+    """Processes that train together found different checkpoints. Give all of them the same folder."""
+
+    code = "checkpoints_differ"
 
 
 @dataclass(frozen=True)
@@ -110,6 +118,7 @@ def train(
         UnseededRandomnessError: the module draws from torch's global generator.
         MissingLibraryError: there is a GPU, and Accelerate is not installed.
         StorageError: a checkpoint cannot be written.
+        CheckpointsDifferError, OtherProcessError: of several processes, which train together.
     """
     with _one_thread_an_operation(), pinned(plan, wanted=recipe.deterministic):
         device = device_of(plan)
@@ -182,9 +191,11 @@ class _Training:
         self._standing = Standing()
         self._smallest: int | None = None  # see Trained.rows_at_once
         optimizer = adamw(module, recipe, plan.rate_factor)
-        found = checkpoints.load()
+        found = device.jointly(checkpoints.load)
         if found is not None:
             self._take_over(found, optimizer)
+        beginning = device.agreed(self._step)
+        device.jointly(lambda: self._check_beginning(beginning))
         self._schedule = warmup_cosine(optimizer, recipe, self._total, self._step)
         if found is not None and found["schedule"]["total"] == self._total:  # else the plan wants fewer updates now
             self._schedule.load_state_dict(found["schedule"]["state"])
@@ -225,15 +236,12 @@ class _Training:
 
     def _update(self, batch: Numbers) -> None:
         """One step of the optimiser, with the gradient of the batch."""
-        if self._checkpoints.due:
-            self._save()
-        sums = self._gradient.of(batch, self._step)
-        if self._gradient.smallest_piece is not None:
-            self._smallest = min(self._smallest or self._gradient.smallest_piece, self._gradient.smallest_piece)
-        self._device.unscale(self._optimizer)
-        gradients = [each.grad for each in self._parameters if each.grad is not None]
-        norm = torch.nn.utils.get_total_norm(gradients)
-        self._judge(sums, float(norm))
+        self._device.jointly(self._save_what_is_due)
+        sums, norm = self._gradient_of(batch)
+        rate = self._schedule.get_last_lr()[0]
+        # Before the weights change: a training that goes wrong ends.
+        self._monitor.update(self._step, sums.mean_loss, grad_norm=float(norm), rate=rate)
+        self._gradient.follow()
         if self._clip_norm is not None:
             torch.nn.utils.clip_grads_with_norm_(self._parameters, self._clip_norm, norm)
         self._optimizer.step()
@@ -242,12 +250,21 @@ class _Training:
         self._since.add(sums)
         self._step += 1
 
-    def _judge(self, sums: Sums, norm: float) -> None:
-        """Before the weights change: end a training that goes wrong. The device itself leaves out an overflow."""
-        if math.isfinite(sums.loss) and self._device.overflowed(norm):
-            return
-        rate = self._schedule.get_last_lr()[0]
-        self._monitor.update(self._step, sums.mean_loss, grad_norm=norm, rate=rate)
+    def _gradient_of(self, batch: Numbers) -> tuple[Sums, torch.Tensor]:
+        """Put the gradient of a batch into the parameters; gives its sums and its norm.
+
+        Where the scale of a half precision was too high, the gradient is computed anew under the lower one, so that no
+        update is lost and the schedule does not run ahead of the optimiser.
+        """
+        while True:
+            sums = self._gradient.of(batch, self._step)
+            if self._gradient.smallest_piece is not None:
+                self._smallest = min(self._smallest or self._gradient.smallest_piece, self._gradient.smallest_piece)
+            self._device.unscale(self._optimizer)
+            norm = torch.nn.utils.get_total_norm([each.grad for each in self._parameters if each.grad is not None])
+            if not (math.isfinite(sums.loss) and self._device.overflowed(float(norm))):
+                return sums, norm
+            self._optimizer.step()  # the device leaves it out, and lowers the scale
 
     def _look(self, number: int) -> None:
         """Judge an epoch that is over; look at the curve now and then, and at the end."""
@@ -260,17 +277,26 @@ class _Training:
             self._stopped = self._look_from_outside(self._step, self._module)
 
     def _end_interval(self) -> None:
-        corr, validation = None, self._validation
-        if validation is not None:
-            corr = self._gradient.with_less_memory(
-                lambda rows: validation.corr(self._module, self._device, rows), self._step
-            )
+        corr = self._corr()
+        if corr is not None:
             self._monitor.validated(self._step, corr)
         loss, self._spread, self._since = self._since.mean_loss, self._since.spread, Sums()
         better = self._standing.add(CurvePoint(self._step, loss, corr))
         if better and corr is not None:
             self._standing.weights = {name: tensor.detach().cpu().clone() for name, tensor in _tensors(self._module)}
-        self._save(best=better)
+        self._device.jointly(lambda: self._save(best=better))
+
+    def _corr(self) -> float | None:
+        """Of the eras kept back, by which all processes decide alike; None: none were."""
+        validation = self._validation
+        if validation is None:
+            return None
+        look = partial(validation.corr, self._module, self._device)
+        return self._device.agreed(self._device.jointly(lambda: self._gradient.with_less_memory(look, self._step)))
+
+    def _save_what_is_due(self) -> None:
+        if self._checkpoints.due:
+            self._save()
 
     def _save(self, *, best: bool = False) -> None:
         if not self._device.leads:
@@ -300,6 +326,15 @@ class _Training:
         self._step, self._standing = int(found["step"]), Standing.of(found["standing"])
         self._epoch, self._since = Sums(**found["epoch"]), Sums(**found["since"])
         self._smallest, self._spread = found["rows_at_once"], float(found["spread"])
+
+    def _check_beginning(self, updates: float) -> None:
+        """All processes go on from one checkpoint: their mean tells whether one of them found another."""
+        if updates != self._step:
+            raise CheckpointsDifferError(
+                f"process {self._device.process} of {self._device.processes} that train together begins after "
+                f"{self._step} updates, they all do after {updates:g} in the mean",
+                "give all processes the same folder of checkpoints, or empty it to begin anew",
+            )
 
     def _put(self, weights: Mapping[str, torch.Tensor]) -> None:
         with torch.no_grad():

@@ -23,6 +23,7 @@ from eraflow.errors import EraflowError
 from eraflow.machine.job import stage_function
 from eraflow.machine.plan import Plan
 from eraflow.machine.progress import report
+from eraflow.reports.graphfile import FeatureGraph, write_graph
 from eraflow.reports.learningcurve import write_curves
 from eraflow.scoring.insample import write_learned
 from models.base.predictions import OutOfFoldFileError, Predictions, join, read_out_of_fold
@@ -72,7 +73,7 @@ def train_model(job: TrainJob, out: Path, plan: Plan) -> dict[str, Any]:
     Each fold is written as it finishes, `fold-<i>.parquet` and `fold-<i>.json`, and found again by a later attempt,
     also by one whose plan learns in another way (a lower rate, fewer trees): `fold_plans` tells how each was made.
     The importance of features to each fold's model is in `importance-<i>.parquet`, measured on the judged eras.
-    How networks learnt is in `learning-<i>.csv` and `learning-live.csv`.
+    How networks learnt is in `learning-<i>.csv` and `learning-live.csv`, the graph of one that has one in `graph.csv`.
     Checkpoints inside a fit lie in `checkpoints/` until the stage is finished.
 
     Returns:
@@ -142,6 +143,7 @@ def _fit_for_live(
     shutil.rmtree(folder, ignore_errors=True)
     trainer.with_encoder(final, position).save(folder)
     _write_curves(trainer, None, final)
+    _write_graph(trainer, final)
     write_learned(folder, member.final_eras, own_purge(member))
     shutil.rmtree(trainer.out / CHECKPOINTS, ignore_errors=True)  # they are no part of what the stage made
     return round(time.monotonic() - began, 2), _adaptation(final)
@@ -191,6 +193,15 @@ def _write_curves(trainer: Trainer, fold: int | None, model: Model) -> None:
     """How each of the model's networks learnt; a model that does not learn by updates has nothing to tell."""
     curves = getattr(model, "curves", ())
     write_curves(trainer.out, fold, [[(one.update, one.loss, one.corr) for one in curve] for curve in curves])
+
+
+def _write_graph(trainer: Trainer, model: Model) -> None:
+    """The graph over the features that a model uses; one that has none writes nothing."""
+    edges = getattr(model, "feature_edges", None)
+    if edges is None:
+        return
+    used = getattr(model, "columns", None) or range(len(trainer.store.features))
+    write_graph(trainer.out, FeatureGraph(tuple(trainer.store.features[at] for at in used), tuple(edges)))
 
 
 def learning_plan(plan: Plan) -> str:

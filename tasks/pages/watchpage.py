@@ -20,7 +20,7 @@ from tasks.pages.artifacts import Place, artifact_key, shown
 log = logging.getLogger(__name__)
 
 LEAST_SECONDS = 5.0
-"""A stage that is over sooner has nothing to show; failures are always shown."""
+"""A stage that is over sooner has nothing to show; failures and the learning of networks are always shown."""
 CHANNELS = {
     "memory_mb": "peak memory, MiB",
     "vram_mb": "peak GPU memory, MiB",
@@ -33,7 +33,8 @@ def show_watch(stage: str, folder: Path) -> None:
     """One version of the markdown artifact `watch-<stage>`; a failure to show it is logged and costs nothing."""
     attempts = read_watch(folder)
     learning = draw_curves(stage, folder)
-    if attempts and (attempts[-1]["seconds"] >= LEAST_SECONDS or attempts[-1]["outcome"] != "ok"):
+    told = learning is not None or (attempts and attempts[-1]["outcome"] != "ok")
+    if attempts and (told or attempts[-1]["seconds"] >= LEAST_SECONDS):
         shown(
             lambda: create_markdown_artifact(
                 watch_page(stage, attempts, read_training(folder), learning),

@@ -14,7 +14,8 @@ from eraflow.machine.failures import StageNaN, classify
 from eraflow.machine.plan import Plan
 from models.base.libraries import MissingLibraryError
 from models.kinds import make_model
-from tests.models.planted import FAST_MLP, PLAN
+from tests.models.networks.killedfits import Killed, dies_at
+from tests.models.planted import FAST_MLP
 
 torch = pytest.importorskip("torch")
 accelerate = pytest.importorskip("accelerate")
@@ -133,74 +134,57 @@ def test_with_the_smallest_piece_the_ladder_has_the_answer(data, on_gpu, monkeyp
     assert seen == [571, 512, 256]
 
 
-class Scaler:
-    """A stand-in for torch's GradScaler: a scale that halves at an overflow."""
+class Half(accelerate.Accelerator):
+    """Half precision as on a GPU: Accelerate itself would leave it out on the CPU, and say nothing."""
 
-    def __init__(self, scale=2.0**16):
-        self.now = scale
+    mixed_precision = "fp16"
 
-    def scale(self, loss):
-        return loss * self.now
+    def __init__(self, scale):
+        super().__init__(cpu=True)
+        self.native_amp, self.scaler = True, torch.amp.GradScaler("cpu", init_scale=scale)
 
-    def get_scale(self):
-        return self.now
-
-    def state_dict(self):
-        return {"now": self.now}
-
-    def load_state_dict(self, state):
-        self.now = state["now"]
+    def autocast(self):
+        return torch.autocast("cpu", dtype=torch.float16)
 
 
-class Scaled:
-    """A stand-in for an Accelerator in half precision."""
-
-    def __init__(self, overflows=0):
-        self.device, self.scaler = torch.device("cpu"), Scaler()
-        self.is_main_process, self.process_index, self.num_processes = True, 0, 1
-        self.autocast = lambda: torch.autocast("cpu", dtype=torch.bfloat16)
-        self.overflows, self.steps = overflows, 0
-
-    def prepare(self, optimizer):
-        self.step, optimizer.step = optimizer.step, lambda: self.stepped(optimizer)
-        return optimizer
-
-    def unscale_gradients(self, optimizer):
-        for group in optimizer.param_groups:
-            for parameter in group["params"]:
-                parameter.grad.div_(self.scaler.now)
-                if self.overflows > self.steps:
-                    parameter.grad.fill_(float("inf"))
-
-    def stepped(self, optimizer):
-        self.steps += 1
-        if all(parameter.grad.isfinite().all() for group in optimizer.param_groups for parameter in group["params"]):
-            self.step()
-        else:
-            self.scaler.now /= 2
+@pytest.mark.filterwarnings("error::UserWarning")  # torch warns of a schedule that runs ahead of its optimiser
+@pytest.mark.parametrize("name", ["plain", "buffers"])
+def test_what_overflows_in_half_precision_is_computed_anew_and_no_update_is_lost(name, data, on_gpu):
+    made = []
+    for scale in (2.0**16, 2.0**40):
+        on_gpu.accelerator = Half(scale)
+        made.append(modules.content(modules.trained(name, data)))
+    assert 1 < on_gpu.accelerator.scaler.get_scale() < 2.0**30
+    assert made[0] == made[1]
+    assert all(np.isfinite(np.frombuffer(made[0][key], np.float32)).all() for key in made[0] if "weight" in key)
 
 
-def test_half_precision_scales_the_loss_and_leaves_out_what_overflows(data, on_gpu):
-    on_gpu.accelerator = Scaled(overflows=2)
-    module = modules.trained("plain", data)
-    assert on_gpu.accelerator.steps == 9
-    assert on_gpu.accelerator.scaler.now == 2.0**14
-    assert all(parameter.isfinite().all() for parameter in module.parameters())
+def test_an_overflow_that_no_scale_cures_is_named(data, on_gpu, monkeypatch):
+    on_gpu.accelerator = Half(2.0**16)
+    computed = gradient.BatchGradient._computed
+
+    def endless(self, own, piece):
+        result = computed(self, own, piece)
+        result.gradients[0].fill_(float("inf"))
+        return result
+
+    monkeypatch.setattr(gradient.BatchGradient, "_computed", endless)
+    with pytest.raises(StageNaN, match="the gradient norm of plain is inf at update 0"):
+        modules.trained("plain", data)
+    assert on_gpu.accelerator.scaler.get_scale() == accelerated.LEAST_SCALE
 
 
-def test_an_overflow_that_no_scale_cures_is_named(data, on_gpu):
-    on_gpu.accelerator = Scaled(overflows=99)
-    recipe = modules.Recipe(updates=90, batch_size=700, learning_rate=0.01, weight_decay=0.0)
-    with pytest.raises(StageNaN, match="the gradient norm of plain is inf at update 16"):
-        modules.trained("plain", data, recipe=recipe)
-
-
-def test_the_scale_is_part_of_a_checkpoint(data, on_gpu, tmp_path):
-    on_gpu.accelerator = Scaled(overflows=2)
-    modules.trained("plain", data, checkpoints=tmp_path)
-    on_gpu.accelerator = Scaled()
-    modules.trained("plain", data, checkpoints=tmp_path)
-    assert on_gpu.accelerator.scaler.now == 2.0**14
+def test_killed_and_resumed_in_half_precision_is_the_same_model_on_the_same_scale(data, on_gpu, monkeypatch, tmp_path):
+    on_gpu.accelerator = Half(2.0**40)
+    expected, scale = modules.content(modules.trained("plain", data)), on_gpu.accelerator.scaler.get_scale()
+    on_gpu.accelerator = Half(2.0**40)
+    with monkeypatch.context() as patch:
+        dies_at(patch, 7)
+        with pytest.raises(Killed):
+            modules.trained("plain", data, checkpoints=tmp_path)
+    on_gpu.accelerator = Half(1.0)  # what it begins with is not what it goes on with
+    assert modules.content(modules.trained("plain", data, checkpoints=tmp_path)) == expected
+    assert on_gpu.accelerator.scaler.get_scale() == scale
 
 
 def test_without_accelerate_the_error_says_what_to_do(monkeypatch):
@@ -220,37 +204,3 @@ make_model("mlp", {"hidden": [4], "updates": 3}).fit(x, x[:, 0] / 4, plan=Plan(d
 exit("torch" not in sys.modules or "accelerate" in sys.modules)
 """
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
-
-
-TOGETHER = """
-import json, sys
-import torch
-from accelerate import Accelerator, debug_launcher
-from models.networks import loop
-from models.networks.accelerated import Accelerated
-from tests.models.networks import modules
-
-def train(folder):
-    loop.device_of = lambda plan: Accelerated(plan, Accelerator(cpu=True))
-    for name in ("still", "eras"):
-        module = modules.trained(name, modules.planted())
-        torch.save(module.state_dict(), f"{folder}/{name}-{Accelerator(cpu=True).process_index}.pt")
-
-modules.MADE["still"] = lambda: torch.nn.Sequential(torch.nn.Linear(12, 1), torch.nn.Flatten(0))
-if __name__ == "__main__":
-    debug_launcher(train, (sys.argv[1],), num_processes=2)
-"""
-
-
-@pytest.mark.slow
-def test_two_processes_together_make_the_update_of_one(data, tmp_path, monkeypatch):
-    monkeypatch.setitem(modules.MADE, "still", lambda: torch.nn.Sequential(torch.nn.Linear(12, 1), torch.nn.Flatten(0)))
-    ran = subprocess.run([sys.executable, "-c", TOGETHER, str(tmp_path)], capture_output=True, text=True, check=False)
-    assert ran.returncode == 0, ran.stderr[-2000:]
-    expected = modules.trained("still", data, threads=PLAN.threads).state_dict()
-    for name in ("still", "eras"):
-        first, second = (torch.load(tmp_path / f"{name}-{process}.pt", weights_only=True) for process in (0, 1))
-        for key, tensor in first.items():
-            assert torch.equal(tensor, second[key])
-            if name == "still":
-                torch.testing.assert_close(tensor, expected[key])

@@ -36,6 +36,7 @@ def computed(name, data, module, *, threads=1, size=2):
     batch = batches.of_epoch(0)[0]
     with gradient.workers():
         sums = gradient.of(batch, 0)
+    gradient.follow()
     (whole,) = batches.pieces(batch, 10**9)
     x = (torch.from_numpy(rows.take(whole.rows)).float() - 2) * np.sqrt(0.5)
     offsets = () if whole.offsets is None else (torch.from_numpy(whole.offsets),)

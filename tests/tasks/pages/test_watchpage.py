@@ -48,7 +48,7 @@ def test_a_training_has_a_picture_of_its_own():
 def test_networks_have_their_learning_curves_on_the_page_and_in_the_folder(tmp_path, monkeypatch):
     made = []
     monkeypatch.setattr(watchpage, "create_markdown_artifact", lambda text, **more: made.append(text))
-    (tmp_path / WATCH_FILE).write_text(json.dumps({"attempts": [attempt()]}))
+    (tmp_path / WATCH_FILE).write_text(json.dumps({"attempts": [attempt(seconds=1.0)]}))
     write_curves(tmp_path, 0, [[(20, 1.0, 0.01), (40, 0.9, 0.02)]])
     show_watch("train-a", tmp_path)
     assert pictures(made[0])[1] == (tmp_path / CURVES).read_bytes()
