@@ -194,11 +194,6 @@ def ewc_interval(scores: npt.ArrayLike, overlap_weeks: int, confidence: float = 
     return Interval(mean, mean - width, mean + width, confidence, METHOD, n)
 
 
-def ewc_lower_bound(scores: npt.ArrayLike, overlap_weeks: int, confidence: float = 0.95) -> float:
-    """The lower bound of `ewc_interval`; -inf when there are too few eras."""
-    return ewc_interval(scores, overlap_weeks, confidence).low
-
-
 def paired_comparison(a: npt.ArrayLike, b: npt.ArrayLike, overlap_weeks: int, confidence: float = 0.95) -> Comparison:
     """Is model a better than model b on the same eras? From the EWC interval of the per-era differences.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 
 from eraflow.errors import EraflowError
@@ -14,6 +16,27 @@ class MissingLibraryError(EraflowError):
 
     code = "missing_library"
     exit_code = 2
+
+
+@contextmanager
+def needed(who: str, package: str, instead: str) -> Iterator[None]:
+    """Name what to install where an import within the block fails.
+
+    Args:
+        who: needs it.
+        package: as it is called on the index of packages.
+        instead: what else can be done.
+
+    Raises:
+        MissingLibraryError: it cannot be imported.
+    """
+    try:
+        yield
+    except ImportError as error:
+        raise MissingLibraryError(
+            f"{who} needs {package}, which cannot be imported ({error})",
+            f"install it with `pip install 'eraflow[networks]'`, or {instead}",
+        ) from error
 
 
 def missing_library(kind: str) -> MissingLibraryError | None:

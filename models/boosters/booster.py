@@ -13,31 +13,29 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from eraflow.machine.failures import StageNaN
 from eraflow.machine.plan import Plan
+from models.base.fitted import check_features, check_finite, check_saved_is_fitted
 from models.base.meter import Meter
 from models.base.protocol import (
     Codes,
     ConstantPredictionsError,
-    DamagedModelError,
     FloatArray,
     ModelSettingsError,
     ProgressFn,
 )
 from models.base.rows import Columns, TrainingRows, level_matrix, tile_rows, tiles
 from models.base.saved import read_model, trained_with, write_model
-from models.base.searched import Searched
 from models.boosters.bincache import BinCache
+from models.boosters.boosterparameters import BoosterParameters
 from models.boosters.fitwatch import FitWatch, Looks, TiledModel, TileFn, TreeWatch
 from models.boosters.prepared import Prepared, parts_of
 
 TRIAL_FEATURES = 8
 NOTHING_TO_LEARN = ("targets are equal", "constant or ignored")  # CatBoost's words; the others fit a constant
 UNBOUNDED_DEPTH = 12
-DECIDED_ELSEWHERE = "it is decided by the run's seed, plan and windows"
 
 
-class BoosterModel(Searched, ABC):
+class BoosterModel(BoosterParameters, ABC):
     """A gradient boosting model.
 
     A subclass states its library's names and implements the steps below. `params` accepts the library's own names
@@ -51,15 +49,10 @@ class BoosterModel(Searched, ABC):
         trained_with: what of the plan has changed the model: rate_factor, work_factor and the trees they came to.
     """
 
-    kind: ClassVar[str]
     file_name: ClassVar[str]
     library: ClassVar[str]
-    defaults: ClassVar[Mapping[str, Any]]
     length_unit = "trees"
     looks_add = True
-    rate_name: ClassVar[str]
-    other_names: ClassVar[Mapping[str, str]]
-    reserved: ClassVar[frozenset[str]]
     binning: ClassVar[frozenset[str]]
     """The settings that decide the bins; the others may differ between fits of the same prepared rows."""
     looks_inside: ClassVar[bool] = True
@@ -75,7 +68,7 @@ class BoosterModel(Searched, ABC):
         bins: BinCache | None = None,
     ) -> None:
         given = self._own_names(params or {})
-        self.params: dict[str, Any] = {**self.defaults, **given}
+        self.params = {**self.defaults, **given}
         self.scratch = scratch
         self.bins = bins
         self._columns = Columns(columns)
@@ -233,23 +226,17 @@ class BoosterModel(Searched, ABC):
             DamagedModelError: it was neither fitted nor loaded, or x has another number of features.
             StageNaN: a prediction is not finite.
         """
-        if self._booster is None or x.ndim != 2 or x.shape[1] != self.n_features:
-            raise DamagedModelError(
-                f"a {self.kind} model of {self.n_features} features was given x{list(x.shape)}",
-                "fit or load it first, and pass exactly the features it was fitted on",
-            )
+        check_features(self.kind, self.n_features, x, fitted=self._booster is not None)
         plan = plan or Plan()
         result = np.empty(len(x), dtype=np.float64)
         for rows in tiles(len(x), tile_rows(self._columns.count(self.n_features), plan.rows_in_memory)):
             result[rows] = self._predict_tile(self._columns.of(x[rows]), plan.threads)
-        if not np.isfinite(result).all():
-            raise StageNaN(f"{self.kind} returned NaN values", "lower its learning_rate")
+        check_finite(self.kind, result)
         return result
 
     def save(self, folder: Path) -> None:
         """Write the model and, last, `model.json`."""
-        if self._booster is None:
-            raise DamagedModelError(f"this {self.kind} model was not fitted", "fit it before saving")
+        check_saved_is_fitted(self.kind, fitted=self._booster is not None)
         description = {
             "kind": self.kind,
             "n_features": self.n_features,
@@ -277,28 +264,6 @@ class BoosterModel(Searched, ABC):
         return model
 
     # Parameters.
-
-    def _own_names(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        """`params` in the library's own names; two names of one setting and names decided elsewhere are refused."""
-        own: dict[str, Any] = {}
-        for name, value in params.items():
-            key = self._own_name(name)
-            if key in self.reserved:
-                raise ModelSettingsError(f"{self.kind}: {name} cannot be set", f"leave it out: {DECIDED_ELSEWHERE}")
-            if key in own:
-                raise ModelSettingsError(f"{self.kind}: {name} sets {key} a second time", "keep one of the two names")
-            own[key] = value
-        return own
-
-    def _own_name(self, name: str) -> str:
-        return self.other_names.get(name, name)
-
-    def _check_numbers(self) -> None:
-        trees, rate = self.params[self.length_name], self.params[self.rate_name]
-        if isinstance(trees, bool) or not isinstance(trees, int) or trees < 1:
-            raise ModelSettingsError(f"{self.kind}: {self.length_name} is {trees!r}", "use a whole number from 1")
-        if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 < rate <= 1:
-            raise ModelSettingsError(f"{self.kind}: {self.rate_name} is {rate!r}", "use a number above 0, up to 1")
 
     @property
     def _refusals(self) -> tuple[type[Exception], ...]:

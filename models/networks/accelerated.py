@@ -18,7 +18,7 @@ import torch
 
 from eraflow.errors import EraflowError
 from eraflow.machine.plan import MIN_BATCH_ROWS, Plan
-from models.base.libraries import MissingLibraryError
+from models.base.libraries import needed
 from models.networks.batches import Numbers
 from models.networks.device import InFlight, Result
 from models.networks.vramprobe import gpu_free, gpu_peak, rows_that_fit
@@ -182,11 +182,6 @@ class Accelerated:
 
 
 def _accelerator(plan: Plan) -> Any:
-    try:
+    with needed("training on a GPU", "accelerate", "set machine.device=cpu"):
         from accelerate import Accelerator
-    except ImportError as error:
-        raise MissingLibraryError(
-            f"training on a GPU needs accelerate, and it cannot be imported ({error})",
-            "install it with `pip install 'eraflow[networks]'`, or set machine.device=cpu",
-        ) from error
     return Accelerator(mixed_precision=PRECISIONS[plan.precision])

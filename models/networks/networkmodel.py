@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
-from eraflow.machine.failures import StageNaN
 from eraflow.machine.plan import Plan
+from models.base.fitted import check_features, check_finite, check_saved_is_fitted
 from models.base.furthertargets import FurtherTargets
-from models.base.protocol import Codes, DamagedModelError, FloatArray, ProgressFn
+from models.base.protocol import Codes, FloatArray, ProgressFn
 from models.base.rows import Columns, TrainingRows, tiles
 from models.base.saved import read_model, trained_with, write_model
 from models.base.searched import Searched, UpdateWatch
@@ -217,11 +217,7 @@ class NetworkModel(Searched, ABC):
             compute: what a network of these weights says of the rows of a part, int8[m, f].
             plan: its threads.
         """
-        if not self._weights or x.ndim != 2 or x.shape[1] != self.n_features:
-            raise DamagedModelError(
-                f"a model of kind {self.kind} with {self.n_features} features was given x{list(x.shape)}",
-                "fit or load it first, and pass exactly the features it was fitted on",
-            )
+        check_features(self.kind, self.n_features, x, fitted=bool(self._weights))
         result = np.empty(len(x), dtype=np.float64)
         networks = self.networks
 
@@ -233,8 +229,7 @@ class NetworkModel(Searched, ABC):
         with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(plan.threads) as pool:
             for _ in pool.map(part, parts):
                 pass
-        if not np.isfinite(result).all():
-            raise StageNaN(f"{self.kind} returned NaN values", "lower its learning_rate")
+        check_finite(self.kind, result)
         return result * self._scale + self._centre
 
     def _in_block(self, weights: Arrays, codes: Codes) -> npt.NDArray[np.float32]:
@@ -245,8 +240,7 @@ class NetworkModel(Searched, ABC):
 
     def save(self, folder: Path) -> None:
         """Write the weights as plain arrays and, last, `model.json`."""
-        if not self._weights:
-            raise DamagedModelError(f"this {self.kind} model was not fitted", "fit it before saving")
+        check_saved_is_fitted(self.kind, fitted=bool(self._weights))
         arrays = self._needed_weights()
         description = {
             "kind": self.kind,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from models.base.leanimports import lean_imports
-from models.base.libraries import MissingLibraryError
+from models.base.libraries import needed
 
 NOT_USED = "sklearn"
 """Needed for embeddings of numbers by decision trees. It brings pandas and SciPy; without it, importing tabm takes less
@@ -18,12 +18,6 @@ def tabm_library() -> Any:
     Raises:
         MissingLibraryError: it is not installed.
     """
-    try:
-        with lean_imports([NOT_USED]):
-            import tabm
-    except ImportError as error:
-        raise MissingLibraryError(
-            f"tabm needs the package of this name, which cannot be imported ({error})",
-            "install it with `pip install 'eraflow[networks]'`, or leave tabm out of `models`",
-        ) from error
+    with needed("a tabm", "the package tabm", "leave tabm out of `models`"), lean_imports([NOT_USED]):
+        import tabm
     return tabm

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from eraflow.machine.plan import Device, Plan
-from models.base.libraries import MissingLibraryError
+from models.base.libraries import needed
 
 
 def torch_library() -> Any:
@@ -14,13 +14,8 @@ def torch_library() -> Any:
     Raises:
         MissingLibraryError: it is not installed.
     """
-    try:
+    with needed("a network", "torch", "leave the networks out of `models`"):
         import torch
-    except ImportError as error:
-        raise MissingLibraryError(
-            f"neural models need torch, and it cannot be imported ({error})",
-            "install it with `pip install 'eraflow[networks]'`, or leave the neural models out of `models`",
-        ) from error
     return torch
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from models.base.libraries import MissingLibraryError
+from models.base.libraries import needed
 
 
 def transformers_library() -> Any:
@@ -16,13 +16,8 @@ def transformers_library() -> Any:
     """
     os.environ.setdefault("HF_HUB_OFFLINE", "1")  # both are read when it is imported
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    try:
+    with needed("the transformer", "Transformers", "leave the transformer out of `models`"):
         import transformers
-    except ImportError as error:
-        raise MissingLibraryError(
-            f"the transformer needs Transformers, which cannot be imported ({error})",
-            "install it with `pip install 'eraflow[networks]'`, or leave the transformer out of `models`",
-        ) from error
     library: Any = transformers
     library.utils.logging.set_verbosity_error()
     return library

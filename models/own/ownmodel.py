@@ -15,9 +15,10 @@ import numpy.typing as npt
 from eraflow.disk.atomic import storage_errors, write_bytes, write_json
 from eraflow.disk.digest import file_sha256, value_sha256
 from eraflow.errors import EraflowError
-from eraflow.machine.failures import StageNaN, classify
+from eraflow.machine.failures import classify
 from eraflow.machine.plan import Plan
 from eraflow.ownkinds import ModelClassError
+from models.base.fitted import check_features, check_finite, check_saved_is_fitted
 from models.base.protocol import (
     MODEL_FILE,
     Codes,
@@ -124,24 +125,18 @@ class OwnModel:
             StageNaN: a prediction is not finite.
             OwnModelFailedError: the class raised an error.
         """
-        if not self.n_features or x.ndim != 2 or x.shape[1] != self.n_features:
-            raise DamagedModelError(
-                f"a {self.kind} model of {self.n_features} features was given x{list(x.shape)}",
-                "fit or load it first, and pass exactly the features it was fitted on",
-            )
+        check_features(self.kind, self.n_features, x, fitted=self.n_features > 0)
         result = np.empty(len(x), dtype=np.float64)
         for rows in self._parts(len(x), eras):
             # In row order whatever the order of x: the last bits of a sum depend on it.
             tile = np.ascontiguousarray(self._columns.of(x[rows]))
             result[rows] = self._predicted(_sealed(tile), plan or Plan())
-        if not np.isfinite(result).all():
-            raise StageNaN(f"{self.kind} returned NaN values", "lower its learning_rate, if it has one")
+        check_finite(self.kind, result)
         return result
 
     def save(self, folder: Path) -> None:
         """Let the class write into `folder/saved`, put the copy of its source beside it, and last `model.json`."""
-        if not self.n_features:
-            raise DamagedModelError(f"this {self.kind} model was not fitted", "fit it before saving")
+        check_saved_is_fitted(self.kind, fitted=self.n_features > 0)
         place = Path(folder) / SAVED
         with storage_errors(place):
             place.mkdir(parents=True, exist_ok=True)

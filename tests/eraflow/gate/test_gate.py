@@ -16,7 +16,7 @@ from eraflow.gate.gate import (
 from eraflow.gate.verdict import Verdict
 from eraflow.scoring.ranking import ScoreInputError
 from eraflow.scoring.scoring import EraScores, ModelScores, score_predictions
-from eraflow.scoring.statistics import ewc_lower_bound, overlap_weeks, summarise
+from eraflow.scoring.statistics import ewc_interval, overlap_weeks, summarise
 from eraflow.settings.gate import GateSettings
 from tests.eraflow.scoring.memory_store import MemoryStore
 
@@ -248,7 +248,7 @@ def test_the_horizon_of_the_target_sets_the_width_of_the_bound():
     corr = wave(0.006, h=13, seed=6)
     for days, overlap in ((20, 5), (60, 13)):
         bound = rule(decide(sound(corr=corr), days=days), "corr").bound
-        assert bound == ewc_lower_bound(corr, overlap, 0.95)
+        assert bound == ewc_interval(corr, overlap, 0.95).low
 
 
 def test_worthless_ensembles_seldom_pass():

@@ -17,7 +17,6 @@ from eraflow.scoring.statistics import (
     adjusted_sharpe,
     difference_of_windows,
     ewc_interval,
-    ewc_lower_bound,
     long_run_variance,
     max_drawdown,
     min_eras,
@@ -62,7 +61,7 @@ def plain_lower_bound(scores):
 )
 def test_the_lower_bound_misses_as_often_as_it_says(h, n, regime, band):
     scores = overlapping(h, n, regime)
-    missed = np.mean([ewc_lower_bound(row, h) > 0 for row in scores])
+    missed = np.mean([ewc_interval(row, h).low > 0 for row in scores])
     assert band[0] <= missed <= band[1]
     plain = np.mean(plain_lower_bound(scores) > 0)
     assert plain > band[1], "plain standard errors must fail the same test, or it proves nothing"
@@ -83,7 +82,7 @@ def test_a_comparison_sees_a_difference_that_single_intervals_hide():
     better = 2 * market + 0.2 * noise + 0.2
     found = [paired_comparison(a, 2 * b, 5).verdict for a, b in zip(better, market, strict=True)]
     assert np.mean([verdict == "better" for verdict in found]) > 0.9
-    assert np.mean([ewc_lower_bound(row, 5) > 0 for row in better]) < 0.5
+    assert np.mean([ewc_interval(row, 5).low > 0 for row in better]) < 0.5
 
 
 @pytest.mark.parametrize(("h", "n", "window"), [(5, 330, 52), (13, 330, 52), (13, 650, 52)])

@@ -114,6 +114,5 @@ def test_what_fails_in_one_ends_both_by_name(what, errors, together):
 def test_a_process_that_is_gone_ends_the_other_by_name(together):
     assert together.codes == [0, 9]
     told = json.loads((together.folder / "died.json").read_text())
-    assert told.startswith(
-        "OtherProcessError: other_process: process 0 of 2 that train together cannot reach the others"
-    )
+    assert told.startswith("OtherProcessError: ")
+    assert "process 0 of 2 that train together cannot reach the others" in told
