@@ -33,6 +33,8 @@ NETWORKS = [kind.name for kind in KINDS.values() if kind.neural]
 ACROSS = "transformer across=era"
 every_network = pytest.mark.parametrize("name", [*NETWORKS, ACROSS])
 LIBRARIES = {"tabm": "tabm", "transformer": "transformers", ACROSS: "transformers"}
+PRELOADED = ["tests.models.networks.fitapart", "torch._dynamo", "transformers.models.bert.modeling_bert"]
+"""What each child would have to import anew."""
 REFERENCES = {"gatv2": "torch_geometric", "gin": "torch_geometric"}
 
 
@@ -75,7 +77,7 @@ def whole():
 def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(name, whole, tmp_path):
     """A real process, SIGKILL: three times, each a chance number of updates further on."""
     apart = multiprocessing.get_context("forkserver")
-    apart.set_forkserver_preload(["tests.models.networks.fitapart", "torch._dynamo"])
+    apart.set_forkserver_preload(PRELOADED)
     chance, result = random.Random(name), tmp_path / "digest"
     begun = []
     for attempt in range(4):
