@@ -74,6 +74,7 @@ def whole():
 
 
 @every_network
+@pytest.mark.slow
 def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(name, whole, tmp_path):
     """A real process, SIGKILL: three times, each a chance number of updates further on."""
     apart = multiprocessing.get_context("forkserver")
