@@ -71,7 +71,7 @@ def train(
     )
     record = run_stage(run, work)
     show_importance(run.settings, model.name, record)
-    show_graph(model.name, record.path, features.groups)
+    show_graph(model.name, record, features.groups)
     return record
 
 

@@ -48,6 +48,7 @@ def test_bases_are_kept_in_the_home_and_given_to_the_stage(tmp_path, monkeypatch
     asked = []
     monkeypatch.setattr(training, "run_stage", lambda run, work: asked.append(work))
     monkeypatch.setattr(training, "show_importance", lambda *_: None)
+    monkeypatch.setattr(training, "show_graph", lambda *_: None)
     models = [ModelSettings(kind="transformer", params=params) for params in ({}, {"adapt": "lora"})]
     features = features_of(contract_of())
     for model in models:

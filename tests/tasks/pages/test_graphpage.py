@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from eraflow.reports.graphfile import FeatureGraph, write_graph
@@ -19,7 +21,7 @@ def pages(monkeypatch):
 
 def test_the_picture_is_on_the_page_and_in_the_folder(tmp_path, pages):
     write_graph(tmp_path, FeatureGraph(("a", "b", "c"), ((0, 1),)))
-    graphpage.show_graph("gatv2-ender60", tmp_path, {"intelligence": ("a", "c")})
+    graphpage.show_graph("gatv2-ender60", SimpleNamespace(path=tmp_path), {"intelligence": ("a", "c")})
     assert pages["graph-gatv2-ender60"].startswith("![Graph of gatv2-ender60](data:image/png;base64,")
     assert (tmp_path / "graph.png").read_bytes().startswith(b"\x89PNG")
 
@@ -28,6 +30,6 @@ def test_the_picture_is_on_the_page_and_in_the_folder(tmp_path, pages):
 def test_a_member_without_a_graph_and_damage_have_no_page(tmp_path, pages, content, caplog):
     if content is not None:
         (tmp_path / "graph.csv").write_text(content)
-    graphpage.show_graph("mlp", tmp_path, {})
+    graphpage.show_graph("mlp", SimpleNamespace(path=tmp_path), {})
     assert pages == {}
     assert ("cannot be drawn" in caplog.text) == (content is not None)
