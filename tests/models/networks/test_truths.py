@@ -12,7 +12,7 @@ SEEDS = 3
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize("name", ["gin"])
+@pytest.mark.parametrize("name", ["gin", "transformer"])
 def test_a_network_finds_its_truth_and_beats_its_control_and_an_mlp_of_its_size(name: str) -> None:
     outcome = truths.contest(name, SEEDS)
     for rival in ("control", "mlp"):
