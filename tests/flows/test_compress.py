@@ -36,7 +36,7 @@ def test_the_week_is_accepted_with_boosters_and_networks(tmp_path, use):
 
 
 def test_a_collapse_ends_the_week_before_anything_is_trained(tmp_path):
-    settings = tiny(tmp_path, models=MEMBERS, data={**CODE, "code_beta": 1e4, "code_warmup": 0.0})
+    settings = tiny(tmp_path, models=MEMBERS, data={**CODE, "code_beta": 1e4, "code_warmup": 0.0, "code_updates": 300})
     settings = settings.model_copy(update={"run_dir": str(tmp_path / "run")})
     with pytest.raises(LatentCollapseError, match=r"lower data\.code_beta"):
         weekly(settings)
