@@ -1,4 +1,4 @@
-"""A network is implemented right and does not only run: it finds a truth that its control and an mlp do not find."""
+"""Networks are implemented right and do not only run: each finds a truth that its control and an mlp do not find."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SEEDS = 3
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize("name", ["gin", "transformer"])
+@pytest.mark.parametrize("name", sorted(truths.CONTESTS))
 def test_a_network_finds_its_truth_and_beats_its_control_and_an_mlp_of_its_size(name: str) -> None:
     outcome = truths.contest(name, SEEDS)
     for rival in ("control", "mlp"):
