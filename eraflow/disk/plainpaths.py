@@ -1,4 +1,4 @@
-"""Parquet files of exactly the name that is given: polars takes `*`, `?` and `[` of a path for a pattern, and `~` for
+"""Parquet and CSV files of exactly the name that is given: polars takes `*`, `?` and `[` of a path for a pattern, and `~` for
 somebody's home.
 """
 
@@ -23,6 +23,11 @@ def scan_parquet(source: Path | str | BinaryIO) -> pl.LazyFrame:
     return pl.scan_parquet(
         _literal(source) if isinstance(source, Path | str) else source, glob=False, hive_partitioning=False
     )
+
+
+def read_csv(path: Path | str, text: Sequence[str] = ()) -> pl.DataFrame:
+    """The CSV file of exactly this name; the columns `text` stay text, whatever they look like."""
+    return pl.read_csv(_literal(path), glob=False, schema_overrides=dict.fromkeys(text, pl.String))
 
 
 def _literal(path: Path | str) -> Path:

@@ -6,6 +6,7 @@ import polars as pl
 from prefect.artifacts import create_markdown_artifact
 
 from eraflow.discovery.drift import block_of
+from eraflow.disk.plainpaths import read_csv
 from eraflow.reports.markdown import markdown_table
 from eraflow.runs.stage import StageRecord
 from models.compression.stage import ERAS, FIGURES, GROUPS
@@ -41,7 +42,7 @@ def code_page(record: StageRecord) -> str:
         "eras that it was not learnt from, and the code's Kullback-Leibler divergence from a standard normal. A unit "
         f"is active above 0.01 nats.\n\n{markdown_table(heads, told)}\n\nBy group of features, mean of the windows; KL "
         "is what the code loses when the group has its middle value everywhere:\n\n"
-        f"{_table(pl.read_csv(record.path / GROUPS), 'group', ['features', *FIGURES])}\n\nBy block of judged eras "
+        f"{_table(read_csv(record.path / GROUPS), 'group', ['features', *FIGURES])}\n\nBy block of judged eras "
         f"(each era: `{record.name}/{ERAS}` in the folder of the run):\n\n{_blocks(record)}"
     )
 
@@ -59,7 +60,7 @@ def _partly_collapsed(record: StageRecord) -> str:
 
 
 def _blocks(record: StageRecord) -> str:
-    eras = pl.read_csv(record.path / ERAS, schema_overrides={"era": pl.String})
+    eras = read_csv(record.path / ERAS, text=["era"])
     blocks = [block_of(era) for era in eras["era"].to_list()]
     return _table(eras.with_columns(pl.Series("eras", blocks)), "eras", list(FIGURES))
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 from prefect.artifacts import create_markdown_artifact
 
+from eraflow.disk.plainpaths import read_parquet
 from eraflow.reports.charts import weights_chart
 from eraflow.reports.markdown import markdown_table, png_markdown
 from eraflow.reports.weekreport import learnt_in_words
@@ -29,7 +29,7 @@ def show_weights(weights: Path, metrics: dict[str, Any]) -> None:
 
 def weights_text(weights: Path, metrics: dict[str, Any]) -> str:
     """Markdown: the picture, the table and the sentences."""
-    frame, learnt = pl.read_parquet(weights), metrics["learnt"]
+    frame, learnt = read_parquet(weights), metrics["learnt"]
     eras = frame["era"].to_list()
     png = weights_chart({name: (eras, frame[name].to_list()) for name in metrics["members"]})
     candidate = learnt.get("candidate", metrics["weights"])

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 import sqlalchemy
 
-from eraflow.disk.plainpaths import read_parquet, scan_parquet
+from eraflow.disk.plainpaths import read_csv, read_parquet, scan_parquet
 from eraflow.disk.sqliteurl import sqlite_url
 from flows.command.prefectserver.environment import prepare
 from models.search.storage import _file, _url
@@ -44,6 +44,8 @@ def test_a_file_of_exactly_this_name_is_read(tmp_path, monkeypatch, name):
     for place in (Path(name) / name, tmp_path / name / name):
         assert read_parquet(place).equals(frame)
         assert scan_parquet(place).collect().equals(frame)
+    (Path(name) / "era.csv").write_text("era,x\n0001,2\n")
+    assert read_csv(Path(name) / "era.csv", text=["era"]).rows() == [("0001", 2)]
 
 
 @pytest.mark.parametrize("name", ODD)
