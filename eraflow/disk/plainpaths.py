@@ -1,5 +1,6 @@
-"""Parquet and CSV files of exactly the name that is given: polars takes `*`, `?` and `[` of a path for a pattern, and `~` for
-somebody's home.
+"""Parquet and CSV files of exactly the name that is given.
+
+Polars takes `*`, `?` and `[` of a path for a pattern, and `~` for somebody's home.
 """
 
 from __future__ import annotations

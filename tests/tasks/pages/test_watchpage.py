@@ -8,8 +8,7 @@ import pytest
 
 from eraflow.machine.recorder import WATCH_FILE
 from eraflow.reports.learningcurve import CURVES, write_curves
-from eraflow.settings.models import ModelSettings
-from tasks.needs import _trees, predict_need
+from tasks.needs import predict_need
 from tasks.pages import watchpage
 from tasks.pages.watchpage import show_watch, watch_page
 
@@ -86,11 +85,6 @@ def test_an_artifact_that_fails_costs_nothing(tmp_path, monkeypatch, caplog):
 
 def test_a_prediction_of_unreadable_files_has_no_size(tmp_path):
     assert predict_need(tmp_path, tmp_path / "live.parquet") is None
-
-
-def test_the_trees_of_a_model_are_found_under_any_of_its_names():
-    assert [_trees({name: 7}) for name in ("n_estimators", "num_iterations", "iterations")] == [7, 7, 7]
-    assert _trees(ModelSettings(kind="lightgbm").params) == 2_000
 
 
 @pytest.mark.server
