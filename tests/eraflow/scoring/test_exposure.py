@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import ndtri
+from scipy.stats import rankdata
 
 from eraflow.scoring.exposure import era_fnc, era_max_exposure
 from eraflow.scoring.ranking import EraGroups
@@ -37,7 +39,9 @@ def _features(week, seed, width):
 
 
 def _settled(week, features, era):
-    """Whether the reference's FNC is a property of the data: rows left over after the fit, and a target that varies."""
+    """Whether the reference's FNC is a property of the data: rows left over after the fit, a target that varies, and no
+    two residuals whose order is that of their rounding.
+    """
     rows = slice(week.groups.offsets[era], week.groups.offsets[era + 1])
     known = ~np.isnan(week.predictions[rows])
     design = np.hstack([features[rows][known], np.ones((known.sum(), 1))])
@@ -47,7 +51,13 @@ def _settled(week, features, era):
         and np.linalg.matrix_rank(design) < known.sum() - 1
         and kept.size > 0
         and kept.min() < kept.max()
+        and np.diff(np.sort(_left_over(week.predictions[rows][known], design))).min() > 1e-9
     )
+
+
+def _left_over(predictions, design):
+    ranks = ndtri((rankdata(predictions) - 0.5) / len(predictions))
+    return ranks - design @ np.linalg.lstsq(design, ranks, rcond=None)[0]
 
 
 def test_fnc_at_working_size_with_dependent_columns():
