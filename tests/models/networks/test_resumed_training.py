@@ -94,7 +94,8 @@ def test_the_stage_goes_on_in_the_middle_of_a_fold(week, tmp_path, monkeypatch):
     metrics = train_model(**training(week.store, out, member("mlp")))
     assert metrics["folds_reused"] == 2
     assert metrics["fold_plans"] == ["as asked", "as asked"]
-    assert seen == list(range(5 * len(seen) // 7, 12 * len(seen) // 7))
+    assert seen
+    assert seen == list(range(40, 40 + len(seen)))  # killed after the fortieth update of the final fit
     told = [f"learning-{fit}.csv" for fit in (0, 1, "live")]
     for name in ("oof.parquet", "model/model.json", "model/weights.npy", *told):
         assert file_sha256(out / name) == file_sha256(plain / name)
