@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from eraflow.kinds import SEARCHED
+from eraflow.kinds import ROWS
 from eraflow.machine.plan import Plan
 from models.base.predictions import OutOfFoldFileError
 from models.boosters.lightgbm_model import LightGBMModel
@@ -14,7 +14,7 @@ from models.training.importance import read_importance, write_fold_importance
 from models.training.trainer import training_view
 from tests.models.planted import PLAN, TARGET, fast, plant
 
-KINDS = sorted(SEARCHED)
+KINDS = sorted(row.name for row in ROWS if not row.neural)
 
 
 @pytest.fixture(scope="module")
