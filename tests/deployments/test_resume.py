@@ -51,7 +51,7 @@ def test_two_at_once_reschedule_it_once_and_the_same_run_finishes(killed):
     found = [decision(record, run_id) for record in records]
     assert [one["rescheduled"] for one in found if one and one["rescheduled"]] == [True]
 
-    state = running.wait_for_run(run_id, {"COMPLETED", "FAILED", "CRASHED"}, 180)
+    state = running.wait_for_run(run_id, {"COMPLETED", "FAILED", "CRASHED"}, 300)
     assert state["type"] == "COMPLETED", state
     names = running.states(run_id)
     assert names.count("AwaitingRetry") == 1

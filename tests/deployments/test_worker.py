@@ -39,7 +39,7 @@ def test_a_run_from_the_command_line_finishes(road):
     assert "Created flow run" in told
     made = [run for run in running.post("/flow_runs/filter") if run["id"] in told]  # the command prints its id
     assert len(made) == 1, told
-    state = running.wait_for_run(made[0]["id"], {"COMPLETED", "FAILED", "CRASHED"}, 180)
+    state = running.wait_for_run(made[0]["id"], {"COMPLETED", "FAILED", "CRASHED"}, 300)
     assert state["type"] == "COMPLETED", state
     assert json.loads((folder / "cli-run" / "record.json").read_text())["outcome"] == "submitted"
     keys = {artifact["key"] for artifact in running.post("/artifacts/filter")}
@@ -54,7 +54,7 @@ def test_a_run_from_the_form_with_every_field_filled_in_finishes(road):
         f"/deployments/{running.deployment_id('sandbox')}/create_flow_run",
         {"parameters": {"settings": filled}, "state": {"type": "SCHEDULED"}},
     )
-    state = running.wait_for_run(made["id"], {"COMPLETED", "FAILED", "CRASHED"}, 180)
+    state = running.wait_for_run(made["id"], {"COMPLETED", "FAILED", "CRASHED"}, 300)
     assert state["type"] == "COMPLETED", state
     assert json.loads((folder / "form-run" / "record.json").read_text())["outcome"] == "submitted"
 
@@ -108,7 +108,7 @@ def test_a_week_that_the_gate_holds_is_red_told_once_and_leaves_no_traceback(roa
             "alert": {"block": "custom-webhook/alert"},
         }
         run_id = running.start_run(settings)
-        state = running.wait_for_run(run_id, {"COMPLETED", "FAILED", "CRASHED"}, 180)
+        state = running.wait_for_run(run_id, {"COMPLETED", "FAILED", "CRASHED"}, 300)
         time.sleep(4)  # the process ends, its worker looks at it, the last lines of the log arrive
     assert (state["type"], state["name"]) == ("FAILED", "Held")
     assert running.states(run_id)[-1] == "Held"

@@ -82,5 +82,5 @@ class WorkerChaos:
             time.sleep(REPORTED_TWICE)
             done = self.server.eraflow("resume", "--home", home, "--after", "5", "--json")
             demand(done.returncode == 0, done.stderr)
-            state = self.server.wait_for_run(run_id, {"CRASHED", "COMPLETED", "FAILED"}, 180)
+            state = self.server.wait_for_run(run_id, {"CRASHED", "COMPLETED", "FAILED"}, 300)
         demand(state["type"] == "COMPLETED", f"{state['name']}: {state.get('message')}")
