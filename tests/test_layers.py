@@ -24,6 +24,7 @@ eraflow.rows
 eraflow.erastore
 eraflow.numerai eraflow.sandbox
 eraflow.runs
+eraflow.rehearsal
 eraflow.scoring
 eraflow.tracking
 eraflow.discovery
@@ -37,6 +38,7 @@ models.kinds
 models.training
 models.search
 models.ensembles
+models.delivery
 models.prediction
 tasks.recovery
 tasks.pages

@@ -24,6 +24,7 @@ from flows.command.verbs import (
     compare,
     daily,
     doctor,
+    export,
     golive,
     predict,
     resume,
@@ -38,7 +39,7 @@ from flows.command.verbs import (
 )
 
 VERBS = (
-    *(run, daily, search, predict, score, compare, sandbox, doctor),
+    *(run, daily, search, predict, export, score, compare, sandbox, doctor),
     *(resume, ui, clean, server, settings, submit, golive, alert),
 )
 """The verbs in the order of the help; each is a module with a function `add(verbs)`."""

@@ -101,6 +101,11 @@ class BoosterModel(BoosterParameters, ABC):
     def _to_bytes(self) -> bytes:
         """The model as the content of a file; nothing in it depends on when it was made."""
 
+    def portable(self) -> bytes:
+        """The model in a form that also older versions of the library read."""
+        check_saved_is_fitted(self.kind, fitted=self._booster is not None)
+        return self._to_bytes()
+
     @abstractmethod
     def _from_file(self, path: Path) -> Any:
         """The inverse: the library's own model."""

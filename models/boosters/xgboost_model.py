@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tempfile
 import warnings
@@ -14,6 +15,7 @@ import numpy.typing as npt
 import xgboost as xgb
 
 from eraflow.machine.plan import Plan
+from models.base.fitted import check_saved_is_fitted
 from models.base.protocol import Codes, FloatArray, ModelSettingsError
 from models.base.ranges import Range
 from models.base.rows import TrainingRows, level_matrix
@@ -122,6 +124,17 @@ class XGBoostModel(BoosterModel):
 
     def _to_bytes(self) -> bytes:
         return bytes(self._booster.save_raw("ubj"))
+
+    def portable(self) -> bytes:
+        """The model as JSON whose `base_score` is a number, as versions before 3.1 write it.
+
+        3.1 and newer write a list of one number, which 3.0 silently reads as 0.5: all predictions shift.
+        """
+        check_saved_is_fitted(self.kind, fitted=self._booster is not None)
+        model = json.loads(bytes(self._booster.save_raw("json")))
+        described = model["learner"]["learner_model_param"]
+        described["base_score"] = described["base_score"].strip("[]")
+        return json.dumps(model, separators=(",", ":")).encode("utf-8")
 
     def _from_file(self, path: Path) -> Any:
         return xgb.Booster(model_file=bytearray(path.read_bytes()))

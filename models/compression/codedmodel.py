@@ -51,6 +51,11 @@ class CodedModel:
         self.kind = model.kind
         self.needs_whole_eras = needs_whole_eras(model)
 
+    @property
+    def parts(self) -> tuple[Model, Encoder, CodeUse]:
+        """What it is put together of."""
+        return self._model, self._encoder, self._use
+
     def fit(
         self,
         x: Codes,

@@ -14,18 +14,16 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
-from eraflow.data.codes import MISSING_CODE
 from eraflow.disk.atomic import write_bytes, write_json
 from eraflow.disk.digest import file_sha256, value_sha256
 from eraflow.machine.failures import StageNaN
 from models.base.protocol import Codes, DamagedModelError
 from models.base.rows import LEVELS, tiles
-from models.compression.vaearrays import code_means
-from models.networks.perceptronarrays import standardised
+from models.compression.vaearrays import code_levels, means_of_codes
+from models.networks.blocks import BLOCK_ROWS, in_block
 from models.networks.weightfile import Arrays, read_arrays, to_bytes
 
 FILE, DESCRIPTION = "encoder.npy", "encoder.json"
-BLOCK_ROWS = 256
 CUTS = "cuts"
 """Name of the array of bounds beside the weights."""
 
@@ -91,9 +89,7 @@ class Encoder:
         """
         if not np.isfinite(means).all():
             raise StageNaN("the encoder returned NaN values", "lower data.code_beta or data.code_size")
-        found: Codes = (means[:, :, None] > self.cuts[None]).sum(axis=2, dtype=np.int8)
-        found[:, ~np.array(self.active)] = MISSING_CODE
-        return found
+        return code_levels(means, self.cuts, np.array(self.active))
 
     @cached_property
     def signature(self) -> str:
@@ -126,9 +122,7 @@ class Encoder:
 
     def _means(self, codes: Codes) -> npt.NDArray[np.float32]:
         """float32[m, c] of up to BLOCK_ROWS rows, which are filled up to that many."""
-        block = np.zeros((BLOCK_ROWS, self.n_features), dtype=np.float32)
-        block[: len(codes)] = codes
-        return code_means(self.weights, standardised(block))[: len(codes)]
+        return in_block(means_of_codes, self.weights, codes)
 
     def _arrays(self) -> Arrays:
         return {**self.weights, CUTS: self.cuts}

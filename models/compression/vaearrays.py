@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from eraflow.data.codes import MISSING_CODE
+from models.base.protocol import Codes
 from models.networks.arrayoperations import linear
-from models.networks.perceptronarrays import hidden_layer
+from models.networks.perceptronarrays import hidden_layer, standardised
 from models.networks.weightfile import Arrays
 
 Floats = npt.NDArray[np.float32]
@@ -26,6 +28,24 @@ def code_means(weights: Arrays, x: Floats) -> Floats:
     """
     inner, _ = _hidden(weights, ENCODER, x)
     return linear(inner, weights[f"{MEAN}weight"], weights[f"{MEAN}bias"])
+
+
+def means_of_codes(weights: Arrays, codes: Floats) -> Floats:
+    """float32[n, c]: `code_means` of features as codes, float32[n, f], which are overwritten."""
+    return code_means(weights, standardised(codes))
+
+
+def code_levels(means: Floats, cuts: Floats, active: npt.NDArray[np.bool_]) -> Codes:
+    """int8[n, c]: the five levels of the means of units; the middle one of a unit that tells nothing.
+
+    Args:
+        means: float32[n, c], finite.
+        cuts: float32[c, 4], ascending in each row.
+        active: bool[c], which units tell something.
+    """
+    found: Codes = (means[:, :, None] > cuts[None]).sum(axis=2, dtype=np.int8)
+    found[:, ~active] = MISSING_CODE
+    return found
 
 
 def code_moments(weights: Arrays, x: Floats) -> tuple[Floats, Floats]:

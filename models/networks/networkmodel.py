@@ -22,6 +22,7 @@ from models.base.rows import Columns, TrainingRows, tiles
 from models.base.saved import read_model, trained_with, write_model
 from models.base.searched import Searched, UpdateWatch
 from models.base.wholeeras import FitEras, needs_whole_eras
+from models.networks.blocks import BLOCK_ROWS, in_block
 from models.networks.fitdata import FitData
 from models.networks.parameters import OF_TRAINING, TRAINING_DEFAULTS, Accepted, check_parameters
 from models.networks.torchlibrary import torch_library, usable_device
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from models.networks.progress import CurvePoint
 
 Computing = Callable[[Arrays, Codes], npt.NDArray[np.float32]]
-BLOCK_ROWS = 256
 FILE = "weights.npy"
 OF_NETWORK = "/"
 """Between the number of a network and the name of one of its arrays, which is made of names and dots."""
@@ -234,9 +234,19 @@ class NetworkModel(Searched, ABC):
 
     def _in_block(self, weights: Arrays, codes: Codes) -> npt.NDArray[np.float32]:
         """float32[m] for up to BLOCK_ROWS rows, which are filled up to that many."""
-        block = np.zeros((BLOCK_ROWS, codes.shape[1]), dtype=np.float32)
-        block[: len(codes)] = codes
-        return self._forward(weights, block)[: len(codes)]
+        return in_block(self._forward, weights, codes)
+
+    @property
+    def array_function(self) -> Callable[..., npt.NDArray[np.float32]]:
+        """Its function in NumPy: `models.networks.blocks.Forward`; of a model that needs whole eras, from the weights
+        and int8[n, f] of a whole era to float32[n].
+        """
+        return self._forward
+
+    @property
+    def target_scale(self) -> tuple[float, float]:
+        """Centre and scale of the target: a prediction is what the networks say times the scale, plus the centre."""
+        return self._centre, self._scale
 
     def save(self, folder: Path) -> None:
         """Write the weights as plain arrays and, last, `model.json`."""

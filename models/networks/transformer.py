@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
@@ -21,9 +21,10 @@ from models.base.wholeeras import FitEras, Offsets, one_era, one_fit_era
 from models.networks import updateranges
 from models.networks.adaptationsettings import OF_ADAPTATION, adapts, with_adaptation, without_adaptation
 from models.networks.basestore import BaseStore
+from models.networks.blocks import BLOCK_ROWS
 from models.networks.eratransformerarrays import forward_era
 from models.networks.featuregroups import Groups, correlated_groups, named_groups, shuffled_groups
-from models.networks.networkmodel import BLOCK_ROWS, NetworkModel
+from models.networks.networkmodel import NetworkModel
 from models.networks.parameters import SHARE, WHOLE, Accepted
 from models.networks.peftlibrary import missing_peft
 from models.networks.transformerarrays import forward
@@ -237,6 +238,11 @@ class TransformerModel(NetworkModel):
         offsets = one_era(len(x)) if eras is None else eras
         parts = [slice(start, stop) for start, stop in pairwise(offsets.tolist()) if stop > start]
         return self._predicted(x, parts, forward_era, plan or Plan())
+
+    @property
+    def array_function(self) -> Callable[..., npt.NDArray[np.float32]]:
+        """See `NetworkModel.array_function`."""
+        return forward_era if self.needs_whole_eras else forward
 
     def _version(self) -> str:
         return str(transformers_library().__version__)

@@ -1,0 +1,1 @@
+"""What Numerai does with an uploaded model, done here first: its Python, its libraries, its limits, its checks."""

@@ -1,0 +1,96 @@
+"""An ensemble as plain data: text, bytes, arrays and numbers, which any Python can read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from eraflow.errors import EraflowError
+from models.base.protocol import Model
+from models.base.wholeeras import needs_whole_eras
+from models.boosters.booster import BoosterModel
+from models.compression.codedmodel import CodedModel
+from models.compression.encoder import Encoder
+from models.delivery.shippedparts import BOOSTERS
+from models.ensembles.blends import find_blend
+from models.ensembles.ensemble import Ensemble
+from models.networks.networkmodel import NetworkModel
+
+
+class NotExportableError(EraflowError):
+    """A member of the ensemble cannot be shipped as plain data, such as a model of a user's own class.
+
+    Leave it out of the ensemble that is uploaded, or submit predictions instead of a model.
+    """
+
+    code = "not_exportable"
+
+
+def shipped_ensemble(ensemble: Ensemble) -> dict[str, Any]:
+    """What `models.delivery.livepredictor.make_predict` needs of an ensemble.
+
+    Returns:
+        signature, features (names in the order of the columns), weights (float64[k]), blend (`module:name`), neutralise
+        (proportion and positions of columns, or None) and parts: see `models.delivery.shippedparts.part_predictions`.
+
+    Raises:
+        NotExportableError: a member cannot be expressed in this way.
+    """
+    neutralise = None
+    if ensemble.neutralises:
+        told, place = ensemble.description["neutralise"], {name: at for at, name in enumerate(ensemble.features)}
+        whole = told["features"] == list(ensemble.features)
+        columns = None if whole else np.array([place[name] for name in told["features"]], dtype=np.int64)
+        neutralise = {"proportion": float(told["proportion"]), "columns": columns}
+    return {
+        "signature": ensemble.signature,
+        "features": list(ensemble.features),
+        "weights": ensemble.weights,
+        "blend": _place(find_blend(ensemble.description["method"]).combine),
+        "neutralise": neutralise,
+        "parts": [_part(name, model) for name, model in ensemble.members.items()],
+    }
+
+
+def function_names(shipped: dict[str, Any]) -> list[str]:
+    """The functions, `module:name`, that a shipped ensemble needs, each once."""
+    found = [shipped["blend"], *(part["function"] for part in shipped["parts"] if "function" in part)]
+    return list(dict.fromkeys(found))
+
+
+def _part(name: str, model: Model) -> dict[str, Any]:
+    common: dict[str, Any] = {"name": name, "encoder": None, "use": None}
+    inner: Any = model
+    if isinstance(model, CodedModel):
+        inner, encoder, use = model.parts
+        common = {"name": name, "encoder": _encoder(encoder), "use": use}
+    common["columns"] = None if inner.columns is None else np.array(inner.columns, dtype=np.int64)
+    if isinstance(inner, BoosterModel) and inner.library in BOOSTERS:
+        return {**common, "form": inner.library, "content": inner.portable()}
+    if isinstance(inner, NetworkModel):
+        return {**common, "form": "network", **_network(inner)}
+    raise NotExportableError(
+        f"{name} is a model of kind {inner.kind}, which cannot be written as plain numbers",
+        "blend without it for an upload, or submit predictions (a CSV) for this slot",
+    )
+
+
+def _network(model: NetworkModel) -> dict[str, Any]:
+    centre, scale = model.target_scale
+    return {
+        "function": _place(model.array_function),
+        "whole_eras": needs_whole_eras(model),
+        "networks": [dict(one) for one in model.networks],
+        "centre": centre,
+        "scale": scale,
+    }
+
+
+def _encoder(encoder: Encoder) -> dict[str, Any]:
+    return {"weights": dict(encoder.weights), "cuts": encoder.cuts, "active": np.array(encoder.active, dtype=bool)}
+
+
+def _place(function: Any) -> str:
+    """Where a function stands; the collector of its source refuses what is none of a module's own."""
+    return f"{function.__module__}:{function.__qualname__}"
