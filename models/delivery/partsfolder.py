@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from eraflow.disk.atomic import atomic_path, write_bytes, write_json
+from eraflow.disk.atomic import atomic_path, write_bytes, write_text
 from models.delivery.parts import function_names
 from models.delivery.sourcecode import SourceNotExportableError, needed_source, outside_imports
 
@@ -32,7 +33,8 @@ def write_parts(folder: Path, shipped: dict[str, Any]) -> None:
         "functions": functions,
         "shipped": _laid_out(shipped, folder, []),
     }
-    write_json(folder / "parts.json", told)
+    # Keys stay in their order: some networks take their arrays as they come.
+    write_text(folder / "parts.json", json.dumps(told, allow_nan=False))
 
 
 def check_imports(strangers: Sequence[str]) -> None:
