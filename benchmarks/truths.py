@@ -1,6 +1,7 @@
-"""What the right networks find of the pair rule that the sandbox plants, and their controls do not.
+"""What the right networks find of the truths that the sandbox plants, and their controls do not.
 
-`python -m benchmarks.truths [--networks gin,gatv2] [--seeds 3]`. The data are those of `--set sandbox.pair_rule=true`;
+`python -m benchmarks.truths [--networks gin,gatv2] [--seeds 3]`. The data are those of `--set sandbox.pair_rule=true`,
+and for the transformer across the era those of `--set sandbox.era_sign=true`;
 learnt from and judged by is the target, not the rule behind it. A network is the mean of its seeds; its
 control differs from it in one parameter; the mlp has the same number of weights, the same updates and the same rows.
 Each difference is paired over the judged eras (EWC, one-sided 95 %).
@@ -47,6 +48,7 @@ class Contest:
 
 
 _PAIRS = SandboxSettings(train_eras=100, validation_eras=90, rows_per_era=200, features=50, pair_rule=True)
+_SIGNS = SandboxSettings(train_eras=100, validation_eras=90, rows_per_era=200, features=50, era_sign=True)
 # Few updates of small batches, so that all of it takes minutes; no dropout, since the truths are strong.
 _TRAINING = {"dropout": 0.0, "validation_share": 0.0, "learning_rate": 0.006}
 _SMALL = {"width": 16, "feedforward": 32, **_TRAINING}
@@ -57,6 +59,13 @@ CONTESTS = {
     ),
     "transformer": Contest(
         "transformer", _PAIRS, {"groups": "shuffled"}, {"updates": 300, "batch_size": 256, **_SMALL}
+    ),
+    # Four eras a batch: from one or two, whose signs often agree, it learns no more than from rows by themselves.
+    "transformer-across-era": Contest(
+        "transformer",
+        _SIGNS,
+        {"across": "groups"},
+        {"across": "era", "points": 4, "updates": 400, "batch_size": 800, **_SMALL, "learning_rate": 0.003},
     ),
 }
 
