@@ -8,7 +8,7 @@ from typing import Any
 from prefect import get_run_logger, task
 
 from eraflow.data.offer import check_version
-from eraflow.machine.apart import failures_while
+from eraflow.machine.apart import again_if_killed, failures_while
 from eraflow.machine.isolate import run_isolated
 from eraflow.numerai.client import Tournament
 from eraflow.numerai.filecheck import check_ends, verify_json
@@ -60,9 +60,8 @@ def check_settings(run: Run, tournament: Tournament, *, trains: bool = True) -> 
             **_files(settings, tournament, set(offered), place),
         }
         with failures_while(f"the files of {served_folder(settings) or version} were looked at"):
-            run_isolated(
-                CHECK, names, memory_mb=None, timeout_s=CHECK_SECONDS, log=log, folder=scratch / "work", threads=1
-            )
+            limits: dict[str, Any] = {"memory_mb": None, "timeout_s": CHECK_SECONDS, "threads": 1}
+            again_if_killed(lambda: run_isolated(CHECK, names, log=log, folder=scratch / "work", **limits), log)
 
 
 def _files(settings: RunSettings, tournament: Tournament, offered: set[str], place: Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from eraflow.machine.apart import failures_while
+from eraflow.machine.apart import again_if_killed, failures_while
 from eraflow.machine.isolate import run_isolated
 from eraflow.machine.resources import memory_budget_mb, probe
 from eraflow.scoring.scorefile import FileScores, score_file
@@ -29,24 +29,26 @@ def score_apart(
         EraflowError: as `score_file`; and what the child died of, about these files.
     """
     work = scratch / "work"
+    asked = {
+        "predictions": str(predictions),
+        "folder": str(folder),
+        "data": data.model_dump(mode="json"),
+        "out": str(work),
+        "confidence": confidence,
+    }
+    limits: dict[str, Any] = {
+        "memory_mb": memory_budget_mb(probe(scratch), MachineSettings(memory_mb=None)),
+        "timeout_s": None,
+    }
     with failures_while(f"{predictions} was scored on {folder}"):
-        run_isolated(
-            "eraflow.scoring.scoreapart:score",
-            {
-                "predictions": str(predictions),
-                "folder": str(folder),
-                "data": data.model_dump(mode="json"),
-                "out": str(work),
-                "confidence": confidence,
-            },
-            memory_mb=memory_budget_mb(probe(scratch), MachineSettings(memory_mb=None)),
-            timeout_s=None,
-            log=lambda _: None,
-            folder=work,
-        )
+        again_if_killed(lambda: run_isolated(f"{__name__}:score", asked, log=_silent, folder=work, **limits), _silent)
     with (work / FOUND).open("rb") as file:
         found: FileScores = pickle.load(file)
     return found
+
+
+def _silent(_: str) -> None:
+    """Nothing of the child's is shown: its end is told by the error."""
 
 
 def score(*, predictions: str, folder: str, data: Mapping[str, Any], out: str, confidence: float) -> dict[str, Any]:

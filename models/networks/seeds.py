@@ -20,8 +20,8 @@ from models.networks.recipe import Recipe
 from models.networks.validation import Validation
 
 LEAST_ERAS = 4
-"""Of an update where rows attend across their era: what an era's own cross-section tells differs from era to era, and an
-update from one era learns that era. `python -m benchmarks.truths` with one era an update: CORR .19 instead of .37."""
+"""Of an update where rows attend across their era: what an era tells by its cross-section differs from era to era, and
+an update from one era learns that era. `python -m benchmarks.truths` with one era an update: .19 instead of .37."""
 
 
 def train_seeds(

@@ -7,6 +7,7 @@ from typing import Any
 
 from eraflow.data.offer import check_horizons
 from eraflow.kinds import find
+from eraflow.machine.apart import again_if_killed
 from eraflow.machine.isolate import run_isolated
 from eraflow.runs.scratch import scratch_folder
 from eraflow.settings.models import ModelSettings
@@ -34,7 +35,8 @@ def refuse_settings(settings: RunSettings, log: Callable[[str], None]) -> None:
         return
     with scratch_folder("eraflow-try-") as scratch:  # in a child, as a library may abort
         target, values = f"{__name__}:try_members", {"models": wanted}
-        run_isolated(target, values, memory_mb=None, timeout_s=TRY_SECONDS, log=log, folder=scratch / "work", threads=1)
+        limits: dict[str, Any] = {"memory_mb": None, "timeout_s": TRY_SECONDS, "threads": 1}
+        again_if_killed(lambda: run_isolated(target, values, log=log, folder=scratch / "work", **limits), log)
     _TAKEN.append(wanted)
 
 

@@ -8,8 +8,9 @@ import shutil
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
-from eraflow.machine.apart import failures_while
+from eraflow.machine.apart import again_if_killed, failures_while
 from eraflow.machine.isolate import IsolatedResult, run_isolated
 from eraflow.machine.progress import Progress, readable_seconds
 from eraflow.machine.resources import first_plan, memory_budget_mb, probe
@@ -45,18 +46,20 @@ def predict_apart(
         "prefetch": "off" if little else arguments.prefetch,
     }
     shown = ProgressLine()
+    limits: dict[str, Any] = {
+        "memory_mb": memory_budget_mb(resources, MachineSettings(memory_mb=None)),
+        "timeout_s": None,
+        "env": LITTLE if little else {},
+        "threads": plan.threads,
+        "on_progress": shown.show,
+    }
     try:
         with failures_while(f"{data} was predicted"):
-            return run_isolated(
-                "models.prediction.predict:predict_file",
-                work,
-                memory_mb=memory_budget_mb(resources, MachineSettings(memory_mb=None)),
-                timeout_s=None,
-                log=tell,
-                folder=scratch / "work",
-                on_progress=shown.show,
-                env=LITTLE if little else {},
-                threads=plan.threads,
+            return again_if_killed(
+                lambda: run_isolated(
+                    "models.prediction.predict:predict_file", work, log=tell, folder=scratch / "work", **limits
+                ),
+                tell,
             )
     finally:
         shown.end()

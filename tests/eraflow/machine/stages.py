@@ -67,6 +67,18 @@ def die(how: str) -> None:
         sys.exit(3)
 
 
+def end_at_first(folder: str, how: str, times: int) -> int:
+    """End in such a way the first times; then how often it was begun."""
+    with open(os.path.join(folder, "begun"), "a+", encoding="utf-8") as file:
+        file.write("x")
+        file.flush()
+        file.seek(0)
+        begun = len(file.read())
+    if begun <= times:
+        die(how)
+    return begun
+
+
 class LightGBMError(Exception):
     """Named as in the library, whose class this is not."""
 
