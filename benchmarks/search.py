@@ -107,7 +107,6 @@ def our_search(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     from eraflow.settings.search import SearchSettings
     from models.search.best import common_value
     from models.search.job import Learnt
-    from models.search.objective import CORR_ALONE
     from models.search.scored import Sides
     from models.search.study import Search, opened, run_trials
     from models.search.trial import Bench
@@ -124,7 +123,7 @@ def our_search(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
         )  # fmt: skip
         with opened(job, space) as study:
             bench = Bench(
-                store, cut.folds, Learnt(TARGET), Sides(TARGET, None, CORR_ALONE), space,
+                store, cut.folds, Learnt(TARGET), Sides(TARGET), space,
                 seed=options.seed, plan=Plan(threads=1), scratch=home,
             )  # fmt: skip
             done = run_trials(study, job, bench, log=lambda _: None, progress=lambda *_: None)

@@ -12,6 +12,7 @@ from eraflow.settings.run import RunSettings
 from tasks.alert import tell_of_trouble
 from tasks.features import build_features
 from tasks.offer import check_settings
+from tasks.payout import paid
 from tasks.refresh import refresh
 from tasks.run import ended_before, open_run
 from tasks.search import research_round, search_all
@@ -36,5 +37,5 @@ def research(settings: RunSettings = DEFAULTS) -> dict[str, Any]:
         round_now = research_round(run, tournament)
         data = refresh(run, tournament, round_now)
         features = build_features(run, data)
-        search_all(run, features, round_now.multipliers)
+        search_all(run, features, paid(run, round_now))
         return write_search_outcome(run.path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from prefect import get_run_logger, task
@@ -20,6 +20,7 @@ from eraflow.runs.codeversion import learners_of
 from eraflow.runs.searchrecord import REPORT
 from eraflow.runs.stage import StageRecord
 from eraflow.runs.weekrecord import SEARCH, note_lost
+from eraflow.scoring.payout import TODAY, Payout
 from eraflow.settings.models import ModelSettings
 from models.kinds import count_weights, thread_bytes
 from models.search.best import search_key
@@ -53,7 +54,7 @@ def key_of(run: Run, model: ModelSettings) -> str:
     )
 
 
-def search_all(run: Run, features: Features, multipliers: Mapping[str, float] | None = None) -> list[StageRecord]:
+def search_all(run: Run, features: Features, payout: Payout = TODAY) -> list[StageRecord]:
     """Search for every model of the settings for which there is a search, or for those that `search.models` names.
 
     A search that fails for good costs itself, not the others.
@@ -61,7 +62,7 @@ def search_all(run: Run, features: Features, multipliers: Mapping[str, float] | 
     Args:
         run: the settings and the folder.
         features: the era store and the windows.
-        multipliers: of the round, for the payout mix.
+        payout: what an era pays, where that is maximised.
 
     Raises:
         SettingsError: a setting is wrong, or `search.models` names a model that there is not.
@@ -75,7 +76,7 @@ def search_all(run: Run, features: Features, multipliers: Mapping[str, float] | 
     found: list[StageRecord] = []
     lost: dict[str, Exception] = {}
     for model in searched_models(run):
-        outcome = record_or_loss(search(run, features, model, multipliers, return_state=True))
+        outcome = record_or_loss(search(run, features, model, payout, return_state=True))
         if isinstance(outcome, StageRecord):
             found.append(outcome)
             continue
@@ -107,9 +108,7 @@ def searched_models(run: Run) -> list[ModelSettings]:
 
 
 @task(name="search", task_run_name="search-{model.name}", **STAGE_TASK)
-def search(
-    run: Run, features: Features, model: ModelSettings, multipliers: Mapping[str, float] | None = None
-) -> StageRecord:
+def search(run: Run, features: Features, model: ModelSettings, payout: Payout = TODAY) -> StageRecord:
     """All trials of one member, the confirmation, the page and the MLflow runs."""
     contract, cut = features.contract, eras_for(run, features, model)
     learnt = Learnt(
@@ -128,7 +127,7 @@ def search(
         target=contract.target,
         horizon_days=contract.horizon_days,
         contribution=_contribution(features),
-        multipliers=None if multipliers is None else dict(multipliers),
+        payout=payout if run.settings.search.objective == "payout" else None,
         search=run.settings.search,
         seed=run.settings.seed,
         store=features.store,

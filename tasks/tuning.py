@@ -6,11 +6,10 @@ not wait for Optuna.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from prefect import get_run_logger
 
 from eraflow.errors import EraflowError, SettingsError
+from eraflow.scoring.payout import TODAY, Payout
 from eraflow.settings.features import in_short
 from eraflow.settings.models import ModelSettings
 from tasks.features import Features
@@ -23,7 +22,7 @@ class NotSearchedYetError(SettingsError):
     code = "not_searched_yet"
 
 
-def search_first(run: Run, features: Features, multipliers: Mapping[str, float] | None = None) -> None:
+def search_first(run: Run, features: Features, payout: Payout = TODAY) -> None:
     """Search for every booster before training, when the settings ask for it.
 
     The week is not lost with it: where every search failed, the models start from what an earlier one kept, or as they
@@ -32,7 +31,7 @@ def search_first(run: Run, features: Features, multipliers: Mapping[str, float] 
     Args:
         run: the settings and the folder.
         features: the era store and the windows; the search sees nothing of what is judged later.
-        multipliers: of the round, for the payout mix.
+        payout: what an era pays, where that is maximised.
 
     Raises:
         SettingsError: a setting is wrong.
@@ -42,7 +41,7 @@ def search_first(run: Run, features: Features, multipliers: Mapping[str, float] 
     from tasks.search import search_all
 
     try:
-        search_all(run, features, multipliers)
+        search_all(run, features, payout)
     except SettingsError:
         raise
     except EraflowError as error:

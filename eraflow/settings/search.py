@@ -42,10 +42,8 @@ class SearchSettings(Section):
     finalists: int = Field(3, ge=1, le=20, description="How many of the best trials are re-scored at full fidelity.")
     objective: Literal["corr", "payout"] = Field(
         "corr",
-        description="What is maximised: mean CORR, or the payout mix of CORR and MMC with the round's multipliers.",
-    )
-    multipliers: dict[str, float] | None = Field(
-        None, description="For the payout mix, for example corr 3 and mmc 15. Empty: those of the round."
+        description="What is maximised: mean CORR, or mean payout, with the multipliers and the cut of the round or "
+        "of `payout`, and with BMC in the place of MMC where the meta model does not cover the eras of the search.",
     )
     gap_penalty: float = Field(
         0.02,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from eraflow.machine.job import How, HowOf
+from eraflow.scoring.payout import Payout
 from eraflow.settings.search import SearchSettings
 from models.search.folds import SearchEras
 
@@ -42,7 +43,7 @@ class SearchJob:
         learn: what is learnt.
         target, horizon_days: what is scored.
         contribution: columns against which contribution may be measured, the preferred one first.
-        multipliers: of the round, by the names of the paid scores; only for the payout mix.
+        payout: what an era pays; None: of no matter, as CORR alone is maximised.
         search: the settings.
         seed: everything random starts here.
         store: folder of the era store.
@@ -58,7 +59,7 @@ class SearchJob:
     target: str
     horizon_days: int
     contribution: tuple[str, ...] = ()
-    multipliers: dict[str, float] | None = None
+    payout: Payout | None = None
     search: Annotated[SearchSettings, HowOf(NOT_OF_THE_RESULT)]
     seed: int
     store: How[Path]

@@ -17,13 +17,11 @@ All this is a pure function of the history, the seed and the position of the tri
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
 import numpy as np
-
-from eraflow.errors import SettingsError
 
 RECENT = 6
 TOLERANCE = 0.05
@@ -98,38 +96,3 @@ def pressure(history: Sequence[CompletedTrial], gap_penalty: float, *, seed: int
 def penalised(score: float, gap: float, penalty: float) -> float:
     """The value of a trial: a negative gap is luck, and earns nothing."""
     return score - penalty * max(gap, 0.0)
-
-
-@dataclass(frozen=True)
-class PayoutMix:
-    """The round's multipliers as one score in units of CORR: CORR + `contribution` * MMC.
-
-    With multipliers .75 and 2.25 that is CORR + 3 MMC, with 3 and 15 it is CORR + 5 MMC. A round that pays no CORR is
-    a score of MMC alone.
-    """
-
-    corr: float
-    contribution: float
-
-    def __call__(self, corr: float, contribution: float) -> float:
-        """The mixed score."""
-        return self.corr * corr + self.contribution * contribution
-
-
-CORR_ALONE = PayoutMix(1.0, 0.0)
-
-
-def payout_mix(multipliers: Mapping[str, float]) -> PayoutMix:
-    """The mix that these multipliers pay for, by the names of the paid scores (`corr60`, `mmc60`).
-
-    Raises:
-        SettingsError: neither CORR nor MMC is paid.
-    """
-    corr = sum(value for name, value in multipliers.items() if "corr" in name.lower() and value > 0)
-    contribution = sum(value for name, value in multipliers.items() if "mmc" in name.lower() and value > 0)
-    if corr <= 0 and contribution <= 0:
-        raise SettingsError(
-            f"search.objective is payout, but the round pays {dict(multipliers) or 'nothing that is known'}",
-            'state search.multipliers, for example {"corr": 3, "mmc": 15}, or set search.objective=corr',
-        )
-    return PayoutMix(1.0, contribution / corr) if corr > 0 else PayoutMix(0.0, 1.0)

@@ -10,10 +10,10 @@ import numpy as np
 from eraflow.erastore.erareader import EraStore
 from eraflow.machine.plan import Plan
 from eraflow.scoring.metrics import PreparedContribution, PreparedCorr, SortedPredictions
+from eraflow.scoring.payout import Payout
 from eraflow.scoring.ranking import EraGroups
 from models.base.protocol import Codes, FloatArray, Model
 from models.base.wholeeras import predict_in_eras
-from models.search.objective import PayoutMix
 
 
 @dataclass(frozen=True)
@@ -22,13 +22,18 @@ class Sides:
 
     Attributes:
         target: column of the payout target.
-        other: column of the meta model or benchmark that contribution is measured against; None: CORR alone.
-        mix: how CORR and contribution become one score.
+        other: column of the meta model, or of the benchmark, that contribution is measured against; None: CORR alone.
+        payout: what an era pays, by CORR and that contribution; None: the score is CORR.
     """
 
     target: str
-    other: str | None
-    mix: PayoutMix
+    other: str | None = None
+    payout: Payout | None = None
+
+    @property
+    def unit(self) -> float:
+        """What a CORR of 1 is worth in the score, so that a gap in CORR weighs alike; where none is paid, MMC's."""
+        return 1.0 if self.payout is None else self.payout.corr or self.payout.mmc
 
 
 class ScoredEras:
@@ -45,7 +50,7 @@ class ScoredEras:
         self._offsets = store.offsets(self.eras)
         groups = EraGroups(self._offsets)
         target = store.column(sides.target, self.eras)
-        self._groups, self._mix = groups, sides.mix
+        self._groups, self._payout = groups, sides.payout
         self._corr = PreparedCorr(target, groups)
         self._contribution = (
             None if sides.other is None else PreparedContribution(store.column(sides.other, self.eras), target, groups)
@@ -60,21 +65,20 @@ class ScoredEras:
         return _mean(self._corr.of(SortedPredictions(predictions, self._groups)))
 
     def scores(self, predictions: FloatArray) -> tuple[float, float]:
-        """(score in the objective's units, mean CORR)."""
-        ordered = SortedPredictions(predictions, self._groups)
-        corr = _mean(self._corr.of(ordered))
-        if self._contribution is None:
-            return corr, corr
-        return self._mix(corr, _mean(self._contribution.of(ordered))), corr
+        """(mean score in the objective's units, mean CORR)."""
+        score, corr = self._by_era(predictions)
+        return _mean(score), _mean(corr)
 
     def by_era(self, predictions: FloatArray) -> FloatArray:
         """float64[n_eras]: the score of each era; NaN where it has none."""
+        return self._by_era(predictions)[0]
+
+    def _by_era(self, predictions: FloatArray) -> tuple[FloatArray, FloatArray]:
         ordered = SortedPredictions(predictions, self._groups)
         corr = self._corr.of(ordered)
-        if self._contribution is None:
-            return corr
-        contribution = self._contribution.of(ordered)
-        return np.asarray(self._mix.corr * corr + self._mix.contribution * contribution)
+        if self._contribution is None or self._payout is None:
+            return corr, corr
+        return self._payout.of(corr, self._contribution.of(ordered)), corr
 
 
 def probe_eras(train: Sequence[str], most: int) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,13 @@ from eraflow.errors import SettingsError
 from eraflow.machine.job import stage_function
 from eraflow.machine.plan import Plan
 from eraflow.machine.progress import report
+from eraflow.scoring.payout import TODAY, Payout
 from eraflow.settings.search import SearchSettings
 from models.kinds import model_class
 from models.search.best import Confirmation, Confirmed, Finalist, common_value, finalists, judged, keep, read_best
 from models.search.folds import SearchEras
 from models.search.job import Learnt, SearchJob
-from models.search.objective import CORR_ALONE, Pressure, payout_mix, pressure
+from models.search.objective import Pressure, pressure
 from models.search.sampling import importances
 from models.search.scored import Sides
 from models.search.space import VERSION, Space, space_for
@@ -33,10 +34,12 @@ from models.search.trial import Bench
 
 REPORT = "search.json"
 SCRATCH = "scratch"
+CORR_ALONE = (1.0, 0.0)
+"""How studies tell that CORR alone is maximised; those that were begun long ago go on."""
 
 
 class NoContributionError(SettingsError):
-    """The payout mix needs a meta model or a benchmark on the eras of the search, and neither covers them."""
+    """Payout needs a meta model or a benchmark on the eras of the search, and neither covers them."""
 
     code = "no_contribution"
 
@@ -52,7 +55,7 @@ def search_model(job: SearchJob, out: Path, plan: Plan) -> dict[str, Any]:
         NotSearchedError, NoContributionError, SearchStorageError, ModelSettingsError.
     """
     store = EraStore.open(job.store)
-    sides = scoring_sides(store, job.eras, job.target, job.search, job.contribution, job.multipliers)
+    sides = scoring_sides(store, job.eras, job.target, job.search, job.contribution, job.payout)
     space = _space(job.kind, job.params, store, job.eras)
     work = _Work(job.name, store, job.eras, job.learn, sides, space, job.search, job.seed, plan, out / SCRATCH)
     search = _search_of(work, f"{job.kind}-{job.key}", job.home)
@@ -190,7 +193,7 @@ def scoring_sides(
     target: str,
     settings: SearchSettings,
     contribution: Sequence[str],
-    multipliers: Mapping[str, float] | None,
+    payout: Payout | None,
 ) -> Sides:
     """What a trial's score is made of.
 
@@ -198,16 +201,15 @@ def scoring_sides(
     the benchmark, which is BMC, and the report says so.
 
     Raises:
-        NoContributionError: the payout mix is wanted and no column covers every fold and the confirmation.
+        NoContributionError: payout is wanted and no column covers every fold and the confirmation.
     """
     if settings.objective == "corr":
-        return Sides(target, None, CORR_ALONE)
-    mix = payout_mix(settings.multipliers or multipliers or {})
+        return Sides(target)
     spans = [window.test for window in (*cut.folds, cut.confirmation)]
     for name in contribution:
         covered = set(store.coverage(name)) if name in store.columns else set()
         if all(covered & set(span) for span in spans):
-            return Sides(target, name, mix)
+            return Sides(target, name, TODAY if payout is None else payout)
     raise NoContributionError(
         f"search.objective is payout, but none of {', '.join(contribution) or 'no column'} is known in every fold and "
         f"in the confirmation eras {cut.confirmation.test[0]} to {cut.confirmation.test[-1]}",
@@ -233,7 +235,7 @@ def described(
             [np.nan_to_num(store.column(name, seen), nan=-1.0).tolist() for name in {learnt.target: 0, sides.target: 0}]
         ),
         "learn": [learnt.target, learnt.benchmark, *filter(None, (learnt.groups, learnt.also))],
-        "score": [sides.target, sides.other, sides.mix.corr, sides.mix.contribution],
+        "score": [sides.target, sides.other, *(CORR_ALONE if sides.payout is None else astuple(sides.payout))],
         "gap_penalty": settings.gap_penalty,
         "prune": settings.prune,
         "seed": seed,

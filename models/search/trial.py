@@ -58,6 +58,7 @@ class TrialScores:
         score: held-out score at each look, in units of the objective.
         held_out, training: mean CORR at each look.
         by_fold: held-out score of each fold at each look.
+        unit: what a CORR of 1 is worth in the score.
         length_free: whether the best look may be chosen; otherwise the last one counts.
     """
 
@@ -67,6 +68,7 @@ class TrialScores:
     training: tuple[float, ...]
     by_fold: tuple[tuple[float, ...], ...]
     length_free: bool
+    unit: float = 1.0
 
     def chosen(self, penalty: float) -> int:
         """The look that counts under this weight of the gap."""
@@ -84,7 +86,7 @@ class TrialScores:
         return CompletedTrial(self.held_out[look], self.training[look])
 
     def _value(self, look: int, penalty: float) -> float:
-        return penalised(self.score[look], self.training[look] - self.held_out[look], penalty)
+        return penalised(self.score[look], self.unit * (self.training[look] - self.held_out[look]), penalty)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -155,7 +157,7 @@ class Bench:
         scratch: Path,
     ) -> None:
         self.folds = [Fold(store, window, learnt, sides) for window in folds]
-        self.space, self._seed, self._scratch = space, seed, scratch
+        self.space, self._seed, self._scratch, self._unit = space, seed, scratch, sides.unit
         self._groups = positions_of(learnt.groups, store.features)
         # A trial with a lower rate or fewer trees would be a trial of something else.
         self._plan = replace(plan, rate_factor=1.0, work_factor=1.0)
@@ -200,7 +202,7 @@ class Bench:
         means = np.mean(held, axis=0)  # float64[looks, 3]
         score, corr, training = (tuple(means[:, column].tolist()) for column in range(3))
         by_fold = tuple(tuple(one[:, 0].tolist()) for one in held)
-        return TrialScores(looks, score, corr, training, by_fold, self.space.length_free)
+        return TrialScores(looks, score, corr, training, by_fold, self.space.length_free, self._unit)
 
     def _fit(self, model: Any, fold: Fold, watch: _Watch) -> None:
         if not self.space.adds:

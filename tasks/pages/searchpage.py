@@ -26,7 +26,7 @@ def show_search(report: Mapping[str, Any]) -> None:
 def search_page(report: Mapping[str, Any]) -> str:
     """The page: the result in words, confirmation, course, importance, the best trials, the space with its reasons."""
     name = report["name"]
-    ylabel = "CORR less penalty" if report["objective"]["against"] is None else "payout mix less penalty"
+    ylabel = "CORR less penalty" if report["objective"]["against"] is None else "payout less penalty"
     course = course_chart(report["course"], title=f"Search for {name}", ylabel=ylabel)
     importance = importance_chart(report["importance"], title="Importance of parameters (PED-ANOVA)")
     parts = [

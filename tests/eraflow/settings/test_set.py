@@ -111,7 +111,7 @@ def test_a_group_and_a_list_may_be_given_as_json():
         ("windows.folds=true", "takes a number"),
         ("windows.folds.deep=1", "not a group"),
         ("search.models.0=x", "not a group"),
-        ("search.multipliers.corr.deep=1", "search.multipliers"),
+        ("payout.multipliers.corr.deep=1", "payout.multipliers"),
         ("seed=" + "9" * 5000, "seed"),
         ("x" * 100_000 + "=1", "no setting"),
         ("data.target=" + "\udcff", "Unicode"),
@@ -131,7 +131,7 @@ def test_every_kind_of_model_may_be_named():
 
 
 NAMES = st.sampled_from(
-    [*all_settings(), "models", "windows", "models.0", "models.lightgbm.params.a", "search.multipliers"]
+    [*all_settings(), "models", "windows", "models.0", "models.lightgbm.params.a", "payout.multipliers"]
 )
 PIECES = st.sampled_from(
     ["models", "0", "-1", "lightgbm", "params", "", " ", "windows", "\udcff", "folds", "\u0661", "a" * 99]

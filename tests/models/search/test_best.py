@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from eraflow.data.eras import Window
-from eraflow.errors import SettingsError
+from eraflow.scoring.payout import TODAY, Payout
 from eraflow.settings.search import SearchSettings
 from models.search.best import (
     Confirmed,
@@ -19,6 +19,7 @@ from models.search.best import (
     search_key,
     tuned_params,
 )
+from models.search.scored import Sides
 from models.search.stage import NoContributionError, scoring_sides, search_model
 from tests.models.planted import TARGET, plant
 from tests.models.search.searches import arguments, eras_of, report_of
@@ -143,18 +144,17 @@ def test_the_winner_on_shuffled_targets_shows_nothing_where_it_is_confirmed(tmp_
     assert max(line["value"] for line in report["course"] if line["value"] is not None) < 0.15
 
 
-def test_the_payout_mix_needs_a_column_that_covers_every_fold(home, labels):
+def test_payout_needs_a_column_that_covers_every_fold(home, labels):
     from eraflow.erastore.erareader import EraStore
 
     store, cut = EraStore.open(home / "store"), eras_of(labels)
-    payout = SearchSettings(objective="payout", multipliers={"corr": 3, "mmc": 15})
+    payout, paid = SearchSettings(objective="payout"), Payout(0.75, 2.25, 0.05)
     with pytest.raises(NoContributionError, match=r"search\.objective=corr"):
-        scoring_sides(store, cut, TARGET, payout, ["numerai_meta_model"], None)
-    sides = scoring_sides(store, cut, TARGET, payout, ["numerai_meta_model", TARGET], None)
-    assert (sides.other, sides.mix.contribution) == (TARGET, 5.0)
-    with pytest.raises(SettingsError, match="multipliers"):
-        scoring_sides(store, cut, TARGET, SearchSettings(objective="payout"), [TARGET], None)
-    assert scoring_sides(store, cut, TARGET, SearchSettings(), [], None).other is None
+        scoring_sides(store, cut, TARGET, payout, ["numerai_meta_model"], paid)
+    sides = scoring_sides(store, cut, TARGET, payout, ["numerai_meta_model", TARGET], paid)
+    assert (sides.other, sides.payout) == (TARGET, paid)
+    assert scoring_sides(store, cut, TARGET, payout, [TARGET], None).payout == TODAY
+    assert scoring_sides(store, cut, TARGET, SearchSettings(), [], paid) == Sides(TARGET)
 
 
 def test_the_report_is_json_for_people_and_machines(home, labels):

@@ -4,7 +4,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eraflow.errors import SettingsError
 from models.search.objective import (
     MOST_FLOOR,
     MOST_PENALTY,
@@ -12,7 +11,6 @@ from models.search.objective import (
     RECENT,
     STEP,
     CompletedTrial,
-    payout_mix,
     penalised,
     pressure,
     pressure_level,
@@ -90,21 +88,3 @@ def test_a_larger_gap_or_weight_never_pays(score, gap, more, weight):
     assert penalised(score, gap + more, weight) <= penalised(score, gap, weight) + 1e-15
     assert penalised(score, gap, weight + more) <= penalised(score, gap, weight) + 1e-15
     assert penalised(score, min(gap, 0), weight) == score
-
-
-@pytest.mark.parametrize(
-    ("multipliers", "mixed"),
-    [
-        ({"corr60": 3.0, "mmc60": 15.0}, 0.01 + 5 * 0.002),
-        ({"v2_corr20": 0.75, "mmc": 2.25, "bmc": 0.0}, 0.01 + 3 * 0.002),
-        ({"corr20": 1.0}, 0.01),
-        ({"mmc60": 2.0}, 0.002),
-    ],
-)
-def test_the_payout_mix_is_what_the_round_pays_for_in_units_of_corr(multipliers, mixed):
-    assert payout_mix(multipliers)(0.01, 0.002) == pytest.approx(mixed)
-
-
-def test_a_round_that_pays_neither_is_named():
-    with pytest.raises(SettingsError, match=r"search\.multipliers"):
-        payout_mix({"tc": 1.0})

@@ -8,9 +8,9 @@ import pytest
 from numerai_tools.scoring import correlation_contribution, numerai_corr
 
 from eraflow.erastore.erareader import EraStore
+from eraflow.scoring.payout import Payout
 from models.kinds import make_model
 from models.search.job import Learnt
-from models.search.objective import CORR_ALONE, PayoutMix
 from models.search.scored import ScoredEras, Sides, probe_eras
 from models.search.space import space_for
 from models.search.trial import PROBE_SHARE, Bench, GivenUpError, TrialScores
@@ -18,7 +18,7 @@ from models.training.trainer import fit_eras, training_view
 from tests.models.planted import PLAN, TARGET
 from tests.models.search.searches import eras_of
 
-SIDES = Sides(TARGET, None, CORR_ALONE)
+SIDES = Sides(TARGET)
 
 
 def bench_of(home, labels, kind="lightgbm", given=None, **plan):
@@ -151,7 +151,8 @@ def test_the_best_number_of_trees_is_read_off_only_where_it_is_free(home, labels
     assert stated.value(0.1) == pytest.approx(0.02 - 0.1 * 0.38)
 
 
-def test_the_payout_mix_is_that_of_numerai_tools(home, labels):
+@pytest.mark.parametrize("paid", [Payout(), Payout(0.0, 2.0), Payout(3.0, 15.0, 0.1)])
+def test_payout_is_that_of_numerai_tools_cut_in_each_era(home, labels, paid):
     store = EraStore.open(home / "store")
     rng = np.random.default_rng(0)
     eras = labels[20:25]
@@ -164,12 +165,24 @@ def test_the_payout_mix_is_that_of_numerai_tools(home, labels):
         def __getattr__(self, name):
             return getattr(store, name)
 
-    score, corr = ScoredEras(WithMeta(), eras, Sides(TARGET, "meta", PayoutMix(1.0, 5.0))).scores(predictions)
+    score, corr = ScoredEras(WithMeta(), eras, Sides(TARGET, "meta", paid)).scores(predictions)
     frame = pd.DataFrame({"p": predictions, "m": other, "t": store.column(TARGET, eras)})
     by_era = frame.groupby(np.repeat(np.arange(5), np.diff(store.offsets(eras))))
-    mmc = np.mean([correlation_contribution(one[["p"]], one["m"], one["t"])["p"] for _, one in by_era])
-    assert corr == pytest.approx(plain_corr(store, predictions, eras), abs=1e-9)
-    assert score == pytest.approx(corr + 5 * mmc, abs=1e-9)
+    mmcs = [correlation_contribution(one[["p"]], one["m"], one["t"])["p"] for _, one in by_era]
+    corrs = [numerai_corr(one[["p"]], one["t"])["p"] for _, one in by_era]
+    payouts = [paid.corr * one + paid.mmc * other for one, other in zip(corrs, mmcs, strict=True)]
+    assert corr == pytest.approx(np.mean(corrs), abs=1e-9)
+    assert score == pytest.approx(np.clip(payouts, -paid.clip, paid.clip).mean(), abs=1e-9)
+    assert paid.clip == 1.0 or max(np.abs(payouts)) > paid.clip
+
+
+def test_a_gap_in_corr_weighs_by_what_corr_is_worth_in_the_score():
+    scores = TrialScores(
+        (10,), (0.3,), (0.03,), (0.13,), ((),), length_free=True, unit=Sides(TARGET, "meta", Payout()).unit
+    )
+    assert scores.value(0.1) == pytest.approx(0.3 - 0.1 * 3 * 0.1)
+    assert Sides(TARGET).unit == 1
+    assert Sides(TARGET, "meta", Payout(0.0, 2.0)).unit == 2
 
 
 @pytest.mark.parametrize(("count", "most", "picked"), [(5, 9, 5), (9, 3, 3), (2, 2, 2)])
