@@ -27,6 +27,7 @@ from flows.command.verbs import (
     export,
     golive,
     predict,
+    rehearse,
     resume,
     run,
     sandbox,
@@ -39,7 +40,7 @@ from flows.command.verbs import (
 )
 
 VERBS = (
-    *(run, daily, search, predict, export, score, compare, sandbox, doctor),
+    *(run, daily, search, predict, export, rehearse, score, compare, sandbox, doctor),
     *(resume, ui, clean, server, settings, submit, golive, alert),
 )
 """The verbs in the order of the help; each is a module with a function `add(verbs)`."""

@@ -1,0 +1,228 @@
+"""A rehearsal: an uploaded model's first day at Numerai, held here. See `rehearse`."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from eraflow.disk.atomic import storage_errors, write_json
+from eraflow.disk.digest import file_sha256
+from eraflow.errors import SettingsError
+from eraflow.rehearsal.confinedrun import Outcome, Room, run_confined
+from eraflow.rehearsal.faults import PicklePythonError, RehearsalFault, fault
+from eraflow.rehearsal.judging import faults_of
+from eraflow.rehearsal.liveframes import FULL_WIDTH, LIVE_ROWS, write_frames
+from eraflow.rehearsal.picklescan import scanned_faults
+from eraflow.rehearsal.pins import Pins
+from eraflow.rehearsal.reference import ModelReferenceError, Reference, reference_path
+
+VERDICT_ENDING = ".rehearsal.json"
+Command = Callable[[Path, Room], Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Where and on what a model is rehearsed.
+
+    Attributes:
+        command: from the folder of a process and its room to the interpreter's command.
+        where: in words, such as the name of an image.
+        contained: whether that is a container.
+        pins: versions of the image.
+        room: what Numerai gives.
+        live: a live file of one's own; None: one is made, of `rows` and `width`.
+        eras: how many eras are tried at once, beside the live one; below 2: none.
+    """
+
+    command: Command
+    where: str
+    pins: Pins
+    contained: bool = False
+    room: Room = field(default_factory=Room)
+    live: Path | None = None
+    eras: int = 4
+    rows: int = LIVE_ROWS
+    width: int = FULL_WIDTH
+
+
+def verdict_path(pickle: Path) -> Path:
+    """Where the verdict over a pickle lies."""
+    return pickle.with_name(pickle.name + VERDICT_ENDING)
+
+
+def rehearse(pickle: Path, stage: Stage, folder: Path, say: Callable[[str], None] = lambda _: None) -> dict[str, Any]:
+    """Load a pickle as Numerai does, compare its parts, predict a live era and many, and judge.
+
+    Args:
+        pickle: of one function. What it holds is executed, without network, in a folder of its own, but as this user:
+            rehearse what you have made.
+        stage: where and on what.
+        folder: empty, for all files of the rehearsal.
+        say: told what begins.
+
+    Returns:
+        The verdict, which is written beside the pickle too: file, sha256, python, pins (of which day), where, passed,
+        faults (code, problem, remedy), trace, no_network, parts (name, difference, tolerance), live and many (rows,
+        eras, ties, seconds, peak_mb), eras_that_fit, room, modules, estimate.
+
+    Raises:
+        PickleUnreadableError: it is no pickle.
+        ModelReferenceError: the reference beside it is that of another pickle.
+        RehearsalNotPossibleError: the process failed before the model was touched.
+        SettingsError: there is no such file, or nothing tells the features of a model without a reference.
+    """
+    if not pickle.is_file():
+        raise SettingsError(f"there is no file {pickle}", "name the pickle that `eraflow export` wrote")
+    reference = _reference(pickle)
+    verdict = _blank(pickle, stage, reference)
+    faults = scanned_faults(pickle)
+    if reference is not None and reference.told["python"] != stage.pins.python:
+        theirs = reference.told["python"]
+        faults.append(fault(PicklePythonError, f"it was made for Python {theirs}, not for {stage.pins.python}"))
+    if not faults:
+        faults = _live(pickle, stage, reference, folder / "live", verdict, say)
+    if not faults and stage.eras > 1 and stage.live is None:
+        faults = _many(pickle, stage, reference, folder / "many", verdict, say)
+    verdict["faults"] = [_told(one) for one in faults]
+    verdict["passed"] = not faults
+    write_json(verdict_path(pickle), verdict)
+    return verdict
+
+
+def _reference(pickle: Path) -> Reference | None:
+    path = reference_path(pickle)
+    if not path.exists():
+        return None
+    found = Reference.read(path)
+    if found.told.get("pickle_sha256") != file_sha256(pickle):
+        raise ModelReferenceError(
+            f"{path} is not of {pickle}, which has changed since it was exported", "export the model again"
+        )
+    return found
+
+
+def _blank(pickle: Path, stage: Stage, reference: Reference | None) -> dict[str, Any]:
+    return {
+        "file": str(pickle),
+        "sha256": file_sha256(pickle),
+        "bytes": pickle.stat().st_size,
+        "python": stage.pins.python,
+        "pins": stage.pins.read,
+        "where": stage.where,
+        "room": {"memory_mb": stage.room.memory_mb, "seconds": stage.room.seconds},
+        "estimate": None if reference is None else reference.told.get("estimate"),
+        **dict.fromkeys(("no_network", "parts", "live", "many", "eras_that_fit", "modules", "trace")),
+    }
+
+
+def _live(
+    pickle: Path,
+    stage: Stage,
+    reference: Reference | None,
+    folder: Path,
+    verdict: dict[str, Any],
+    say: Callable[[str], None],
+) -> list[RehearsalFault]:
+    """One live era, as the runtime calls the function; the parts before it."""
+    say(f"a live era of {stage.rows} rows by {stage.where}, Python {stage.pins.python}")
+    outcome = _run(pickle, stage, reference, folder, eras=1)
+    report = outcome.report
+    verdict.update(no_network=report.get("no_network"), parts=report.get("parts"), modules=report.get("modules"))
+    verdict["live"] = _figures(outcome)
+    verdict["trace"] = None if report["error"] is None else report["error"]["trace"]
+    return faults_of(outcome, stage.room, stage.pins.python)
+
+
+def _many(
+    pickle: Path,
+    stage: Stage,
+    reference: Reference | None,
+    folder: Path,
+    verdict: dict[str, Any],
+    say: Callable[[str], None],
+) -> list[RehearsalFault]:
+    """Many eras in one call. That so many do not fit is told and no fault: Numerai's validation comes in parts."""
+    say(f"{stage.eras} eras at once")
+    outcome = _run(pickle, stage, None, folder, eras=stage.eras, features=reference)
+    verdict["many"] = {**_figures(outcome), "eras": stage.eras, "fits": outcome.ended_by is None}
+    if outcome.ended_by is not None:
+        return []
+    found = faults_of(outcome, stage.room, stage.pins.python)
+    if not found:
+        verdict["eras_that_fit"] = eras_that_fit(verdict["live"], verdict["many"], stage.room)
+    return found
+
+
+def eras_that_fit(live: dict[str, Any], many: dict[str, Any], room: Room) -> dict[str, int]:
+    """How many eras one call could take, by the time and by the memory: a line through one era and several."""
+    more = many["eras"] - 1
+    each = max((many["seconds"] - live["seconds"]) / more, 1e-3)
+    held = max((many["peak_mb"] - live["peak_mb"]) / more, 1e-3)
+    return {
+        "time": 1 + math.floor(max(room.seconds - live["seconds"], 0.0) / each),
+        "memory": 1 + math.floor(max(room.memory_mb - live["peak_mb"], 0.0) / held),
+    }
+
+
+def _run(
+    pickle: Path,
+    stage: Stage,
+    reference: Reference | None,
+    folder: Path,
+    *,
+    eras: int,
+    features: Reference | None = None,
+) -> Outcome:
+    """One process with one file; what it needs is put into its folder, the only one that a container sees."""
+    with storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    known = features if reference is None else reference
+    names = None if known is None else known.told["features"]
+    files = _files(stage, folder, names, eras)
+    spec = {
+        "pickle": _beside(pickle, folder),
+        "reference": None if reference is None else _beside(reference_path(pickle), folder),
+        "files": [{**files, "name": f"{eras} era{'s' if eras > 1 else ''}", "at_once": eras > 1}],
+    }
+    command = stage.command(folder, stage.room)
+    return run_confined(command, spec, folder, stage.room, contained=stage.contained)
+
+
+def _files(stage: Stage, folder: Path, names: Sequence[str] | None, eras: int) -> dict[str, str]:
+    if stage.live is not None:
+        beside = stage.live.with_name("live_benchmark_models.parquet")
+        own = beside if beside.is_file() else stage.live
+        return {"live": _beside(stage.live, folder), "benchmarks": _beside(own, folder)}
+    if names is None:
+        raise SettingsError(
+            "nothing tells the features of this pickle: it has no reference beside it", "name a live file with --data"
+        )
+    return write_frames(folder, names, rows=stage.rows, eras=eras, width=stage.width)
+
+
+def _beside(path: Path, folder: Path) -> str:
+    place = folder / path.name
+    if not place.exists():
+        with storage_errors(place):
+            try:
+                os.link(path, place)
+            except OSError:  # on another disk
+                shutil.copyfile(path, place)
+    return str(place)
+
+
+def _figures(outcome: Outcome) -> dict[str, Any]:
+    runs = outcome.report.get("runs") or [{}]
+    kept = {name: runs[-1][name] for name in ("rows", "eras", "ties") if name in runs[-1]}
+    seconds = round(outcome.seconds, 2)
+    resident = round(outcome.report.get("peak_rss_mb", 0.0), 1)
+    return {**kept, "seconds": seconds, "peak_mb": round(max(outcome.peak_mb, 0.0), 1), "peak_rss_mb": resident}
+
+
+def _told(one: RehearsalFault) -> dict[str, str]:
+    return {"code": one.code, "problem": one.problem, "remedy": one.remedy}
