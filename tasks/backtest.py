@@ -81,7 +81,7 @@ def model_table(
     weights: Mapping[str, float],
 ) -> list[dict[str, Any]]:
     """A row a model: what it learns and weighs, CORR with interval, Sharpe, against the benchmark, payout, BMC and
-    MMC with eras, minutes, peak.
+    MMC with eras, minutes, folds that an earlier week had left, peak.
     """
     rows = []
     for name, model in scores.items():
@@ -103,10 +103,18 @@ def model_table(
                 "MMC": _with_eras(model, "mmc"),
                 "FNC": _with_eras(model, "fnc"),
                 "minutes": f"{stage.seconds / 60:.1f}" if stage else "",
+                "folds found": _found(stage.metrics) if stage else "",
                 "peak MiB": f"{stage.peak_mb:.0f}" if stage and stage.peak_mb is not None else "",
             }
         )
     return rows
+
+
+def _found(metrics: Mapping[str, Any]) -> str:
+    """How many folds an earlier week had left, and the minutes that their training had taken."""
+    if not metrics.get("folds_kept"):
+        return ""
+    return f"{metrics['folds_kept']} of {metrics['folds']}, {metrics['seconds_saved'] / 60:.1f} minutes"
 
 
 def _against(compared: Mapping[str, Any] | None) -> str:

@@ -11,12 +11,12 @@ from eraflow.discovery.stage import SELECTION
 from eraflow.kinds import find
 from eraflow.runs.attempt import Work
 from eraflow.runs.codeversion import code_version, learners_of
-from eraflow.runs.reclaim import BASES
+from eraflow.runs.reclaim import BASES, FOLDS
 from eraflow.runs.stage import StageRecord
 from eraflow.runs.weekrecord import CODE, TRAIN, note_lost
 from eraflow.settings.models import ModelSettings
 from models.networks.adaptationsettings import adapts
-from models.training.job import ImportanceSample, KeptBases, KeptBins, TrainJob
+from models.training.job import ImportanceSample, KeptBases, KeptBins, KeptFolds, TrainJob
 from models.training.selectedfeatures import read_selection
 from tasks.alert import tell_people
 from tasks.compress import code_job, learned_code
@@ -30,8 +30,9 @@ from tasks.tuning import tuned_models
 
 CACHE = "cache/bins"
 TRAINING = "models.networks.loop:train"
+FOLD = "models.training.folds:make_fold"
 FREE_SHARE = 4
-"""Binned data take at most this part of the free disk, what the settings allow notwithstanding."""
+"""What is kept takes at most this part of the free disk, what the settings allow notwithstanding."""
 
 
 @task(name="train", task_run_name="train-{model.name}", **STAGE_TASK)
@@ -59,6 +60,7 @@ def train(
         code=None if coded is None else learned_code(run, code_job(run, features), coded),
         bins=kept_bins(run, features),
         bases=kept_bases(run, model),
+        folds=kept_folds(run, model),
         importance=_importance(run, features),
     )
     work = Work(
@@ -77,12 +79,27 @@ def train(
 
 def kept_bins(run: Run, features: Features) -> KeptBins | None:
     """Where binned rows of this era store are kept; None when they are not."""
-    folder = run.settings.home_path / CACHE
-    free_mb = shutil.disk_usage(run.settings.home_path).free // 2**20
-    most_mb = min(run.settings.machine.cache_mb, free_mb // FREE_SHARE)
+    most_mb = _most_mb(run, run.settings.machine.cache_mb)
     if most_mb == 0:
         return None
-    return KeptBins(folder, features.record.signature, most_mb)
+    return KeptBins(run.settings.home_path / CACHE, features.record.signature, most_mb)
+
+
+def kept_folds(run: Run, model: ModelSettings) -> KeptFolds | None:
+    """Where a member's finished folds are kept from week to week; None when they are not.
+
+    Those of a user's own class are not: what it reads beside its own file is not known, so nobody could say that a fold
+    of last week is the one that would be made now.
+    """
+    most_mb = _most_mb(run, run.settings.machine.folds_mb)
+    if most_mb == 0 or find(model.kind).source:
+        return None
+    return KeptFolds(run.settings.home_path / FOLDS, code_version(FOLD, learners_of([model.kind])), most_mb)
+
+
+def _most_mb(run: Run, allowed_mb: int) -> int:
+    free_mb = shutil.disk_usage(run.settings.home_path).free // 2**20
+    return min(allowed_mb, free_mb // FREE_SHARE)
 
 
 def kept_bases(run: Run, model: ModelSettings) -> KeptBases | None:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from eraflow.data.judgedblocks import even_edges, fixed_edges
 from eraflow.errors import EraflowError
 from eraflow.settings.windows import WindowSettings
 
@@ -170,12 +171,16 @@ def check_ordered(eras: Sequence[str]) -> None:
             raise UnorderedErasError(f"era {after} comes after era {before}", "pass each era once, in rising order")
 
 
-def walk_forward(eras: Sequence[str], horizon_days: int, settings: WindowSettings, *, stride: int = 1) -> list[Window]:
+def walk_forward(
+    eras: Sequence[str], horizon_days: int, settings: WindowSettings, *, stride: int = 1, even: bool = False
+) -> list[Window]:
     """Cut resolved eras into windows: learn from the past, leave out the purge, judge on the next block.
 
     The blocks of judged eras are contiguous, disjoint and together hold every era from the first judged one to the
-    last. The purge counts weeks, not entries: a train era a and a judged era b obey
-    `number(b) - number(a) > purge`, also when `eras` itself has gaps.
+    last. Their borders stay where they are when another era is added (eraflow/data/judgedblocks.py), so all windows but
+    the newest are those of the week before, until a new block begins and the oldest falls off. The purge counts weeks,
+    not entries: a train era a and a judged era b obey `number(b) - number(a) > purge`, also when `eras` itself has
+    gaps.
 
     Args:
         eras: resolved eras in rising order.
@@ -183,6 +188,7 @@ def walk_forward(eras: Sequence[str], horizon_days: int, settings: WindowSetting
         settings: kind, folds, where judging begins, length of a sliding window, purge.
         stride: learn from every n-th era only, counted from the first of `eras`; judged eras are never thinned.
             The length of a sliding window counts the eras that are learned from.
+        even: blocks of one length, from exactly where judging may begin; with another era all of them move.
 
     Raises:
         PurgeTooSmallError, TooFewErasError, UnorderedErasError, BadEraError.
@@ -190,7 +196,7 @@ def walk_forward(eras: Sequence[str], horizon_days: int, settings: WindowSetting
     purge = effective_purge(horizon_days, settings.purge_weeks)
     check_ordered(eras)
     first = int(len(eras) * settings.first_test_fraction)
-    return _windows(_blocks(eras, first, settings), eras, purge, settings, stride)
+    return _windows(_blocks(eras, first, settings, even=even), eras, purge, settings, stride)
 
 
 def windows_before(
@@ -255,15 +261,16 @@ def _checked_stride(stride: int) -> int:
     return stride
 
 
-def _blocks(eras: Sequence[str], first: int, settings: WindowSettings) -> list[tuple[str, ...]]:
-    judged = tuple(eras[first:])
-    if len(judged) < settings.folds:
+def _blocks(eras: Sequence[str], first: int, settings: WindowSettings, *, even: bool) -> list[tuple[str, ...]]:
+    left, folds = len(eras) - first, settings.folds
+    if left < folds:
         raise TooFewErasError(
-            f"{len(eras)} resolved eras leave {len(judged)} to judge on, fewer than the {settings.folds} windows",
+            f"{len(eras)} resolved eras leave {left} to judge on, fewer than the {folds} windows",
             "use more eras, lower windows.folds, or lower windows.first_test_fraction",
         )
-    edges = [len(judged) * fold // settings.folds for fold in range(settings.folds + 1)]
-    return [judged[start:stop] for start, stop in pairwise(edges)]
+    weeks = [era_number(era) for era in eras]
+    edges = even_edges(len(eras), first, folds) if even else fixed_edges(weeks, first, folds)
+    return [tuple(eras[start:stop]) for start, stop in pairwise(edges)]
 
 
 def _sliding_length(candidates: Sequence[str], first_test: str, purge: int, settings: WindowSettings) -> int | None:

@@ -75,6 +75,8 @@ class EraStore:
         self.columns: tuple[str, ...] = tuple(layout["columns"])
         self.n_rows: int = layout["rows"]
         self._layout = layout
+        self.digests: dict[str, str] | None = layout.get("digests")
+        """Era -> sha256 of its rows of the matrix; None: it was written before stores told them."""
         self._starts = np.asarray(layout["offsets"], dtype=np.int64)
         self._position = {era: position for position, era in enumerate(self.eras)}
         self._matrix = _mapped(path / MATRIX, (self.n_rows, len(self.features)))

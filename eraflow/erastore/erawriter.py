@@ -17,6 +17,7 @@ from eraflow.data.codes import MISSING_CODE
 from eraflow.data.eraindex import EraIndex, check_one_sequence, check_unique_ids, read_era_index
 from eraflow.data.footer import check_feature_types, read_footer
 from eraflow.disk.atomic import StorageError, atomic_path, storage_errors, write_json
+from eraflow.erastore.eradigests import HashedRows
 from eraflow.erastore.erareader import FORMAT, IDS, LAYOUT, MATRIX, MISSING, EraStore, UnknownEraError, column_file
 from eraflow.erastore.joinedcolumns import JoinedPaths, joined_columns
 from eraflow.erastore.tiles import Block, RowRange, plan_pieces, read_piece, tile_rows
@@ -80,9 +81,9 @@ def write_era_store(
         for left in out.glob(f".{MATRIX}.*"):  # by an attempt that was killed; gigabytes, so not left for later
             left.unlink(missing_ok=True)
     _check_space(out, sum(part.rows for part in chosen), len(features), len(columns) + len(joined))
-    missing = _write_matrix(chosen, features, out, rows_in_memory, progress)
+    missing, digests = _write_matrix(chosen, features, out, rows_in_memory, progress)
     names = _write_columns(chosen, columns, joined, out)
-    write_json(out / LAYOUT, _layout(chosen, features, names, missing))
+    write_json(out / LAYOUT, _layout(chosen, features, names, missing, digests))
     return EraStore.open(out)
 
 
@@ -162,26 +163,29 @@ class _MissingCounts:
 
 def _write_matrix(
     chosen: Sequence[ChosenRows], features: Sequence[str], out: Path, rows_in_memory: int, progress: Progress | None
-) -> _MissingCounts:
+) -> tuple[_MissingCounts, list[str]]:
+    """What is missing, and the digest of each era."""
     counts = _MissingCounts(chosen, features)
     total, done = sum(part.rows for part in chosen), 0
+    sizes = [(stop - start) * len(features) for part in chosen for start, stop in _era_bounds(part)]
     with atomic_path(out / MATRIX) as temporary, temporary.open("wb") as handle:
         _write_header(handle, (total, len(features)), np.dtype(np.int8))
+        hashed = HashedRows(handle, sizes)
         for part in chosen:
             rows = tile_rows(part.index.footer, features, rows_in_memory)
             frame = part.index.footer.scan()
             for piece in plan_pieces(part.index.footer, part.ranges, rows):
-                _write_piece(handle, part.index, frame, features, piece, rows, counts)
+                _write_piece(hashed, part.index, frame, features, piece, rows, counts)
                 done += piece.stop - piece.start
                 if progress is not None:
                     progress(done, total)
     with atomic_path(out / MISSING) as temporary, temporary.open("wb") as handle:
         np.save(handle, ~counts.known)
-    return counts
+    return counts, hashed.digests
 
 
 def _write_piece(
-    handle: BinaryIO,
+    handle: HashedRows,
     index: EraIndex,
     frame: pl.LazyFrame,
     features: Sequence[str],
@@ -212,7 +216,7 @@ def _write_piece(
         aside.unlink(missing_ok=True)
 
 
-def _weave(columns: BinaryIO, handle: BinaryIO, rows: int, widths: Sequence[int]) -> None:
+def _weave(columns: BinaryIO, handle: HashedRows, rows: int, widths: Sequence[int]) -> None:
     """Append `rows` whole rows to `handle` from blocks [rows, width] that lie one after the other in `columns`."""
     edges = np.concatenate([[0], np.cumsum(widths)]).tolist()
     step = max(1, ASSEMBLY_BYTES // edges[-1])
@@ -268,15 +272,21 @@ def _write_header(handle: BinaryIO, shape: tuple[int, ...], dtype: np.dtype[Any]
 
 
 def _layout(
-    chosen: Sequence[ChosenRows], features: Sequence[str], columns: Sequence[str], missing: _MissingCounts
+    chosen: Sequence[ChosenRows],
+    features: Sequence[str],
+    columns: Sequence[str],
+    missing: _MissingCounts,
+    digests: Sequence[str],
 ) -> dict[str, Any]:
     lengths = [stop - start for part in chosen for start, stop in _era_bounds(part)]
     types = [part.index.data_types[part.index.eras.index(era)] for part in chosen for era in part.eras]
+    eras = [era for part in chosen for era in part.eras]
     return {
         "format": FORMAT,
         "rows": sum(part.rows for part in chosen),
         "features": list(features),
-        "eras": [era for part in chosen for era in part.eras],
+        "eras": eras,
+        "digests": dict(zip(eras, digests, strict=True)),
         "offsets": [0, *np.cumsum(lengths, dtype=np.int64).tolist()],
         "data_types": types,
         "columns": list(columns),

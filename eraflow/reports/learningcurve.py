@@ -64,7 +64,7 @@ def write_curves(folder: Path, fold: int | None, curves: Sequence[Sequence[tuple
     writer.writerow(HEADER)
     for network, points in enumerate(curves, start=1):
         writer.writerows((network, update, loss, "" if corr is None else corr) for update, loss, corr in points)
-    write_text(_path(folder, fold), text.getvalue())
+    write_text(curves_file(folder, fold), text.getvalue())
 
 
 def read_curves(folder: Path) -> list[LearningCurve]:
@@ -72,7 +72,7 @@ def read_curves(folder: Path) -> list[LearningCurve]:
     found: list[LearningCurve] = []
     folds = sorted(int(path.stem.partition("-")[2]) for path in folder.glob("learning-[0-9]*.csv"))
     for fold in (*folds, None):
-        path, fit = _path(folder, fold), LIVE if fold is None else f"fold {fold + 1}"
+        path, fit = curves_file(folder, fold), LIVE if fold is None else f"fold {fold + 1}"
         with suppress(OSError, ValueError, KeyError, TypeError):  # people look at it, nothing is built on it
             found += _of_fit(fit, list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8")))))
     return found
@@ -122,7 +122,8 @@ def _of_many(fit: str, bests: Sequence[float]) -> str:
     return f"{fit}, best {min(bests):+.4f} to {max(bests):+.4f}" if bests else fit
 
 
-def _path(folder: Path, fold: int | None) -> Path:
+def curves_file(folder: Path, fold: int | None) -> Path:
+    """The file of one fit, as for `write_curves`."""
     return folder / f"learning-{LIVE if fold is None else fold}.csv"
 
 

@@ -54,13 +54,18 @@ def provenance() -> dict[str, Any]:
 
 def library_versions() -> dict[str, str]:
     """The installed version of every library in `LIBRARIES` that is installed; none of them is imported."""
-    return dict(_versions())
+    return versions_of(LIBRARIES)
 
 
-@lru_cache(maxsize=1)
-def _versions() -> tuple[tuple[str, str], ...]:
+def versions_of(names: tuple[str, ...]) -> dict[str, str]:
+    """The installed version of each of these libraries that is installed; none of them is imported."""
+    return dict(_versions(names))
+
+
+@lru_cache(maxsize=4)
+def _versions(names: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
     found = []
-    for name in LIBRARIES:
+    for name in names:
         try:
             found.append((name, metadata.version(name)))
         except metadata.PackageNotFoundError:

@@ -33,6 +33,8 @@ ROUND = "round.json"
 HELD = "held.json"
 SENT = "sent"  # the folder that `eraflow submit` adds
 TRAIN, SEARCH, SELECT, CODE, BLEND = "train-", "search-", "select", "vae", "blend"
+TOLD = ("learns", "purge_weeks", "features", "folds", "folds_kept", "seconds_saved")
+"""Of the metrics of a member's training, what its record tells."""
 STALE = ("gate/verdict.json", "record.json", TIMES, ERROR, STAGES, LOST, LEFT_OUT, ROUND, HELD)
 
 
@@ -117,9 +119,9 @@ def week_record(run_dir: Path) -> dict[str, Any]:
         not known to be accepted), `ready` (dry run), `kept` (another submission of this round was
         there and was kept), `held` or `failed`; verdict; scores of each model and of the blend
         with intervals; members: name to what each learns (its target, and the benchmark whose residual it is), its
-        purge in weeks, how many features each fold and the final fit use, and the base that it adapts, if it
-        does; blend: its method and the weight of each
-        member, or null; lost_models and lost_searches: name to
+        purge in weeks, how many features each fold and the final fit use, how many folds were found finished in the
+        home and the seconds that saved, and the base that it adapts, if it does; blend: its method and the weight of
+        each member, or null; lost_models and lost_searches: name to
         error of each that failed for good; lost_selection, lost_code: its error, or null; left_out:
         name to error of each member of the profile that was not begun (no library, too long); submission id and state,
         that of `eraflow submit` where it sent later; may_be_done: sentences, of a week that is held; seconds,
@@ -213,14 +215,15 @@ def stages(run_dir: Path) -> dict[str, dict[str, Any]]:
 def members(run_dir: Path) -> dict[str, dict[str, Any]]:
     """What each trained member of this run learns: `learns`, `purge_weeks` and `features`, as its stage tells.
 
-    Of one that adapts a base also `adaptation`: of each window and for live, which base, how old, and whether adapters
-    were merged.
+    Also `folds`, how many of them were found finished in the home, `folds_kept`, and what their training had taken,
+    `seconds_saved`. Of one that adapts a base also `adaptation`: of each window and for live, which base, how old, and
+    whether adapters were merged.
     """
     found = {}
     for name in sorted(each for each in _noted(run_dir) if each.startswith(TRAIN)):
         record = read_manifest(run_dir / name)
         if record is not None and "learns" in record.metrics:
-            told = {key: record.metrics.get(key) for key in ("learns", "purge_weeks", "features")}
+            told = {key: record.metrics.get(key) for key in TOLD}
             if "adaptation" in record.metrics:
                 told["adaptation"] = record.metrics["adaptation"]
             found[name.removeprefix(TRAIN)] = told

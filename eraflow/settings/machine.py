@@ -47,6 +47,13 @@ class MachineSettings(Section):
         description="Disk space for binned training data that is kept between fits and runs; never more than a quarter "
         "of what is free. 0: nothing is kept. MiB.",
     )
+    folds_mb: int = Field(
+        4_000,
+        ge=0,
+        le=PETABYTE_MB,
+        description="Disk space for finished folds that are kept from week to week, so that a week trains what is new; "
+        "never more than a quarter of what is free. 0: nothing is kept, and each week trains every window. MiB.",
+    )
     training_hours: float | None = Field(
         12,
         gt=0,

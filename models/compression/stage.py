@@ -74,6 +74,11 @@ class _Windows:
         windows = self.job.windows
         return windows[position].test if position < len(windows) else ()
 
+    def seed_of(self, position: int) -> int:
+        """As of the folds of a member: a window that is there next week, too, has the seed that it had."""
+        judged = self.judged(position)
+        return derived_seed(self.job.seed, era_number(judged[0]) if judged else position)
+
     def signature(self, position: int) -> str:
         """The name of a window's work; how the plan learns is not part of it, as for the folds of a member."""
         parts = {
@@ -154,7 +159,7 @@ def _made(windows: _Windows, position: int, label: str, progress: Step) -> dict[
         windows.learnt(position),
         windows.job.recipe,
         plan=windows.plan,
-        seed=derived_seed(windows.job.seed, position),
+        seed=windows.seed_of(position),
         who=label,
         checkpoints=checkpoints,
         progress=lambda done, total, unit: progress(LEARNING_SHARE * done / total, f"{done} of {total} {unit}"),

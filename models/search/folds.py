@@ -70,7 +70,7 @@ def search_eras(
     cut = WindowSettings(folds=search.folds, first_test_fraction=FIRST_TEST_FRACTION, purge_weeks=purge)
     longest = max(horizons)
     try:
-        judged = walk_forward(trial, longest, cut)
+        judged = walk_forward(trial, longest, cut, even=True)
         folds = windows_before(judged, trial_learn, longest, cut, stride=max(search.era_stride, stride))
     except TooFewErasError as error:
         raise _too_few(len(allowed), len(learnable), first_judged, purge) from error

@@ -97,19 +97,24 @@ def write_fold_importance(
         The file, or None when nothing was to be measured.
     """
     whole = needs_whole_eras(model)
-    samples = list(_samples(store, target, eras, rows, [seed, position], whole=whole)) if rows else []
+    samples = list(_samples(store, target, eras, rows, [seed], whole=whole)) if rows else []
     if not samples:
         return None
     columns = getattr(model, "columns", None)
     used = np.arange(len(store.features)) if columns is None else np.asarray(columns, dtype=np.int64)
     frames = [_measure(model, sample, used, _shap_rows(model, len(samples)), plan, seed) for sample in samples]
     names = [store.features[place] for place in used]
-    path = out / f"importance-{position}.parquet"
+    path = importance_file(out, position)
     with atomic_path(path) as temporary:
         pl.concat([frame.insert_column(1, pl.Series("feature", names)) for frame in frames]).write_parquet(
             temporary, compression="zstd"
         )
     return path
+
+
+def importance_file(out: Path, position: int) -> Path:
+    """Where the importance in a fold lies."""
+    return out / f"importance-{position}.parquet"
 
 
 def read_importance(folder: Path) -> dict[str, Drift]:

@@ -39,6 +39,21 @@ class KeptBases:
 
 
 @dataclass(frozen=True)
+class KeptFolds:
+    """Where finished folds are kept from week to week.
+
+    Attributes:
+        folder: of all of them.
+        code: names the code that trains them.
+        most_mb: size of all together at the most, MiB.
+    """
+
+    folder: Path
+    code: str
+    most_mb: int
+
+
+@dataclass(frozen=True)
 class ImportanceSample:
     """On what the importance of features is measured in each fold.
 
@@ -62,6 +77,7 @@ class TrainJob:
         bins: where binned rows are kept; None: nowhere.
         code: of the features, by which or beside which it learns; None: it learns from the features.
         bases: where the bases of networks are kept; None: nowhere, and they are the same.
+        folds: where finished folds are kept; None: nowhere, and they are the same.
         importance: None: it is not measured. A finished fold is kept with what was measured when it was made.
     """
 
@@ -71,4 +87,5 @@ class TrainJob:
     code: Added[LearnedCode | None] = None
     bins: How[KeptBins | None] = None
     bases: How[KeptBases | None] = None
+    folds: How[KeptFolds | None] = None
     importance: How[ImportanceSample | None] = None

@@ -129,9 +129,18 @@ class Trainer:
                 bases=self._base_store(position),
             )
             known = fit_eras(self.store, eras, own_purge(self.member), length)
-            seed = derived_seed(self.seed, position)
+            seed = self.seed_of(position)
             fit_in_eras(model, x, y, known, plan=self.plan, seed=seed, progress=progress, further=further)
         return model
+
+    def seed_of(self, position: int) -> int:
+        """The seed of a fit; that of a fold hangs on the first era it is judged on, not on its place.
+
+        For when the oldest window falls off, each of the others has another place, and learns what it did.
+        """
+        windows = self.member.windows
+        part = era_number(windows[position].test[0]) if position < len(windows) else position
+        return derived_seed(self.seed, part)
 
     def columns(self, position: int) -> tuple[int, ...] | None:
         """Ascending positions of the features that a fit uses, or None for all."""
@@ -154,7 +163,7 @@ class Trainer:
 
         It outlives a killed attempt, unlike the scratch folder.
         """
-        parts = {**self._parts(position), "eras": list(eras), "position": position}
+        parts = {**self.parts(position), "eras": list(eras), "position": position}
         return self.out / CHECKPOINTS / f"{position}-{value_sha256(parts)[:16]}"
 
     def predict(self, model: Model, eras: Sequence[str]) -> Predictions:
@@ -190,9 +199,9 @@ class Trainer:
 
     def fold_signature(self, position: int) -> str:
         """The name of a fold's work; a fold file made under another one is made anew."""
-        return value_sha256({**self._parts(position), "window": asdict(self.member.windows[position])})
+        return value_sha256({**self.parts(position), "window": asdict(self.member.windows[position])})
 
-    def _parts(self, position: int) -> dict[str, Any]:
+    def parts(self, position: int) -> dict[str, Any]:
         """What decides a fit beside its eras. The member's name, its plan and where bins are kept decide nothing."""
         columns = self.columns(position)
         return {

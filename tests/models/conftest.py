@@ -13,7 +13,7 @@ from eraflow.erastore.erareader import EraStore
 from eraflow.machine.plan import Plan
 from models.ensembles.blend import blend_members
 from models.ensembles.job import BlendJob
-from models.training.job import ImportanceSample, KeptBins, TrainJob
+from models.training.job import ImportanceSample, KeptBins, KeptFolds, TrainJob
 from models.training.train import train_model
 from tests.models.planted import PLAN, TARGET, Planted, fast, plant, windows_of
 
@@ -38,7 +38,8 @@ def member(kind: str, **params: Any) -> dict[str, Any]:
 
 def training(
     store: EraStore, out: Path, model: dict[str, Any], *, plan: Plan = PLAN, seed: int = 7,
-    bins: KeptBins | None = None, importance: ImportanceSample | None = None, **over: Any,
+    bins: KeptBins | None = None, importance: ImportanceSample | None = None, folds: KeptFolds | None = None,
+    **over: Any,
 ) -> dict[str, Any]:  # fmt: skip
     """The arguments of `train_model` for a store of the planted data, the last eight eras kept as unseen.
 
@@ -46,7 +47,7 @@ def training(
     """
     usual = {"target": TARGET, "windows": windows_of(store.eras, first=30, folds=2), "final_eras": store.eras}
     member = Member(**model, **{**usual, **over})
-    job = TrainJob(member=member, seed=seed, store=store.path, bins=bins, importance=importance)
+    job = TrainJob(member=member, seed=seed, store=store.path, bins=bins, importance=importance, folds=folds)
     return {"job": job, "out": out, "plan": plan}
 
 

@@ -125,14 +125,14 @@ def test_the_model_for_live_learns_every_era_in_which_its_own_target_is_known():
 
 @pytest.mark.parametrize("found", [LEAST_RESIDUAL_ERAS, LEAST_RESIDUAL_ERAS - 1])
 def test_a_benchmark_that_begins_too_late_for_a_residual_is_named(found):
-    """Judging begins with era 81; with a purge of 8 weeks, 72 is the last era before it that may be learnt from."""
-    features = features_of(contract_of(benchmark_from=73 - found))
+    """Judging begins with era 97; with a purge of 8 weeks, 88 is the last era before it that may be learnt from."""
+    features = features_of(contract_of(benchmark_from=89 - found))
     model = ModelSettings(learn="residual")
-    assert features.windows[0].test[0] == "0081"
+    assert features.windows[0].test[0] == "0097"
     if found == LEAST_RESIDUAL_ERAS:
-        assert cut_of(features, model).windows[0].train == labels(63, 72)
+        assert cut_of(features, model).windows[0].train == labels(79, 88)
         return
-    named = r"lightgbm-residual .* 9 eras before the first judged era 0081"
+    named = r"lightgbm-residual .* 9 eras before the first judged era 0097"
     with pytest.raises(BenchmarkCoverageError, match=named) as caught:
         cut_of(features, model)
     fraction = float(re.search(r"first_test_fraction to ([\d.]+)", caught.value.remedy)[1])

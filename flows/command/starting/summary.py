@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Group, RenderableType
 
 from eraflow.disk.home import home_option
+from eraflow.machine.progress import readable_seconds
 from eraflow.settings.run import RunSettings
 from flows.command.terminal.printing import listed, places, table, whole, words
 from flows.command.terminal.view import source_words
@@ -51,6 +52,8 @@ def summary(record: dict[str, Any], settings: RunSettings, server: str) -> list[
             parts.append(words(caution, "yellow"))
     if record.get("stages"):
         parts.append(_stages(record["stages"]))
+    if saved := _saved(record.get("members", {})):
+        parts.append(words(saved, "dim"))
     if record["outcome"] in ("held", "kept") and record.get("may_be_done"):
         parts.append(_may_be_done(record["may_be_done"]))
     parts.append(_places(record, settings, server))
@@ -220,6 +223,16 @@ def _stages(stages: dict[str, Any]) -> RenderableType:
         for name, stage in stages.items()
     ]
     return table(("stage", "seconds", "peak MiB", "attempts"), rows)
+
+
+def _saved(members: dict[str, Any]) -> str:
+    """What earlier weeks had left, so that this one did not have to train it."""
+    folds, kept, seconds = (
+        sum(member.get(key) or 0 for member in members.values()) for key in ("folds", "folds_kept", "seconds_saved")
+    )
+    if not kept:
+        return ""
+    return f"{kept} of {folds} folds were found as an earlier week left them: {readable_seconds(seconds)} saved."
 
 
 def _places(record: dict[str, Any], settings: RunSettings, server: str) -> RenderableType:

@@ -75,9 +75,9 @@ def test_windows_keep_their_promises(case):
 
 def test_the_laptop_profile_on_a_real_calendar():
     windows = walk_forward(labels(1, 574), 60, WindowSettings())
-    assert [len(fold.test) for fold in windows] == [69, 69, 69, 69, 69]
-    assert windows[0].test[0] == "0230"
-    assert windows[0].train[-1] == "0213"  # 230 - 213 = 17 weeks, so 16 whole weeks lie between
+    assert [len(fold.test) for fold in windows] == [60, 60, 60, 60, 34]
+    assert windows[0].test[0] == "0301"
+    assert windows[0].train[-1] == "0284"  # 301 - 284 = 17 weeks, so 16 whole weeks lie between
     assert windows[0].train[0] == windows[4].train[0] == "0001"
 
 

@@ -73,7 +73,9 @@ def test_a_copy_has_the_version_of_the_original(tree):
         ),
         pytest.param("eraflow/settings/selection.py", "Blocks of neigh", "Pieces of neigh", id="setting that is taken"),
         pytest.param("eraflow/scoring/ranking.py", "\nMAX_PADDING = 2.0", "\n\n\nMAX_PADDING=2.0", id="formatting"),
-        pytest.param("models/training/train.py", "(plan: Plan) -> str", "(plan: object) -> object", id="annotation"),
+        pytest.param(
+            "models/training/learningplan.py", "(plan: Plan) -> str", "(plan: object) -> object", id="annotation"
+        ),
         pytest.param(
             "eraflow/disk/digest.py", "\ndef ", "\ndef unused():\n    return 1\n\n\ndef ", id="unused function"
         ),

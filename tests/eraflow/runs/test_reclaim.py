@@ -147,20 +147,20 @@ def test_the_newest_keeps_its_store_though_a_model_points_to_it_and_an_older_one
 
 
 def test_what_runs_share_stays_while_one_is_at_work(home):
-    for place in ("data/numerai/v5.3", "sandbox/generated-1", "champion/v1-a", "cache/bases/a1b2"):
+    for place in ("data/numerai/v5.3", "sandbox/generated-1", "champion/v1-a", "cache/bases/a1b2", "cache/folds/c3d4"):
         (home.path / place).mkdir(parents=True)
         (home.path / place / "file").write_bytes(bytes(1000))
         for path in (home.path / place, home.path / place / "file"):
             os.utime(path, (NOW - 50 * DAY,) * 2)
     found = home.plan()
-    assert going(found) == {"v5.3", "generated-1", "v1-a", "a1b2"}
+    assert going(found) == {"v5.3", "generated-1", "v1-a", "a1b2", "c3d4"}
     with in_use(home.path):
         done, refused = carry_out(found.going)
-        assert (len(done), len(refused)) == (0, 4)
+        assert (len(done), len(refused)) == (0, 5)
         with idle(home.path) as nobody:
             assert not nobody
     done, refused = carry_out(found.going)
-    assert (len(done), len(refused)) == (4, 0)
+    assert (len(done), len(refused)) == (5, 0)
 
 
 def test_a_run_that_began_meanwhile_is_not_touched(home):

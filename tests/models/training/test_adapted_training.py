@@ -9,8 +9,9 @@ import pytest
 from eraflow.disk.digest import file_sha256
 from models.base.predictions import read_out_of_fold
 from models.kinds import load_model
+from models.training.folds import LeakingWindowError
 from models.training.job import KeptBases
-from models.training.train import LeakingWindowError, train_model
+from models.training.train import train_model
 from tests.models.conftest import member, training
 from tests.models.planted import windows_of
 

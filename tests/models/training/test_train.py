@@ -13,7 +13,8 @@ from eraflow.scoring.metrics import era_corr
 from eraflow.scoring.statistics import ewc_interval
 from models.base.predictions import read_out_of_fold
 from models.base.protocol import ConstantPredictionsError, ModelSettingsError
-from models.training.train import LeakingWindowError, train_model
+from models.training.folds import LeakingWindowError
+from models.training.train import train_model
 from models.training.trainer import training_view
 from tests.models.conftest import member, training
 from tests.models.planted import PLAN, TARGET, windows_of
