@@ -14,6 +14,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
+LEAST_WIDTH = 2
+"""Weeks; with shorter blocks the grid would cost more judged eras than it is worth."""
 ROUND_WIDTHS = 8
 """Round widths between a power of two and the next."""
 
@@ -41,7 +43,7 @@ def fixed_edges(weeks: Sequence[int], first: int, folds: int) -> list[int]:
     if folds < 2:  # one block begins where it may: there are no borders to keep
         return even
     width = _round_width(int((weeks[-1] - weeks[first] + 1) / (folds + 0.5)))
-    if width == 0:
+    if width < LEAST_WIDTH:
         return even
     newest, known = divmod(weeks[-1] - 1, width)
     if 2 * (known + 1) < width:
