@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from eraflow.kinds import KINDS, find
 from eraflow.machine.estimate import WEIGHT_BYTES
 from eraflow.ownkinds import is_own
-from models.base.protocol import Model, read_description
+from models.bags.bagmodel import BAG, BagModel, part_folder, read_parts
+from models.bags.explained import ExplainedBag
+from models.bags.parts import Part
+from models.base.protocol import Explained, Model, read_description
 from models.boosters.bincache import BinCache
 from models.compression.codedmodel import INNER, load_coded
 from models.networks.basestore import BaseStore
@@ -66,6 +69,7 @@ def make_model(
     source: str = "",
     groups: Mapping[str, Sequence[int]] | None = None,
     bases: BaseStore | None = None,
+    parts: Sequence[Part] | None = None,
 ) -> Model:
     """A new model; its parameters are tried on a few rows first, so that a wrong one is named before the work begins.
 
@@ -80,12 +84,15 @@ def make_model(
         source: of a user's own kind, the sha256 that its source must have; empty: any.
         groups: name -> positions in x of the named groups of features, for a kind that takes them.
         bases: where bases are kept, for a kind that has some; None: nowhere.
+        parts: the fits that it is the average of, each with its own params and columns; None: it is one fit.
 
     Raises:
         UnknownKindError: there is no such kind.
         ModelSettingsError: unknown parameter, or a value that the library refuses.
         ModelFileError, ModelClassError, ModelPackageError: a user's own kind cannot be used.
     """
+    if parts is not None:
+        return _bag(kind, params or {}, parts, checkpoints, source, bins, scratch=scratch, groups=groups)
     if kind not in KINDS and is_own(kind):
         own = class_of(kind, source)
         return OwnModel(own, params=params, scratch=scratch, checkpoints=checkpoints, columns=columns)
@@ -95,6 +102,34 @@ def make_model(
         params=params, scratch=scratch, checkpoints=checkpoints, columns=columns, bins=bins, **given
     )
     return model
+
+
+def _bag(
+    kind: str,
+    params: Mapping[str, Any],
+    parts: Sequence[Part],
+    checkpoints: Path | None,
+    source: str,
+    bins: BinCache | None,
+    **given: Any,
+) -> Model:
+    """A bag of a kind; the parameters of each recipe are tried out. Only bins of all eras are worth keeping."""
+    tried: list[Mapping[str, Any]] = []
+    explained = True
+    for part in parts:
+        if part.params not in tried:
+            explained &= isinstance(make_model(kind, part.params, source=source), Explained)
+            tried.append(part.params)
+
+    def make(part: Part, kept: Path | None) -> Model:
+        own = bins if part.step == 1 else None
+        more = {"checkpoints": kept, "columns": part.columns, "bins": own, "source": source, **given}
+        return make_model(kind, part.params, **more)
+
+    neural = kind in KINDS and KINDS[kind].neural
+    bag = ExplainedBag if explained else BagModel
+    model: Any = bag(kind, params, parts, make, load_model, checkpoints, neural=neural)
+    return cast(Model, model)
 
 
 def load_model(folder: Path) -> Model:
@@ -108,7 +143,21 @@ def load_model(folder: Path) -> Model:
     if "code" in description:
         coded: Model = load_coded(folder, load_model(folder / INNER))
         return coded
+    if BAG in description:
+        return _load_bag(folder, description)
     if "own" in description:
         return OwnModel.load(folder)
     model: Model = model_class(str(description["kind"])).load(folder)
     return model
+
+
+def _load_bag(folder: Path, description: Mapping[str, Any]) -> Model:
+    parts, kind = read_parts(folder, description), str(description["kind"])
+    models = [load_model(folder / part_folder(part.number)) for part in parts]
+    bag = ExplainedBag if all(isinstance(model, Explained) for model in models) else BagModel
+
+    def make(part: Part, kept: Path | None) -> Model:
+        return make_model(kind, part.params, checkpoints=kept, columns=part.columns)
+
+    loaded: Any = bag(kind, description["params"], parts, make, load_model)
+    return cast(Model, loaded.with_models(models, int(description["n_features"])))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from prefect import get_run_logger, task
 
 from eraflow.data.contract import Contract
 from eraflow.data.eras import Window, final_eras, walk_forward
+from eraflow.data.memberbag import Bag, cut_bag
 from eraflow.data.membereras import Member, cut_member
 from eraflow.erastore.stage import STORE, FeaturesJob
 from eraflow.errors import SettingsError
@@ -18,6 +19,8 @@ from eraflow.runs.attempt import Work
 from eraflow.runs.reclaim import ERAS
 from eraflow.runs.sharedstages import SharedStages
 from eraflow.runs.stage import StageRecord
+from eraflow.settings.models import ModelSettings
+from eraflow.settings.run import RunSettings
 from tasks.refresh import Data
 from tasks.run import Run
 from tasks.stage import STAGE_TASK, run_stage
@@ -61,7 +64,12 @@ def build_features(run: Run, data: Data) -> Features:
         raise SettingsError(f"a model is called like the benchmark {', '.join(taken)}", "give it another name")
     stride = settings.data.era_stride
     windows = walk_forward(contract.resolved_eras, contract.horizon_days, settings.windows, stride=stride)
-    members = {model.name: cut_member(contract, windows, model, settings.windows, stride) for model in settings.models}
+    members = {
+        model.name: replace(
+            cut_member(contract, windows, model, settings.windows, stride), bag=_bag(settings, contract, data, model)
+        )
+        for model in settings.models
+    }
     for member in members.values():
         if member.windows != tuple(windows):
             get_run_logger().info("%s", _told(member))
@@ -84,6 +92,13 @@ def build_features(run: Run, data: Data) -> Features:
         stride,
         data.catalog.groups,
     )
+
+
+def _bag(settings: RunSettings, contract: Contract, data: Data, model: ModelSettings) -> Bag | None:
+    """The member's bag; where a code is learnt from instead of the features, there are no sets of these."""
+    code_alone = settings.data.code != "none" and settings.data.code_use == "instead"
+    sets = {} if code_alone else data.catalog.sets
+    return cut_bag(model.bag, model.kind, model.params, contract.features, sets, settings.data.features)
 
 
 def _shared(run: Run, work: Work) -> StageRecord:

@@ -14,10 +14,10 @@ from eraflow.errors import EraflowError
 from eraflow.kinds import find
 from eraflow.machine.estimate import Need
 from eraflow.runs.stage import StageRecord
+from models.base.treecount import USUAL_TREES, tree_count
 from models.compression.codedstore import LearnedCode
 from models.kinds import held_weights, thread_bytes
 from models.prediction.predictor import whole_eras_in
-from models.training.treecount import USUAL_TREES, tree_count
 from tasks.features import Features
 
 MIB = 2**20

@@ -34,6 +34,7 @@ models
 models.base
 models.boosters models.networks models.own
 models.compression
+models.bags
 models.kinds
 models.training
 models.search

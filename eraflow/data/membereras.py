@@ -13,7 +13,9 @@ from typing import Any
 
 from eraflow.data.contract import Contract
 from eraflow.data.eras import Window, era_number, eras_before, final_eras, member_purge, windows_before
+from eraflow.data.memberbag import Bag
 from eraflow.errors import EraflowError
+from eraflow.machine.job import Added
 from eraflow.settings.models import ModelSettings
 from eraflow.settings.windows import WindowSettings
 
@@ -44,6 +46,7 @@ class Member:
         source: of a user's own kind, the sha256 of its source, and no other is trained; empty: it is one of Eraflow's.
         also: further targets, with the weight of each in the loss; for networks.
         groups: name -> the named groups of features, for a kind that learns by groups; None for the others.
+        bag: the fits that it is the average of; None: it is one fit.
     """
 
     kind: str
@@ -57,6 +60,7 @@ class Member:
     source: str = ""
     groups: dict[str, tuple[str, ...]] | None = None
     also: dict[str, float] = field(default_factory=dict)
+    bag: Added[Bag | None] = None
 
     @property
     def learns(self) -> str:

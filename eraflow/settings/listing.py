@@ -12,12 +12,14 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from eraflow.settings.bag import BagRecipe
 from eraflow.settings.models import ModelSettings
 from eraflow.settings.profiles import PROFILES
 from eraflow.settings.run import RunSettings
 
 NAME = "NAME"
 """Stands for a model's name: `models.NAME.target`."""
+LISTED: dict[Any, str] = {ModelSettings: "models", BagRecipe: "recipes"}
 WORDS = {str: "text", int: "whole number", float: "number", bool: "true or false", dict: "names and values"}
 
 
@@ -96,7 +98,7 @@ def _word(annotation: Any) -> str:
     if origin is Literal:
         return " | ".join(str(choice) for choice in inside)
     if origin is list:
-        return "list of models" if inside == (ModelSettings,) else f"list of {_word(inside[0])}s"
+        return f"list of {LISTED.get(inside[0]) or _word(inside[0]) + 's'}"
     return WORDS.get(origin or annotation, str(getattr(annotation, "__name__", annotation)))
 
 

@@ -1,4 +1,4 @@
-"""Models as the command line names them: `lightgbm@target_b_20:residual`, `xgboost:tuned`, `./mine.py:Mine`."""
+"""Models as the command line names them: `lightgbm@target_b_20:residual`, `xgboost:bag`, `./mine.py:Mine`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,11 @@ from eraflow.ownkinds import absolute_kind
 from eraflow.settings.models import ModelSettings, default_name
 from eraflow.settings.writable import shown
 
-MARKS: dict[str, dict[str, Any]] = {"residual": {"learn": "residual"}, "tuned": {"tuned": True}}
+MARKS: dict[str, dict[str, Any]] = {
+    "residual": {"learn": "residual"},
+    "tuned": {"tuned": True},
+    "bag": {"bag": {"standard": True}},
+}
 """What may follow a model on the command line after a colon."""
 ALL = "all"
 """Stands for every kind that Eraflow brings; one that needs an extra is left out where that is not installed."""
@@ -66,7 +70,7 @@ def _every_kind(known: Sequence[Any], texts: Sequence[str]) -> list[dict[str, An
 
 
 def _member(known: Sequence[Any], text: str) -> dict[str, Any]:
-    """The model that `KIND[@TARGET][:residual][:tuned]` stands for; its name tells what is particular about it."""
+    """The model that `KIND[@TARGET][:residual][:tuned][:bag]` stands for; its name tells what is particular of it."""
     kind, at, target, marks = _parts(text)
     unknown = [mark for mark in marks if mark not in MARKS]
     if unknown or (at and not target):
@@ -81,7 +85,7 @@ def _member(known: Sequence[Any], text: str) -> dict[str, Any]:
         if model.get("name") in (None, "", default_name(model)):
             model.pop("name", None)  # the new one is named after what it learns
         for change in ({"target": target} if at else {}, *(MARKS[mark] for mark in marks)):
-            model.update(change)
+            model.update(deepcopy(change))
     return model
 
 

@@ -10,6 +10,7 @@ from pydantic import Field, JsonValue, field_validator, model_validator
 
 from eraflow.kinds import FIRST, KINDS, SEARCHED, USUAL, unknown_kind
 from eraflow.ownkinds import GROUP, absolute_kind, is_own, short_name
+from eraflow.settings.bag import BagSettings, is_bag
 from eraflow.settings.section import Section
 from eraflow.settings.writable import shown
 
@@ -70,7 +71,7 @@ class ModelSettings(Section):
     tuned: bool = Field(
         False, description="Start from the parameters that `eraflow search` kept for this learner; `params` still win."
     )
-
+    bag: BagSettings = BagSettings()
     optional: bool = Field(
         False,
         description="Leave this member out, with a warning, where its library is not installed; otherwise that is an "
@@ -80,9 +81,10 @@ class ModelSettings(Section):
     @model_validator(mode="before")
     @classmethod
     def _name_after_kind(cls, values: Any) -> Any:
-        if isinstance(values, dict) and not values.get("name"):
-            values = {**values, "name": default_name(values)}
-        return values
+        if not isinstance(values, dict):
+            return values
+        values = {key: value for key, value in values.items() if key != "bag" or value is not None}
+        return values if values.get("name") else {**values, "name": default_name(values)}
 
     @field_validator("kind")
     @classmethod
@@ -96,6 +98,20 @@ class ModelSettings(Section):
     def _is_searched_where_tuned(self) -> ModelSettings:
         if self.tuned and self.kind not in SEARCHED:
             raise ValueError(f"there is no search for {self.kind}: leave tuned out, and set its params")
+        return self
+
+    @model_validator(mode="after")
+    def _is_a_bag_of_fixed_parameters(self) -> ModelSettings:
+        if not self.bag.wanted:
+            return self
+        if self.tuned:
+            raise ValueError(
+                f"{shown(self.name)} is a bag and tuned: a search finds one set of parameters, and a bag is made of "
+                "several. Leave one of both out, or add what a search found as one of bag.recipes"
+            )
+        given = (self.params, *(recipe.params for recipe in self.bag.recipes))
+        if any(params.get("adapt", "none") != "none" for params in given):
+            raise ValueError(f"{shown(self.name)} is a bag, and adapts a base: leave adapt or the bag out")
         return self
 
     @model_validator(mode="after")
@@ -136,6 +152,8 @@ def default_name(model: Mapping[str, Any]) -> str:
         parts.append("residual")
     if model.get("also_learn"):
         parts.append("several")
+    if is_bag(model.get("bag")):
+        parts.append("bag")
     return "-".join(parts)
 
 

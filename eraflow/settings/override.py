@@ -26,8 +26,8 @@ def settings_from(profile: str, given: dict[str, Any], assignments: Sequence[str
 
     A key is a dotted path such as `windows.folds` or `models.lightgbm.params.n_estimators`; how its value is read says
     `eraflow.settings.reading`. Models are addressed by name or by position. `models` itself takes a list of
-    `KIND[@TARGET][:residual][:tuned]`, in which KIND may be the name of a model of the profile, whose parameters it
-    then has: `models=lightgbm,lightgbm@target_b_20,catboost@target_b_20:residual`.
+    `KIND[@TARGET][:residual][:tuned][:bag]`, in which KIND may be the name of a model of the profile, whose parameters
+    it then has: `models=lightgbm,lightgbm@target_b_20,catboost@target_b_20:residual`.
 
     Raises:
         SettingsError: unknown profile or key, or a value outside its range.
@@ -124,8 +124,15 @@ def _assign_in(group: type[BaseModel], values: dict[str, Any], parts: Sequence[s
     field = group.model_fields.get(parts[0])
     if field is None:
         raise SettingsError(f"{key} is no setting", did_you_mean(key))
+    below = section_of(field)
     if len(parts) == 1:
-        values[parts[0]] = read_value(field.annotation, text, key)
+        read = read_value(field.annotation, text, key) if below is None else _object(text, key, below)
+        values[parts[0]] = read
+        return
+    if below is not None:
+        if not isinstance(values.get(parts[0]), dict):
+            values[parts[0]] = {}
+        _assign_in(below, values[parts[0]], parts[1:], text, key)
         return
     if not any(getattr(one, "__origin__", one) is dict for one in alternatives(field.annotation)):
         raise SettingsError(f"{key}: {parts[0]} holds a value, not a group", "shorten the key")

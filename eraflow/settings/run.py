@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from eraflow.disk.home import home_folder
 from eraflow.settings.alert import AlertSettings
+from eraflow.settings.bag import RUN
 from eraflow.settings.blend import BlendSettings
 from eraflow.settings.clean import CleanSettings
 from eraflow.settings.data import DataSettings
@@ -100,6 +101,18 @@ class RunSettings(Section):
                 f"data.code_use=instead leaves no features for selection.method={self.selection.method} to select: "
                 "set data.code_use=beside or selection.method=none"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _bags_need_features(self) -> RunSettings:
+        if self.data.code == "none" or self.data.code_use == "beside":
+            return self
+        for model in self.models:
+            if [name for name in model.bag.feature_sets if name != RUN]:
+                raise ValueError(
+                    f"data.code_use=instead leaves no features, and the bag {model.name} names sets of them: leave "
+                    "bag.feature_sets out or set data.code_use=beside"
+                )
         return self
 
     @model_validator(mode="after")

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
+from eraflow.disk.digest import value_sha256
 from eraflow.machine.plan import Plan
 from models.base.fitted import check_features, check_finite, check_saved_is_fitted
 from models.base.meter import Meter
@@ -134,6 +135,11 @@ class BoosterModel(BoosterParameters, ABC):
     def trees(self) -> int:
         """How many trees are asked for; a plan may allow only a share of them."""
         return int(self.params[self.length_name])
+
+    @property
+    def binning_name(self) -> str:
+        """Names the settings that decide the bins: models of a kind in which it agrees can share `prepare`d rows."""
+        return value_sha256({name: self.params[name] for name in sorted(self.binning & self.params.keys())})
 
     @property
     def columns(self) -> tuple[int, ...] | None:

@@ -17,11 +17,11 @@ from eraflow.machine.resources import Resources, roomiest_plan
 from eraflow.settings.models import ModelSettings
 from eraflow.settings.run import RunSettings
 from eraflow.settings.windows import WindowSettings
+from models.base.treecount import tree_count
 from models.kinds import count_weights, model_class
 from models.networks.eratargets import MOST_KEPT_ROWS
 from models.networks.parameters import OF_TRAINING, TRAINING_DEFAULTS
 from models.training.datasize import DataSize
-from models.training.treecount import tree_count
 
 SHARED = 0.9
 """Of a core's work that is left to each where several share it; assumed."""

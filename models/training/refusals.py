@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from eraflow.data.memberbag import recipes_of
 from eraflow.data.offer import check_horizons
 from eraflow.kinds import find
 from eraflow.machine.apart import again_if_killed
@@ -41,20 +42,31 @@ def refuse_settings(settings: RunSettings, log: Callable[[str], None]) -> None:
 
 
 def members_to_try(models: Sequence[ModelSettings]) -> list[dict[str, Any]]:
-    """Kind, params and source of the members that are a user's own, or whose params no profile has, each once."""
-    usual = [(model.kind, model.params) for profile in PROFILES for model in _models(profile)]
+    """Kind, params and source of the members that are a user's own, or whose params no profile has, each once.
+
+    Of a bag each recipe counts.
+    """
+    usual = [(model.kind, params) for profile in PROFILES for model in _models(profile) for params in _params(model)]
     found: list[dict[str, Any]] = []
     for model in models:
         own = find(model.kind).source
-        one = {"kind": model.kind, "params": model.params, "source": own}
-        if (
-            missing_library(model.kind) is None
-            and (model.params or own)
-            and (model.kind, model.params) not in usual
-            and one not in found
-        ):
-            found.append(one)
+        for params in _params(model):
+            one = {"kind": model.kind, "params": params, "source": own}
+            if (
+                missing_library(model.kind) is None
+                and (params or own)
+                and (model.kind, params) not in usual
+                and one not in found
+            ):
+                found.append(one)
     return found
+
+
+def _params(model: ModelSettings) -> list[dict[str, Any]]:
+    """The params that a member's fits are given."""
+    if not model.bag.wanted:
+        return [model.params]
+    return [{**model.params, **recipe.params} for recipe in recipes_of(model.bag, model.kind)]
 
 
 def _models(profile: str) -> list[ModelSettings]:

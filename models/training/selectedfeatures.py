@@ -56,3 +56,30 @@ def columns_of(chosen: Sequence[Sequence[str]], position: int, features: Sequenc
     if len(names) == len(features):
         return None
     return tuple(place for place, name in enumerate(features) if name in names)
+
+
+def columns_in(
+    names: Sequence[str] | None, besides: Sequence[str], used: tuple[int, ...] | None, features: Sequence[str]
+) -> tuple[int, ...] | None:
+    """Those of the columns that a fit uses which lie in a set of features; None when that is all of `features`.
+
+    Args:
+        names: the set; None: all.
+        besides: columns that belong to every set.
+        used: ascending positions in `features` that the fit uses; None: all.
+        features: names of the columns.
+
+    Raises:
+        SelectionFileError: no feature of the set is used.
+    """
+    if names is None:
+        return used
+    wanted, code = set(names), set(besides)
+    chosen = range(len(features)) if used is None else used
+    if not any(features[at] in wanted for at in chosen):
+        raise SelectionFileError(
+            "the selection leaves no feature of a set that a bag learns from",
+            "leave the set out of bag.feature_sets, or select more features",
+        )
+    found = tuple(at for at in chosen if features[at] in wanted or features[at] in code)
+    return None if len(found) == len(features) else found

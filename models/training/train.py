@@ -57,7 +57,8 @@ def train_model(job: TrainJob, out: Path, plan: Plan) -> dict[str, Any]:
     trainer = Trainer(
         out, EraStore.open(job.store), member, job.seed, plan, job.bins, job.importance, job.bases, code=job.code
     )
-    make_model(member.kind, member.params, source=member.source)  # a wrong parameter ends the stage before any work
+    # A wrong parameter ends the stage before any work.
+    make_model(member.kind, member.params, source=member.source, parts=trainer.parts(len(member.windows)))
     for window in member.windows:
         for target in (member.target, *member.also):
             _check_window(window, target)
@@ -93,6 +94,7 @@ def _told(member: Member, folds: Sequence[JudgedFold], oof: Predictions) -> dict
         "learns": member.learns,
         "purge_weeks": member.windows[0].purge_weeks,
         "params": member.params,
+        **({} if member.bag is None else {"bag": member.bag.in_words()}),
     }
 
 

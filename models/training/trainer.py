@@ -21,6 +21,7 @@ from eraflow.erastore.erareader import EraStore
 from eraflow.machine.plan import Plan
 from eraflow.scoring.ranking import EraGroups
 from eraflow.scoring.residual import benchmark_residual
+from models.bags.parts import Part, parts_of
 from models.base.furthertargets import FurtherTargets
 from models.base.predictions import Predictions
 from models.base.protocol import Codes, Model, ProgressFn, check_predictions
@@ -33,7 +34,7 @@ from models.kinds import make_model
 from models.networks.basestore import BaseStore
 from models.training.importance import write_fold_importance
 from models.training.job import ImportanceSample, KeptBases, KeptBins
-from models.training.selectedfeatures import columns_of
+from models.training.selectedfeatures import columns_in, columns_of
 
 SCRATCH = "scratch"
 CHECKPOINTS = "checkpoints"
@@ -127,6 +128,7 @@ class Trainer:
                 source=self.member.source,
                 groups=self.groups(),
                 bases=self._base_store(position),
+                parts=self.parts(position),
             )
             known = fit_eras(self.store, eras, own_purge(self.member), length)
             seed = self.seed_of(position)
@@ -149,6 +151,18 @@ class Trainer:
             return None
         code = () if self.code is None else code_columns(self.code.size)
         return columns_of([(*names, *code) for names in chosen], position, self.features)
+
+    def parts(self, position: int) -> tuple[Part, ...] | None:
+        """The fits of a bag, each on those features of its set that a fit uses; None: the member is no bag.
+
+        Raises:
+            SelectionFileError: the selection leaves nothing of a set.
+        """
+        bag, used = self.member.bag, self.columns(position)
+        if bag is None:
+            return None
+        code = () if self.code is None else code_columns(self.code.size)
+        return parts_of(bag, {name: columns_in(names, code, used, self.features) for name, names in bag.sets.items()})
 
     def groups(self) -> dict[str, tuple[int, ...]] | None:
         """Positions of the features of each named group, for a kind that learns by groups."""
@@ -203,7 +217,7 @@ class Trainer:
 
     def parts(self, position: int) -> dict[str, Any]:
         """What decides a fit beside its eras. The member's name, its plan and where bins are kept decide nothing."""
-        columns = self.columns(position)
+        columns, parts = self.columns(position), self.parts(position)
         return {
             "kind": self.member.kind,
             "params": self.member.params,
@@ -216,6 +230,7 @@ class Trainer:
             "source": self.member.source,
             "groups": self.groups(),
             **({"also": self.member.also} if self.member.also else {}),
+            **({} if parts is None else {"parts": [part.described() for part in parts]}),
             **({} if self.code is None else {"encoder": encoder_of(self.code, position).signature}),
         }
 

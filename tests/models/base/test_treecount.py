@@ -1,7 +1,7 @@
 """How many trees the params of a booster state."""
 
 from eraflow.settings.models import ModelSettings
-from models.training.treecount import TREE_NAMES, tree_count
+from models.base.treecount import TREE_NAMES, tree_count
 
 
 def test_the_trees_of_a_model_are_found_under_any_of_its_names():

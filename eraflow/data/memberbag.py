@@ -1,0 +1,121 @@
+"""A member that is the average of several fits: which parameters, eras and features each of them has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from eraflow.errors import EraflowError
+from eraflow.settings.bag import COMPANION, OTHERWISE, RUN, STANDARD, BagRecipe, BagSettings
+from eraflow.settings.features import in_short, signed, terms
+
+
+class BagFeaturesError(EraflowError):
+    """A bag is to learn from a set of features that the run does not learn from. Set data.features to hold it."""
+
+    code = "bag_features"
+    exit_code = 2
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Fits with the same parameters.
+
+    Attributes:
+        params: all that the settings state for them, the recipe's own over the member's.
+        era_step: so many fits, each on every so manieth era.
+    """
+
+    params: dict[str, Any]
+    era_step: int = 1
+
+
+@dataclass(frozen=True)
+class Bag:
+    """Every recipe, on every set of features.
+
+    Attributes:
+        recipes: in their order.
+        sets: name -> features, of the era store; None: all of it.
+    """
+
+    recipes: tuple[Recipe, ...]
+    sets: dict[str, tuple[str, ...] | None]
+
+    @property
+    def fits(self) -> int:
+        """How many there are."""
+        return sum(recipe.era_step for recipe in self.recipes) * len(self.sets)
+
+    def in_words(self) -> str:
+        """For people."""
+        over = "" if len(self.sets) == 1 else f" over {' and '.join(self.sets)}"
+        return f"bag of {self.fits} fits{over}"
+
+
+def recipes_of(bag: BagSettings, kind: str) -> tuple[BagRecipe, ...]:
+    """The recipes of a bag as the settings have them, or the usual ones; where only sets are named, one without any."""
+    if bag.recipes:
+        return tuple(bag.recipes)
+    return STANDARD.get(kind, OTHERWISE) if bag.standard else (BagRecipe(),)
+
+
+def cut_bag(
+    bag: BagSettings,
+    kind: str,
+    params: Mapping[str, Any],
+    features: Sequence[str],
+    sets: Mapping[str, Sequence[str]],
+    asked: str | Sequence[str],
+) -> Bag | None:
+    """A member's bag as the data of the run allow it; None: it is none.
+
+    Args:
+        bag: the settings.
+        kind: of the model.
+        params: the member's own.
+        features: that the run learns from, in the order of the era store.
+        sets: of features.json.
+        asked: the setting `data.features`. What it takes away is taken from the sets, too.
+
+    Raises:
+        BagFeaturesError: a set is not there, the run does not hold it, or nothing of it is left.
+    """
+    if not bag.wanted:
+        return None
+    recipes = tuple(Recipe({**params, **one.params}, one.era_step) for one in recipes_of(bag, kind))
+    if bag.feature_sets:
+        chosen = {name: _held(name, features, sets, asked) for name in bag.feature_sets}
+    else:
+        chosen = {RUN: None, **(_companion(features, sets) if bag.standard and not bag.recipes else {})}
+    return Bag(recipes, chosen)
+
+
+def _companion(features: Sequence[str], sets: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...] | None]:
+    """The set that the usual bag learns from besides; nothing where the run's features do not hold it and more."""
+    wanted, there = set(sets.get(COMPANION, ())), set(features)
+    return {COMPANION: tuple(name for name in features if name in wanted)} if wanted and wanted < there else {}
+
+
+def _held(
+    name: str, features: Sequence[str], sets: Mapping[str, Sequence[str]], asked: str | Sequence[str]
+) -> tuple[str, ...] | None:
+    if name == RUN and RUN not in sets:
+        return None
+    if name not in sets:
+        raise BagFeaturesError(
+            f"a bag names the set {name[:80]!r}, which features.json does not have",
+            f"name some of {', '.join([RUN, *list(sets)[:30]])} in bag.feature_sets",
+        )
+    wanted = set(sets[name])
+    found = tuple(one for one in features if one in wanted)
+    takes_away = any(not signed(term)[0] for term in terms(asked))
+    if not found or (len(found) < len(wanted) and not takes_away):
+        raise BagFeaturesError(
+            f"a bag is to learn from {name} ({len(wanted)} features), and data.features={in_short(asked)} holds "
+            f"{len(found)} of them",
+            f"set data.features to {name} or to what holds it, for example all; the others may keep theirs as a bag "
+            "of one recipe with bag.feature_sets",
+        )
+    return found

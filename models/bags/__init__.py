@@ -1,0 +1,1 @@
+"""Members that are bags: the average of several fits of one learner, within each era."""
