@@ -1,4 +1,4 @@
-"""What bags are worth on a folder of real data, against the example settings retrained alike and the supplied benchmark.
+"""What bags are worth on a folder of real data, beside the example settings retrained alike and the supplied benchmark.
 
     python -m benchmarks.bagmarket --market FOLDER --work FOLDER [--kinds lightgbm,xgboost,catboost] [--example KINDS]
 
