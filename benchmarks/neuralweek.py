@@ -40,7 +40,7 @@ def planned(model: ModelSettings, size: DataSize, *, cores: int, gpu: bool, budg
         columns=size.columns,
         eras=size.rows // ROWS_AN_ERA,
         judged=round(0.6 * size.rows),
-        weights=held_weights(model.kind, model.params, size.columns),
+        weights=held_weights(model.kind, [model.params], size.columns),
         cost=replace(cost, thread_mb=cost.thread_mb + held),
     )
     first = Plan(threads=cores, device="cuda" if gpu else "cpu")

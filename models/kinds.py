@@ -39,11 +39,20 @@ def count_weights(kind: str, params: Mapping[str, Any], columns: int) -> int:
     return int(_named(counter)(params, columns)) if counter else 0
 
 
-def held_weights(kind: str, params: Mapping[str, Any], columns: int) -> int:
-    """The same for what is expected of the memory: each network that `seeds` adds is kept, once it is trained."""
+def held_weights(kind: str, fits: Sequence[Mapping[str, Any]], columns: int) -> int:
+    """The same for what is expected of the memory of several fits, given by their params, one after the other.
+
+    The largest is trained; each network before the last one, of `seeds` or of another fit, is kept once it is trained.
+    """
+    sizes = [(count_weights(kind, params, columns), _networks(params)) for params in fits]
+    kept = sum(weights * networks for weights, networks in sizes)
+    largest = max(weights for weights, _ in sizes)
+    return round(largest + (kept - largest) * FINISHED_BYTES / WEIGHT_BYTES)
+
+
+def _networks(params: Mapping[str, Any]) -> int:
     seeds = params.get("seeds", 1)
-    further = seeds - 1 if isinstance(seeds, int) and seeds > 1 else 0
-    return round(count_weights(kind, params, columns) * (1 + further * FINISHED_BYTES / WEIGHT_BYTES))
+    return seeds if isinstance(seeds, int) and seeds > 1 else 1
 
 
 def thread_bytes(kind: str, params: Mapping[str, Any], era_rows: float) -> float:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from eraflow.data.contract import Contract
 from eraflow.data.footer import read_footer
@@ -26,7 +27,8 @@ MIB = 2**20
 def train_need(features: Features, member: Member, code: LearnedCode | None = None) -> Need:
     """All eras in which the member's target is resolved, for the final fit; every judged row out of fold.
 
-    Beside the features, a code makes columns more, and a file of all of them that lasts as long as a fit.
+    A bag needs what its largest fit does, and holds all of its models. Beside the features, a code makes columns more,
+    and a file of all of them that lasts as long as a fit.
     """
     stored, eras = features.record.metrics, len(member.final_eras)
     per_era = stored["rows"] / max(stored["eras"], 1)
@@ -35,17 +37,28 @@ def train_need(features: Features, member: Member, code: LearnedCode | None = No
     if code is not None:
         columns = code.size + (columns if code.use == "beside" else 0)
         cost = replace(cost, disk_value=cost.disk_value + (1 if code.use == "beside" else 0))
-    held = thread_bytes(member.kind, member.params, per_era) / MIB
+    fits = _params(member)
+    held = max(thread_bytes(member.kind, params, per_era) for params in fits) / MIB
+    if member.bag is not None:  # finished fits lie beside the model until it is saved
+        cost = replace(cost, disk_tree=2 * cost.disk_tree)
     return Need(
         member.kind,
         rows=round(per_era * eras),
         columns=columns,
         eras=eras,
         judged=round(per_era * sum(len(window.test) for window in member.windows)),
-        trees=tree_count(member.params),
-        weights=held_weights(member.kind, member.params, columns),
+        trees=sum(map(tree_count, fits)),
+        weights=held_weights(member.kind, fits, columns),
         cost=replace(cost, thread_mb=cost.thread_mb + held),
     )
+
+
+def _params(member: Member) -> list[dict[str, Any]]:
+    """Of each fit: those of a bag are made one after the other, and what is finished is held until the last."""
+    if member.bag is None:
+        return [member.params]
+    recipes = [recipe for recipe in member.bag.recipes for _ in range(recipe.era_step)]
+    return [recipe.params for recipe in recipes] * len(member.bag.sets)
 
 
 def blend_need(members: Sequence[StageRecord]) -> Need:

@@ -90,12 +90,12 @@ def search_all(run: Run, features: Features, payout: Payout = TODAY) -> list[Sta
 
 
 def searched_models(run: Run) -> list[ModelSettings]:
-    """The members that are searched for.
+    """The members that are searched for: not bags, which are made of several sets of parameters.
 
     Raises:
         SettingsError: `search.models` names something else, or there is no such model.
     """
-    known = {model.name: model for model in run.settings.models if model.kind in SEARCHED}
+    known = {model.name: model for model in run.settings.models if model.kind in SEARCHED and not model.bag.wanted}
     names = run.settings.search.models or list(known)
     unknown = [name for name in names if name not in known]
     if unknown or not names:

@@ -64,9 +64,10 @@ class Member:
 
     @property
     def learns(self) -> str:
-        """What it learns, for people."""
+        """What it learns, and as what of several fits, for people."""
         besides = "".join(f" and {weight:g} x {target}" for target, weight in self.also.items())
-        return (self.target if self.benchmark is None else f"{self.target} beyond {self.benchmark}") + besides
+        bag = "" if self.bag is None else f" as a {self.bag.in_words()}"
+        return (self.target if self.benchmark is None else f"{self.target} beyond {self.benchmark}") + besides + bag
 
 
 def cut_member(

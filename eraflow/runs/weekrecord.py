@@ -216,16 +216,15 @@ def members(run_dir: Path) -> dict[str, dict[str, Any]]:
     """What each trained member of this run learns: `learns`, `purge_weeks` and `features`, as its stage tells.
 
     Also `folds`, how many of them were found finished in the home, `folds_kept`, and what their training had taken,
-    `seconds_saved`. Of one that adapts a base also `adaptation`: of each window and for live, which base, how old, and
-    whether adapters were merged.
+    `seconds_saved`. Of a bag also `bag`, how many fits it is made of. Of one that adapts a base also `adaptation`: of
+    each window and for live, which base, how old, and whether adapters were merged.
     """
     found = {}
     for name in sorted(each for each in _noted(run_dir) if each.startswith(TRAIN)):
         record = read_manifest(run_dir / name)
         if record is not None and "learns" in record.metrics:
             told = {key: record.metrics.get(key) for key in TOLD}
-            if "adaptation" in record.metrics:
-                told["adaptation"] = record.metrics["adaptation"]
+            told |= {key: record.metrics[key] for key in ("bag", "adaptation") if key in record.metrics}
             found[name.removeprefix(TRAIN)] = told
     return found
 

@@ -54,11 +54,11 @@ def test_weights_are_those_of_the_layers():
 
 
 def test_each_network_that_seeds_add_is_kept_beside_the_one_that_is_trained():
-    one, four = (held_weights("mlp", {"seeds": seeds}, 100) for seeds in (1, 4))
+    one, four = (held_weights("mlp", [{"seeds": seeds}], 100) for seeds in (1, 4))
     assert one == count_weights("mlp", {}, 100)
     assert four / one == pytest.approx(1 + 3 * 12 / 56, rel=1e-3)
-    assert held_weights("mlp", {"seeds": "many"}, 100) == one
-    assert held_weights("lightgbm", {"seeds": 4}, 100) == 0
+    assert held_weights("mlp", [{"seeds": "many"}], 100) == one
+    assert held_weights("lightgbm", [{"seeds": 4}], 100) == 0
 
 
 @every_kind
