@@ -1,0 +1,69 @@
+"""What a bag is made of, as the settings and the data of the run allow it."""
+
+import pytest
+
+from eraflow.data.memberbag import BagFeaturesError, Recipe, cut_bag
+from eraflow.kinds import KINDS
+from eraflow.settings.bag import STANDARD, BagRecipe, BagSettings
+
+FEATURES = ("b", "a", "c", "d")
+SETS = {"medium": ("a", "b"), "small": ("d",), "all": ("a", "b", "c", "d"), "wide": ("a", "e")}
+
+
+def cut(bag, kind="lightgbm", params=None, features=FEATURES, asked="all"):
+    return cut_bag(bag, kind, params or {}, features, SETS, asked)
+
+
+def test_a_member_without_recipes_is_no_bag():
+    assert cut(BagSettings()) is None
+
+
+def test_the_usual_bag_learns_from_the_runs_features_and_from_medium_where_they_hold_it():
+    assert cut(BagSettings(standard=True)).sets == {"run": None, "medium": ("b", "a")}
+    assert cut(BagSettings(standard=True), features=("a", "b"), asked="medium").sets == {"run": None}
+    assert cut(BagSettings(standard=True), features=("a", "d"), asked="small").sets == {"run": None}
+
+
+@pytest.mark.parametrize("kind", [*sorted(KINDS), "./mine.py:Mine"])
+def test_every_kind_has_a_usual_bag_with_fits_on_every_fourth_era(kind):
+    bag = cut(BagSettings(standard=True), kind, features=("a",), asked="small")
+    assert 4 in {recipe.era_step for recipe in bag.recipes}
+    assert bag.fits == sum(recipe.era_step for recipe in bag.recipes)
+    assert bag.in_words() == f"bag of {bag.fits} fits"
+
+
+def test_the_first_recipe_of_lightgbm_are_the_settings_that_it_has_without_a_bag():
+    from models.kinds import make_model
+
+    plain, bagged = (make_model("lightgbm", params).params for params in ({}, STANDARD["lightgbm"][0].params))
+    assert plain == bagged
+
+
+def test_own_recipes_lie_over_the_members_params():
+    bag = cut(
+        BagSettings(standard=True, recipes=[BagRecipe(params={"x": 2}, era_step=3)], feature_sets=["small", "run"]),
+        params={"x": 1, "y": 1},
+    )
+    assert bag.recipes == (Recipe({"x": 2, "y": 1}, 3),)
+    assert bag.sets == {"small": ("d",), "run": None}
+    assert bag.fits == 6
+    assert bag.in_words() == "bag of 6 fits over small and run"
+
+
+def test_sets_alone_make_a_bag_of_the_members_own_params():
+    bag = cut(BagSettings(feature_sets=["medium"]), params={"x": 1})
+    assert bag.recipes == (Recipe({"x": 1}),)
+
+
+def test_a_set_that_the_run_does_not_hold_is_named():
+    with pytest.raises(BagFeaturesError, match="holds 1 of them"):
+        cut(BagSettings(feature_sets=["wide"]))
+    with pytest.raises(BagFeaturesError, match="'middle'"):
+        cut(BagSettings(feature_sets=["middle"]))
+    with pytest.raises(BagFeaturesError, match="holds 0 of them"):
+        cut(BagSettings(feature_sets=["small"]), features=("a", "b", "c"), asked="all-d")
+
+
+def test_what_the_run_takes_away_is_taken_from_the_sets():
+    bag = cut(BagSettings(feature_sets=["medium", "all"]), features=("b", "c", "d"), asked="all-a")
+    assert bag.sets == {"medium": ("b",), "all": ("b", "c", "d")}
