@@ -126,7 +126,7 @@ def tell_bag(table: Table, kind: str, member: Member, ranks: Values, cpu: float)
     if member.bag is None:
         raise ValueError("a bag is told of a bag")
     place, each = 0, []
-    for name in member.bag.sets:
+    for name in (each.name for each in member.bag.sets):
         for recipe in member.bag.recipes:
             mine = ranks[place : place + recipe.era_step].mean(axis=0)
             place += recipe.era_step

@@ -32,16 +32,29 @@ class Recipe:
 
 
 @dataclass(frozen=True)
+class FeatureSet:
+    """Features of the era store that fits learn from.
+
+    Attributes:
+        name: as the settings call it.
+        features: None: all of the store.
+    """
+
+    name: str
+    features: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
 class Bag:
     """Every recipe, on every set of features.
 
     Attributes:
         recipes: in their order.
-        sets: name -> features, of the era store; None: all of it.
+        sets: in their order, which numbers the fits.
     """
 
     recipes: tuple[Recipe, ...]
-    sets: dict[str, tuple[str, ...] | None]
+    sets: tuple[FeatureSet, ...]
 
     @property
     def fits(self) -> int:
@@ -50,7 +63,7 @@ class Bag:
 
     def in_words(self) -> str:
         """For people."""
-        over = "" if len(self.sets) == 1 else f" over {' and '.join(self.sets)}"
+        over = "" if len(self.sets) == 1 else f" over {' and '.join(each.name for each in self.sets)}"
         return f"bag of {self.fits} fits{over}"
 
 
@@ -86,16 +99,17 @@ def cut_bag(
         return None
     recipes = tuple(Recipe({**params, **one.params}, one.era_step) for one in recipes_of(bag, kind))
     if bag.feature_sets:
-        chosen = {name: _held(name, features, sets, asked) for name in bag.feature_sets}
-    else:
-        chosen = {RUN: None, **(_companion(features, sets) if bag.standard and not bag.recipes else {})}
-    return Bag(recipes, chosen)
+        names = dict.fromkeys(bag.feature_sets)
+        return Bag(recipes, tuple(FeatureSet(name, _held(name, features, sets, asked)) for name in names))
+    usual = bag.standard and not bag.recipes
+    return Bag(recipes, (FeatureSet(RUN), *(_companion(features, sets) if usual else ())))
 
 
-def _companion(features: Sequence[str], sets: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...] | None]:
+def _companion(features: Sequence[str], sets: Mapping[str, Sequence[str]]) -> tuple[FeatureSet, ...]:
     """The set that the usual bag learns from besides; nothing where the run's features do not hold it and more."""
     wanted, there = set(sets.get(COMPANION, ())), set(features)
-    return {COMPANION: tuple(name for name in features if name in wanted)} if wanted and wanted < there else {}
+    held = tuple(name for name in features if name in wanted)
+    return (FeatureSet(COMPANION, held),) if wanted and wanted < there else ()
 
 
 def _held(

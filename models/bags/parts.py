@@ -64,8 +64,8 @@ def parts_of(bag: Bag, columns: Mapping[str, Positions]) -> tuple[Part, ...]:
         columns: of each set, by its name.
     """
     found = [
-        (recipe, columns[name], offset)
-        for name in bag.sets
+        (recipe, columns[each.name], offset)
+        for each in bag.sets
         for recipe in bag.recipes
         for offset in range(recipe.era_step)
     ]

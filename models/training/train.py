@@ -163,12 +163,14 @@ def _check_window(window: Window, target: str) -> None:
 def _share_of(shares: npt.NDArray[np.int64], position: int, label: str) -> ProgressFn:
     """Progress of one fit as its share of the stage, in percent; a fit counts as many parts as it has eras.
 
-    The label speaks of the fit, so its own count stands in brackets: `lightgbm fold 1 of 5 (63 of 200 trees)`.
+    The label speaks of the fit, so its own count stands in brackets: `lightgbm fold 1 of 5 (63 of 200 trees)`, or of a
+    bag `(63% of 9 fits)`.
     """
     start, stop = shares[position] / shares[-1], shares[position + 1] / shares[-1]
 
     def progress(done: int, total: int, unit: str) -> None:
-        detail = f" ({done} of {total} {unit})" if unit else ""
+        count = str(done) if unit.startswith("%") else f"{done} of {total} "
+        detail = f" ({count}{unit})" if unit else ""
         report(round(100 * (start + (stop - start) * done / total), 2), 100, label + detail)
 
     return progress

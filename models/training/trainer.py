@@ -162,7 +162,7 @@ class Trainer:
         if bag is None:
             return None
         code = () if self.code is None else code_columns(self.code.size)
-        return parts_of(bag, {name: columns_in(names, code, used, self.features) for name, names in bag.sets.items()})
+        return parts_of(bag, {each.name: columns_in(each.features, code, used, self.features) for each in bag.sets})
 
     def groups(self) -> dict[str, tuple[int, ...]] | None:
         """Positions of the features of each named group, for a kind that learns by groups."""

@@ -1,9 +1,13 @@
 """What a bag is made of, as the settings and the data of the run allow it."""
 
+import json
+
 import pytest
 
 from eraflow.data.memberbag import BagFeaturesError, Recipe, cut_bag
+from eraflow.data.membereras import Member
 from eraflow.kinds import KINDS
+from eraflow.machine.job import as_json, from_json
 from eraflow.settings.bag import STANDARD, BagRecipe, BagSettings
 
 FEATURES = ("b", "a", "c", "d")
@@ -14,14 +18,18 @@ def cut(bag, kind="lightgbm", params=None, features=FEATURES, asked="all"):
     return cut_bag(bag, kind, params or {}, features, SETS, asked)
 
 
+def sets_of(bag):
+    return [(each.name, each.features) for each in bag.sets]
+
+
 def test_a_member_without_recipes_is_no_bag():
     assert cut(BagSettings()) is None
 
 
 def test_the_usual_bag_learns_from_the_runs_features_and_from_medium_where_they_hold_it():
-    assert cut(BagSettings(standard=True)).sets == {"run": None, "medium": ("b", "a")}
-    assert cut(BagSettings(standard=True), features=("a", "b"), asked="medium").sets == {"run": None}
-    assert cut(BagSettings(standard=True), features=("a", "d"), asked="small").sets == {"run": None}
+    assert sets_of(cut(BagSettings(standard=True))) == [("run", None), ("medium", ("b", "a"))]
+    assert sets_of(cut(BagSettings(standard=True), features=("a", "b"), asked="medium")) == [("run", None)]
+    assert sets_of(cut(BagSettings(standard=True), features=("a", "d"), asked="small")) == [("run", None)]
 
 
 @pytest.mark.parametrize("kind", [*sorted(KINDS), "./mine.py:Mine"])
@@ -45,7 +53,7 @@ def test_own_recipes_lie_over_the_members_params():
         params={"x": 1, "y": 1},
     )
     assert bag.recipes == (Recipe({"x": 2, "y": 1}, 3),)
-    assert bag.sets == {"small": ("d",), "run": None}
+    assert sets_of(bag) == [("small", ("d",)), ("run", None)]
     assert bag.fits == 6
     assert bag.in_words() == "bag of 6 fits over small and run"
 
@@ -66,4 +74,9 @@ def test_a_set_that_the_run_does_not_hold_is_named():
 
 def test_what_the_run_takes_away_is_taken_from_the_sets():
     bag = cut(BagSettings(feature_sets=["medium", "all"]), features=("b", "c", "d"), asked="all-a")
-    assert bag.sets == {"medium": ("b",), "all": ("b", "c", "d")}
+    assert sets_of(bag) == [("medium", ("b",)), ("all", ("b", "c", "d"))]
+
+
+def test_a_bag_comes_through_the_pipe_as_it_was():
+    job = Member("lightgbm", "a", {}, "t", (), (), bag=cut(BagSettings(standard=True)))
+    assert from_json(Member, json.loads(json.dumps(as_json(job), sort_keys=True))) == job

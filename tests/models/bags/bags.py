@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from eraflow.data.memberbag import Bag, Recipe
+from eraflow.data.memberbag import Bag, FeatureSet, Recipe
 from models.bags.parts import Part, parts_of
 from models.base.wholeeras import FitEras, Offsets, fit_in_eras
 from models.kinds import make_model
@@ -21,7 +21,7 @@ ROWS = 100
 def small_parts(kind: str, *, step: int = 2, columns: tuple[int, ...] = (0, 1, 2, 5)) -> tuple[Part, ...]:
     """One fit on all eras and `step` on parts of them, on all columns and on some."""
     params = fast(kind)
-    bag = Bag((Recipe(params), Recipe(params, step)), {"run": None, "some": ("named elsewhere",)})
+    bag = Bag((Recipe(params), Recipe(params, step)), (FeatureSet("run"), FeatureSet("some", ("named elsewhere",))))
     return parts_of(bag, {"run": None, "some": columns})
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import rankdata
 
-from eraflow.data.memberbag import Bag, Recipe
+from eraflow.data.memberbag import Bag, FeatureSet, Recipe
 from eraflow.scoring.ranking import EraGroups
 from models.bags.bagmodel import part_folder, ranks_within_eras
 from models.bags.parts import Part, parts_of
@@ -120,7 +120,9 @@ def test_importance_is_the_mean_of_the_parts(bag, fresh):
 
 
 def test_the_columns_of_a_bag_are_those_of_its_parts(planted, fresh):
-    parts = parts_of(Bag((Recipe(fast("lightgbm")),), {"a": (), "b": ()}), {"a": (0, 3), "b": (1, 3, 7)})
+    parts = parts_of(
+        Bag((Recipe(fast("lightgbm")),), (FeatureSet("a"), FeatureSet("b"))), {"a": (0, 3), "b": (1, 3, 7)}
+    )
     model = fitted_bag("lightgbm", planted, parts)
     assert model.columns == (0, 1, 3, 7)
     assert model.gain().shape == (4,)

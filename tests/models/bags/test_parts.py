@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eraflow.data.memberbag import Bag, Recipe
+from eraflow.data.memberbag import Bag, FeatureSet, Recipe
 from models.bags.parts import Part, parts_of, target_of, used_columns, work_of
 
 
@@ -36,7 +36,7 @@ def test_a_part_learns_from_whole_eras_in_their_order():
 
 
 def test_parts_are_numbered_set_by_set_recipe_by_recipe():
-    bag = Bag((Recipe({"a": 1}), Recipe({"a": 2}, 2)), {"run": None, "some": ("x",)})
+    bag = Bag((Recipe({"a": 1}), Recipe({"a": 2}, 2)), (FeatureSet("run"), FeatureSet("some", ("x",))))
     parts = parts_of(bag, {"run": None, "some": (4,)})
     assert [(part.number, part.params["a"], part.offset, part.columns) for part in parts] == [
         (0, 1, 0, None), (1, 2, 0, None), (2, 2, 1, None), (3, 1, 0, (4,)), (4, 2, 0, (4,)), (5, 2, 1, (4,)),
