@@ -12,7 +12,7 @@ from eraflow.machine.estimate import WEIGHT_BYTES
 from eraflow.ownkinds import is_own
 from models.bags.bagmodel import BAG, BagModel, part_folder, read_parts
 from models.bags.explained import ExplainedBag
-from models.bags.parts import Part
+from models.bags.parts import BagPart
 from models.base.protocol import Explained, Model, read_description
 from models.boosters.bincache import BinCache
 from models.compression.codedmodel import INNER, load_coded
@@ -78,7 +78,7 @@ def make_model(
     source: str = "",
     groups: Mapping[str, Sequence[int]] | None = None,
     bases: BaseStore | None = None,
-    parts: Sequence[Part] | None = None,
+    parts: Sequence[BagPart] | None = None,
 ) -> Model:
     """A new model; its parameters are tried on a few rows first, so that a wrong one is named before the work begins.
 
@@ -116,7 +116,7 @@ def make_model(
 def _bag(
     kind: str,
     params: Mapping[str, Any],
-    parts: Sequence[Part],
+    parts: Sequence[BagPart],
     checkpoints: Path | None,
     source: str,
     bins: BinCache | None,
@@ -130,7 +130,7 @@ def _bag(
             explained &= isinstance(make_model(kind, part.params, source=source), Explained)
             tried.append(part.params)
 
-    def make(part: Part, kept: Path | None) -> Model:
+    def make(part: BagPart, kept: Path | None) -> Model:
         own = bins if part.step == 1 else None
         more = {"checkpoints": kept, "columns": part.columns, "bins": own, "source": source, **given}
         return make_model(kind, part.params, **more)
@@ -165,7 +165,7 @@ def _load_bag(folder: Path, description: Mapping[str, Any]) -> Model:
     models = [load_model(folder / part_folder(part.number)) for part in parts]
     bag = ExplainedBag if all(isinstance(model, Explained) for model in models) else BagModel
 
-    def make(part: Part, kept: Path | None) -> Model:
+    def make(part: BagPart, kept: Path | None) -> Model:
         return make_model(kind, part.params, checkpoints=kept, columns=part.columns)
 
     loaded: Any = bag(kind, description["params"], parts, make, load_model)

@@ -19,7 +19,7 @@ class BagFeaturesError(EraflowError):
 
 
 @dataclass(frozen=True)
-class Recipe:
+class FitRecipe:
     """Fits with the same parameters.
 
     Attributes:
@@ -53,7 +53,7 @@ class Bag:
         sets: in their order, which numbers the fits.
     """
 
-    recipes: tuple[Recipe, ...]
+    recipes: tuple[FitRecipe, ...]
     sets: tuple[FeatureSet, ...]
 
     @property
@@ -97,7 +97,7 @@ def cut_bag(
     """
     if not bag.wanted:
         return None
-    recipes = tuple(Recipe({**params, **one.params}, one.era_step) for one in recipes_of(bag, kind))
+    recipes = tuple(FitRecipe({**params, **one.params}, one.era_step) for one in recipes_of(bag, kind))
     if bag.feature_sets:
         names = dict.fromkeys(bag.feature_sets)
         return Bag(recipes, tuple(FeatureSet(name, _held(name, features, sets, asked)) for name in names))

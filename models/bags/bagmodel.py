@@ -15,7 +15,7 @@ from eraflow.machine.plan import Plan
 from eraflow.scoring.ranking import EraGroups, order_within_eras
 from models.bags.fitting import Make, fit_parts
 from models.bags.keptparts import Curve, FittedPart, KeptParts
-from models.bags.parts import Part, Positions, used_columns
+from models.bags.parts import BagPart, Positions, used_columns
 from models.base.fitted import check_features, check_saved_is_fitted
 from models.base.furthertargets import FurtherTargets
 from models.base.protocol import (
@@ -68,7 +68,7 @@ class BagModel:
         self,
         kind: str,
         params: Mapping[str, Any],
-        parts: Sequence[Part],
+        parts: Sequence[BagPart],
         make: Make,
         load: Callable[[Path], Model],
         checkpoints: Path | None = None,
@@ -192,7 +192,7 @@ def part_folder(number: int) -> str:
     return f"part-{number}"
 
 
-def read_parts(folder: Path, description: Mapping[str, Any]) -> tuple[Part, ...]:
+def read_parts(folder: Path, description: Mapping[str, Any]) -> tuple[BagPart, ...]:
     """The parts of a saved bag, each checked to be the one that was saved.
 
     Raises:
@@ -201,7 +201,7 @@ def read_parts(folder: Path, description: Mapping[str, Any]) -> tuple[Part, ...]
     try:
         told: list[dict[str, Any]] = [dict(one) for one in description[BAG]]
         sums = [str(one.pop("sha256")) for one in told]
-        parts = tuple(Part(**{**one, "columns": _positions(one["columns"])}) for one in told)
+        parts = tuple(BagPart(**{**one, "columns": _positions(one["columns"])}) for one in told)
         found = [file_sha256(folder / part_folder(part.number) / MODEL_FILE) for part in parts]
         if not parts or found != sums:
             raise ValueError("a part is another one")

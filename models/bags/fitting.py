@@ -13,16 +13,16 @@ import numpy.typing as npt
 
 from eraflow.machine.plan import Plan
 from models.bags.keptparts import FittedPart, KeptParts
-from models.bags.parts import Part, target_of, work_of
+from models.bags.parts import BagPart, target_of, work_of
 from models.base.furthertargets import FurtherTargets
 from models.base.protocol import Codes, Model, ProgressFn
 from models.base.wholeeras import FitEras, fit_in_eras
 
-Make = Callable[[Part, Path | None], Model]
+Make = Callable[[BagPart, Path | None], Model]
 
 
 def fit_parts(
-    parts: Sequence[Part],
+    parts: Sequence[BagPart],
     make: Make,
     kept: KeptParts,
     x: Codes,
@@ -67,7 +67,7 @@ def fit_parts(
     return tuple(done[part.number] for part in parts)
 
 
-def _by_rows(parts: Sequence[Part]) -> Iterator[list[Part]]:
+def _by_rows(parts: Sequence[BagPart]) -> Iterator[list[BagPart]]:
     """The parts that learn from the same rows and columns together, in the order in which these first come."""
     places = {rows: place for place, rows in reversed(list(enumerate(part.rows for part in parts)))}
     for _, together in groupby(sorted(parts, key=lambda part: places[part.rows]), key=lambda part: part.rows):
@@ -106,11 +106,11 @@ class BagProgress:
         self._progress, self._work, self._unit = progress, work, f"% of {len(work)} fits"
         self._done = sum(work[number] for number in done)
 
-    def of(self, part: Part) -> ProgressFn:
+    def of(self, part: BagPart) -> ProgressFn:
         """What the learner of a part tells."""
         return lambda done, total, unit: self._tell(self._done + self._work[part.number] * done / total)
 
-    def finished(self, part: Part) -> None:
+    def finished(self, part: BagPart) -> None:
         """A part is done."""
         self._done += self._work[part.number]
         self._tell(self._done)

@@ -16,22 +16,22 @@ from typing import Any, NamedTuple
 
 from eraflow.disk.atomic import write_bytes, write_json
 from eraflow.disk.digest import file_sha256, value_sha256
-from models.bags.parts import Part
+from models.bags.parts import BagPart
 from models.base.protocol import MODEL_FILE, DamagedModelError, Model
 
 NOTE = "part.json"
 MODEL, FIT = "model", "fit"
 
 
-class CurvePoint(NamedTuple):
-    """A point of a learning curve; as `models.networks.progress.CurvePoint` has it."""
+class KeptPoint(NamedTuple):
+    """A point of a learning curve, as `models.networks.progress.CurvePoint` has it, which needs torch."""
 
     update: int
     loss: float
     corr: float | None
 
 
-Curve = tuple[CurvePoint, ...]
+Curve = tuple[KeptPoint, ...]
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class FittedPart:
     def of(cls, model: Model) -> FittedPart:
         """A model that was just fitted."""
         curves = getattr(model, "curves", ())
-        points = tuple(tuple(CurvePoint(one.update, one.loss, one.corr) for one in curve) for curve in curves)
+        points = tuple(tuple(KeptPoint(one.update, one.loss, one.corr) for one in curve) for curve in curves)
         return cls(model, None, tuple(getattr(model, "lengths", ())), points)
 
     def save(self, folder: Path) -> None:
@@ -80,12 +80,12 @@ class KeptParts:
     def __init__(self, folder: Path | None, load: Callable[[Path], Model]) -> None:
         self._folder, self._load = folder, load
 
-    def checkpoints(self, part: Part) -> Path | None:
+    def checkpoints(self, part: BagPart) -> Path | None:
         """Where the learner of a part may keep its own checkpoints."""
         place = self._place(part)
         return None if place is None else place / FIT
 
-    def read(self, part: Part) -> FittedPart | None:
+    def read(self, part: BagPart) -> FittedPart | None:
         """The part that an earlier attempt finished; None: there is none that is whole."""
         place = self._place(part)
         if place is None:
@@ -94,12 +94,12 @@ class KeptParts:
             note = json.loads((place / NOTE).read_text(encoding="utf-8"))
             if note["sha256"] != file_sha256(place / MODEL / MODEL_FILE):
                 return None
-            curves = tuple(tuple(CurvePoint(*one) for one in curve) for curve in note["curves"])
+            curves = tuple(tuple(KeptPoint(*one) for one in curve) for curve in note["curves"])
             return FittedPart(self._load(place / MODEL), place / MODEL, tuple(map(float, note["lengths"])), curves)
         except (OSError, ValueError, KeyError, TypeError, DamagedModelError):
             return None
 
-    def keep(self, part: Part, fitted: FittedPart) -> FittedPart:
+    def keep(self, part: BagPart, fitted: FittedPart) -> FittedPart:
         """Save a finished part, where parts are kept; its learner's own checkpoints are of no more use."""
         place = self._place(part)
         if place is None:
@@ -110,7 +110,7 @@ class KeptParts:
         shutil.rmtree(place / FIT, ignore_errors=True)
         return replace(fitted, saved=place / MODEL)
 
-    def _place(self, part: Part) -> Path | None:
+    def _place(self, part: BagPart) -> Path | None:
         if self._folder is None:
             return None
         return self._folder / f"part-{part.number}-{value_sha256(part.described())[:12]}"

@@ -20,7 +20,7 @@ Positions = tuple[int, ...] | None
 
 
 @dataclass(frozen=True)
-class Part:
+class BagPart:
     """One fit of a bag.
 
     Attributes:
@@ -56,7 +56,7 @@ class Part:
         return {**told, "columns": None if self.columns is None else list(self.columns)}
 
 
-def parts_of(bag: Bag, columns: Mapping[str, Positions]) -> tuple[Part, ...]:
+def parts_of(bag: Bag, columns: Mapping[str, Positions]) -> tuple[BagPart, ...]:
     """All fits of a bag: set by set, recipe by recipe, offset by offset.
 
     Args:
@@ -70,19 +70,19 @@ def parts_of(bag: Bag, columns: Mapping[str, Positions]) -> tuple[Part, ...]:
         for offset in range(recipe.era_step)
     ]
     return tuple(
-        Part(number, dict(recipe.params), positions, recipe.era_step, offset)
+        BagPart(number, dict(recipe.params), positions, recipe.era_step, offset)
         for number, (recipe, positions, offset) in enumerate(found)
     )
 
 
-def used_columns(parts: Sequence[Part]) -> Positions:
+def used_columns(parts: Sequence[BagPart]) -> Positions:
     """The columns that some part uses; None: all."""
     if any(part.columns is None for part in parts):
         return None
     return tuple(sorted({at for part in parts for at in part.columns or ()}))
 
 
-def target_of(part: Part, y: npt.NDArray[np.floating[Any]], offsets: Offsets) -> npt.NDArray[np.floating[Any]]:
+def target_of(part: BagPart, y: npt.NDArray[np.floating[Any]], offsets: Offsets) -> npt.NDArray[np.floating[Any]]:
     """What a part learns: y with NaN in the eras that are not its own; eras without a known target are not counted.
 
     Args:
@@ -106,7 +106,7 @@ def target_of(part: Part, y: npt.NDArray[np.floating[Any]], offsets: Offsets) ->
     return np.where(np.repeat(own, np.diff(offsets)), y, np.nan).astype(y.dtype)
 
 
-def work_of(part: Part, width: int, *, neural: bool) -> float:
+def work_of(part: BagPart, width: int, *, neural: bool) -> float:
     """How much work a fit is, next to the others of its bag; what a network does is stated whatever its rows.
 
     Args:

@@ -21,7 +21,7 @@ from eraflow.erastore.erareader import EraStore
 from eraflow.machine.plan import Plan
 from eraflow.scoring.ranking import EraGroups
 from eraflow.scoring.residual import benchmark_residual
-from models.bags.parts import Part, parts_of
+from models.bags.parts import BagPart, parts_of
 from models.base.furthertargets import FurtherTargets
 from models.base.predictions import Predictions
 from models.base.protocol import Codes, Model, ProgressFn, check_predictions
@@ -152,7 +152,7 @@ class Trainer:
         code = () if self.code is None else code_columns(self.code.size)
         return columns_of([(*names, *code) for names in chosen], position, self.features)
 
-    def parts(self, position: int) -> tuple[Part, ...] | None:
+    def parts(self, position: int) -> tuple[BagPart, ...] | None:
         """The fits of a bag, each on those features of its set that a fit uses; None: the member is no bag.
 
         Raises:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from eraflow.data.memberbag import BagFeaturesError, Recipe, cut_bag
+from eraflow.data.memberbag import BagFeaturesError, FitRecipe, cut_bag
 from eraflow.data.membereras import Member
 from eraflow.kinds import KINDS
 from eraflow.machine.job import as_json, from_json
@@ -52,7 +52,7 @@ def test_own_recipes_lie_over_the_members_params():
         BagSettings(standard=True, recipes=[BagRecipe(params={"x": 2}, era_step=3)], feature_sets=["small", "run"]),
         params={"x": 1, "y": 1},
     )
-    assert bag.recipes == (Recipe({"x": 2, "y": 1}, 3),)
+    assert bag.recipes == (FitRecipe({"x": 2, "y": 1}, 3),)
     assert sets_of(bag) == [("small", ("d",)), ("run", None)]
     assert bag.fits == 6
     assert bag.in_words() == "bag of 6 fits over small and run"
@@ -60,7 +60,7 @@ def test_own_recipes_lie_over_the_members_params():
 
 def test_sets_alone_make_a_bag_of_the_members_own_params():
     bag = cut(BagSettings(feature_sets=["medium"]), params={"x": 1})
-    assert bag.recipes == (Recipe({"x": 1}),)
+    assert bag.recipes == (FitRecipe({"x": 1}),)
 
 
 def test_a_set_that_the_run_does_not_hold_is_named():

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from eraflow.data.memberbag import Bag, FeatureSet, Recipe
-from models.bags.parts import Part, parts_of
+from eraflow.data.memberbag import Bag, FeatureSet, FitRecipe
+from models.bags.parts import BagPart, parts_of
 from models.base.wholeeras import FitEras, Offsets, fit_in_eras
 from models.kinds import make_model
 from tests.models.planted import PLAN, Planted, fast
@@ -18,10 +18,12 @@ ROWS = 100
 """Of an era."""
 
 
-def small_parts(kind: str, *, step: int = 2, columns: tuple[int, ...] = (0, 1, 2, 5)) -> tuple[Part, ...]:
+def small_parts(kind: str, *, step: int = 2, columns: tuple[int, ...] = (0, 1, 2, 5)) -> tuple[BagPart, ...]:
     """One fit on all eras and `step` on parts of them, on all columns and on some."""
     params = fast(kind)
-    bag = Bag((Recipe(params), Recipe(params, step)), (FeatureSet("run"), FeatureSet("some", ("named elsewhere",))))
+    bag = Bag(
+        (FitRecipe(params), FitRecipe(params, step)), (FeatureSet("run"), FeatureSet("some", ("named elsewhere",)))
+    )
     return parts_of(bag, {"run": None, "some": columns})
 
 
@@ -32,7 +34,7 @@ def offsets_of(x: Any) -> Offsets:
 def fitted_bag(
     kind: str,
     planted: Planted,
-    parts: Sequence[Part],
+    parts: Sequence[BagPart],
     *,
     plan: Any = PLAN,
     seed: int = 3,

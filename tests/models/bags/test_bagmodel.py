@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import rankdata
 
-from eraflow.data.memberbag import Bag, FeatureSet, Recipe
+from eraflow.data.memberbag import Bag, FeatureSet, FitRecipe
 from eraflow.scoring.ranking import EraGroups
 from models.bags.bagmodel import part_folder, ranks_within_eras
-from models.bags.parts import Part, parts_of
+from models.bags.parts import BagPart, parts_of
 from models.base.protocol import DamagedModelError, Explained, ModelSettingsError, TrainingDataError
 from models.base.wholeeras import fit_in_eras, one_fit_era, predict_in_eras
 from models.kinds import load_model, make_model
@@ -68,7 +68,7 @@ def test_a_bag_of_one_part_has_the_ranks_of_the_plain_model(kind, planted, fresh
     offsets = offsets_of(planted.x)
     fit_in_eras(plain, planted.x, planted.y, replace(one_fit_era(1), offsets=offsets, weeks=np.arange(16)),
                 plan=PLAN, seed=3)  # fmt: skip
-    alone = fitted_bag(kind, replace(planted), (Part(0, fast(kind)),))
+    alone = fitted_bag(kind, replace(planted), (BagPart(0, fast(kind)),))
     for rows in (slice(0, 100), slice(500, 600)):
         ranks = (rankdata(predicted(plain, fresh.x)[rows]) - 0.5) / ROWS
         np.testing.assert_allclose(predicted(alone, fresh.x)[rows], ranks, rtol=0, atol=1e-15)
@@ -121,7 +121,7 @@ def test_importance_is_the_mean_of_the_parts(bag, fresh):
 
 def test_the_columns_of_a_bag_are_those_of_its_parts(planted, fresh):
     parts = parts_of(
-        Bag((Recipe(fast("lightgbm")),), (FeatureSet("a"), FeatureSet("b"))), {"a": (0, 3), "b": (1, 3, 7)}
+        Bag((FitRecipe(fast("lightgbm")),), (FeatureSet("a"), FeatureSet("b"))), {"a": (0, 3), "b": (1, 3, 7)}
     )
     model = fitted_bag("lightgbm", planted, parts)
     assert model.columns == (0, 1, 3, 7)
@@ -141,11 +141,11 @@ def test_progress_rises_over_all_parts(planted):
 
 def test_what_cannot_be_is_named(planted, fresh, bag, tmp_path):
     with pytest.raises(ModelSettingsError, match="max_depht"):
-        make_model("lightgbm", parts=[Part(0, {}), Part(1, {"max_depht": 3})])
+        make_model("lightgbm", parts=[BagPart(0, {}), BagPart(1, {"max_depht": 3})])
     with pytest.raises(TrainingDataError, match="every 40th era, and there are 16"):
-        fitted_bag("lightgbm", planted, [Part(0, fast("lightgbm"), step=40)])
+        fitted_bag("lightgbm", planted, [BagPart(0, fast("lightgbm"), step=40)])
     with pytest.raises(DamagedModelError):
-        make_model("lightgbm", parts=[Part(0, {})]).save(tmp_path / "none")
+        make_model("lightgbm", parts=[BagPart(0, {})]).save(tmp_path / "none")
     with pytest.raises(DamagedModelError, match="12 features"):
         predicted(bag, fresh.x[:, :5])
 

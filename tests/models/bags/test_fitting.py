@@ -2,7 +2,7 @@
 
 import pytest
 
-from models.bags.parts import Part
+from models.bags.parts import BagPart
 from models.boosters.booster import BoosterModel
 from models.boosters.xgboost_model import XGBoostModel
 from tests.models.bags.bags import fitted_bag
@@ -14,7 +14,7 @@ from tests.models.test_models import folder_hashes
 def test_shared_bins_are_made_once_and_change_no_byte(kind, monkeypatch, tmp_path):
     planted, made = plant(eras=8, rows=100), []
     params = [{**fast(kind), "n_estimators": trees} for trees in (10, 20)]
-    parts = [Part(2 * recipe + offset, params[recipe], None, 2, offset) for recipe in (0, 1) for offset in (0, 1)]
+    parts = [BagPart(2 * recipe + offset, params[recipe], None, 2, offset) for recipe in (0, 1) for offset in (0, 1)]
     prepare = BoosterModel.prepare
     monkeypatch.setattr(
         BoosterModel, "prepare", lambda self, *given, **named: made.append(self.kind) or prepare(self, *given, **named)
@@ -30,7 +30,7 @@ def test_shared_bins_are_made_once_and_change_no_byte(kind, monkeypatch, tmp_pat
 def test_other_bins_are_not_shared(monkeypatch):
     planted, made, bins = plant(eras=8, rows=100), [], XGBoostModel._bins
     params = {**fast("xgboost"), "n_estimators": 5}
-    parts = [Part(number, {**params, "max_bin": 8 * (1 + number % 2)}) for number in range(4)]
+    parts = [BagPart(number, {**params, "max_bin": 8 * (1 + number % 2)}) for number in range(4)]
 
     def counted(self, rows, settings, *given):
         made.append((rows.n_rows, settings["max_bin"]))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from models.bags.keptparts import KeptParts
-from models.bags.parts import Part
+from models.bags.parts import BagPart
 from tests.models.bags.bags import fitted_bag, small_parts
 from tests.models.planted import fast, plant
 from tests.models.test_models import folder_hashes
@@ -84,9 +84,9 @@ def test_a_damaged_part_is_fitted_again(planted, tmp_path):
 
 
 def test_a_part_of_other_parameters_is_not_taken_for_it(planted, tmp_path):
-    fitted_bag("lightgbm", planted, [Part(0, fast("lightgbm"))], checkpoints=tmp_path)
+    fitted_bag("lightgbm", planted, [BagPart(0, fast("lightgbm"))], checkpoints=tmp_path)
     other = {**fast("lightgbm"), "n_estimators": 5}
-    model = fitted_bag("lightgbm", planted, [Part(0, other)], checkpoints=tmp_path)
+    model = fitted_bag("lightgbm", planted, [BagPart(0, other)], checkpoints=tmp_path)
     assert model.fitted[0].model.trained_with["trees"] == 5
     assert len(list(tmp_path.iterdir())) == 2
     assert np.isfinite(model.predict(planted.x[:100])).all()

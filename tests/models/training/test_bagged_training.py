@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from eraflow.data.memberbag import Bag, FeatureSet, Recipe
+from eraflow.data.memberbag import Bag, FeatureSet, FitRecipe
 from eraflow.erastore.erareader import EraStore
 from eraflow.machine.job import decided
 from eraflow.machine.plan import Plan
@@ -24,7 +24,7 @@ from tests.models.conftest import member, training
 from tests.models.planted import PLAN, TARGET, fast, plant
 
 BAG = Bag(
-    (Recipe(fast("lightgbm")), Recipe({**fast("lightgbm"), "n_estimators": 15}, 2)),
+    (FitRecipe(fast("lightgbm")), FitRecipe({**fast("lightgbm"), "n_estimators": 15}, 2)),
     (FeatureSet("run"), FeatureSet("some", tuple(f"feature_{at:02d}" for at in (0, 1, 2, 3, 9)))),
 )
 
@@ -79,7 +79,7 @@ def test_whatever_a_bag_is_made_of_is_in_its_signatures(store, tmp_path):
         None,
         replace(BAG, recipes=BAG.recipes[:1]),
         replace(BAG, recipes=(BAG.recipes[0], replace(BAG.recipes[1], era_step=3))),
-        replace(BAG, recipes=(BAG.recipes[0], Recipe({**fast("lightgbm"), "n_estimators": 16}, 2))),
+        replace(BAG, recipes=(BAG.recipes[0], FitRecipe({**fast("lightgbm"), "n_estimators": 16}, 2))),
         replace(BAG, sets=BAG.sets[:1]),
         replace(BAG, sets=BAG.sets[::-1]),
         replace(BAG, sets=(BAG.sets[0], FeatureSet("some", ("feature_00", "feature_01")))),
