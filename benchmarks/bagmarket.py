@@ -5,7 +5,7 @@
 Each kind of booster is fitted out of fold as its usual bag (eraflow/settings/bag.py), over the sets `all` and `medium`,
 and those named by --example once more as one fit with the learner's defaults, on `all`. The windows expand, and each
 recipe of a bag is told by itself, too. Each window that is done is kept in `--work`; the same command goes on after a
-kill. Payout is 3 CORR + 15 MMC, at most 1 either way.
+kill. Payout is 3 CORR + 15 MMC; bounds and comparisons are of what is paid, at most 1 either way in an era.
 """
 
 from __future__ import annotations
@@ -29,9 +29,10 @@ from eraflow.erastore.erareader import EraStore
 from eraflow.machine.plan import Plan
 from eraflow.scoring.payout import TODAY
 from eraflow.scoring.ranking import EraGroups
-from eraflow.scoring.statistics import ewc_interval, paired_comparison
+from eraflow.scoring.statistics import ewc_interval, long_run_variance, paired_comparison
 from eraflow.settings.bag import BagSettings
-from models.bags.bagmodel import BagModel, ranks_within_eras
+from models.bags.bagmodel import BagModel
+from models.bags.ranks import ranks_within_eras
 from models.base.wholeeras import predict_in_eras
 from models.ensembles.rankblend import rank_gaussian_blend
 from models.training.trainer import Trainer
@@ -63,7 +64,7 @@ def fitted(options: argparse.Namespace, market: Market, member: Member) -> tuple
     """float64[parts, rows] over all windows, and the CPU seconds; from `--work` where they are there."""
     found, seconds = [], 0.0
     for position, window in enumerate(member.windows):
-        parts = Trainer(options.work, EraStore.open(market.store), member, SEED, Plan()).parts(position)
+        parts = Trainer(options.work, EraStore.open(market.store), member, SEED, Plan()).bag_parts(position)
         what = [
             member.kind,
             member.params,
@@ -89,6 +90,7 @@ class Table:
         self.compared = Comparison(market)
         store = EraStore.open(market.store)
         self.reference: Values | None = None
+        self.uncut = 0.0
         supplied = store.column(market.benchmark, self.compared.eras)
         self.supplied = self.payout(supplied)
         print(f"{store.describe()}; {len(self.compared.eras)} judged eras, meta model {META_MODEL}")
@@ -103,9 +105,11 @@ class Table:
         corr, mmc = self.compared.corr([values]), self.compared.contribution([values], meta=True)
         paid = self.payout(values)
         own = ewc_interval(paid, self.compared.overlap)
+        uncut = TODAY.corr * corr.mean() + TODAY.mmc * mmc.mean()
+        self.uncut = self.uncut or uncut  # the first line is that of the benchmark
         told = [
-            f"CORR {corr.mean():.4f}  MMC {mmc.mean():.4f}  payout {own.mean:.3f} ({own.low:.3f} to {own.high:.3f})",
-            f"{own.mean / self.supplied.mean():.2f} x benchmark, {self.against(paid, self.supplied)}",
+            f"CORR {corr.mean():.4f}  MMC {mmc.mean():.4f}  payout {uncut:.3f}, {uncut / self.uncut:.2f} x benchmark",
+            f"paid {own.mean:.3f} ({own.low:.3f} to {own.high:.3f}), to the benchmark {self.against(paid, self.supplied)}",
             "" if self.reference is None else f"to the example {self.against(paid, self.reference)}",
             "" if cpu is None else f"{cpu:.0f} CPU s",
         ]
@@ -118,7 +122,9 @@ class Table:
         if mine is other or np.array_equal(mine, other):
             return "itself"
         found = paired_comparison(mine, other, self.compared.overlap)
-        return f"{found.difference:+.3f} ({found.interval.low:+.3f} to {found.interval.high:+.3f})"
+        spread = long_run_variance(mine - other, self.compared.overlap)
+        t = found.difference / float(np.sqrt(spread.variance / spread.eras))
+        return f"{found.difference:+.3f} ({found.interval.low:+.3f} to {found.interval.high:+.3f}, t {t:.1f})"
 
 
 def tell_bag(table: Table, kind: str, member: Member, ranks: Values, cpu: float) -> Values:

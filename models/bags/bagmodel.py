@@ -12,10 +12,11 @@ import numpy.typing as npt
 from eraflow.disk.atomic import write_json
 from eraflow.disk.digest import file_sha256
 from eraflow.machine.plan import Plan
-from eraflow.scoring.ranking import EraGroups, order_within_eras
+from eraflow.scoring.ranking import EraGroups
 from models.bags.fitting import Make, fit_parts
 from models.bags.keptparts import Curve, FittedPart, KeptParts
 from models.bags.parts import BagPart, Positions, used_columns
+from models.bags.ranks import ranks_within_eras
 from models.base.fitted import check_features, check_saved_is_fitted
 from models.base.furthertargets import FurtherTargets
 from models.base.protocol import (
@@ -170,7 +171,7 @@ class BagModel:
             place = folder / part_folder(part.number)
             fitted.save(place)
             described.append({**part.described(), "sha256": file_sha256(place / MODEL_FILE)})
-        first = part_folder(0)
+        first = part_folder(self.parts[0].number)
         told = read_description(folder / first)
         description = {
             "kind": self.kind,
@@ -212,11 +213,3 @@ def read_parts(folder: Path, description: Mapping[str, Any]) -> tuple[BagPart, .
 
 def _positions(stored: Sequence[int] | None) -> Positions:
     return None if stored is None else tuple(int(at) for at in stored)
-
-
-def ranks_within_eras(values: FloatArray, groups: EraGroups) -> FloatArray:
-    """float64[n]: (average rank - 0.5) / rows of the era, in the order of the rows."""
-    order = order_within_eras(values, groups)
-    ranks = np.empty(len(values))
-    ranks[order.rows] = (order.ranks() - 0.5) / np.repeat(groups.sizes, groups.sizes)
-    return ranks

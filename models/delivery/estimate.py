@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from eraflow.kinds import UNKNOWN, find
+from models.bags.bagmodel import BagModel
+from models.compression.codedmodel import CodedModel
 from models.ensembles.ensemble import Ensemble
 from models.kinds import count_weights
 
@@ -50,7 +52,9 @@ def _seconds(kind: str, model: Any, rows: int, width: int) -> float:
     pace = find(kind).pace
     if pace == UNKNOWN:
         return 0.0
-    inner = model.parts[0] if hasattr(model, "parts") else model
+    inner = _inner(model)
+    if isinstance(inner, BagModel):
+        return sum(_seconds(kind, part.model, rows, width) for part in inner.fitted)
     count = width if inner.columns is None else len(inner.columns)
     each = pace.judged + pace.judged_column * count
     usual = count_weights(kind, {}, count)
@@ -59,5 +63,12 @@ def _seconds(kind: str, model: Any, rows: int, width: int) -> float:
 
 
 def _trees(model: Any) -> int:
-    inner = model.parts[0] if hasattr(model, "parts") else model
+    inner = _inner(model)
+    if isinstance(inner, BagModel):
+        return sum(_trees(part.model) for part in inner.fitted)
     return int(getattr(inner, "trained_with", {}).get("trees", 0))
+
+
+def _inner(model: Any) -> Any:
+    """The model itself, of one that sees a code."""
+    return model.parts[0] if isinstance(model, CodedModel) else model

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from eraflow.errors import EraflowError
+from models.bags.bagmodel import BagModel
 from models.base.protocol import Model
 from models.base.wholeeras import needs_whole_eras
 from models.boosters.booster import BoosterModel
 from models.compression.codedmodel import CodedModel
 from models.compression.encoder import Encoder
-from models.delivery.shippedparts import BOOSTERS
+from models.delivery.shippedparts import BAG, BOOSTERS
 from models.ensembles.blends import find_blend
 from models.ensembles.ensemble import Ensemble
 from models.networks.networkmodel import NetworkModel
@@ -55,8 +57,15 @@ def shipped_ensemble(ensemble: Ensemble) -> dict[str, Any]:
 
 def function_names(shipped: dict[str, Any]) -> list[str]:
     """The functions, `module:name`, that a shipped ensemble needs, each once."""
-    found = [shipped["blend"], *(part["function"] for part in shipped["parts"] if "function" in part)]
+    found = [shipped["blend"], *_functions_of(shipped["parts"])]
     return list(dict.fromkeys(found))
+
+
+def _functions_of(parts: Sequence[dict[str, Any]]) -> Iterator[str]:
+    for part in parts:
+        if "function" in part:
+            yield part["function"]
+        yield from _functions_of(part.get("parts", ()))
 
 
 def _part(name: str, model: Model) -> dict[str, Any]:
@@ -65,6 +74,8 @@ def _part(name: str, model: Model) -> dict[str, Any]:
     if isinstance(model, CodedModel):
         inner, encoder, use = model.parts
         common = {"name": name, "encoder": _encoder(encoder), "use": use}
+    if isinstance(inner, BagModel):
+        return {**common, "columns": None, "form": BAG, **_bag(name, inner)}
     common["columns"] = None if inner.columns is None else np.array(inner.columns, dtype=np.int64)
     if isinstance(inner, BoosterModel) and inner.library in BOOSTERS:
         return {**common, "form": inner.library, "content": inner.portable()}
@@ -74,6 +85,15 @@ def _part(name: str, model: Model) -> dict[str, Any]:
         f"{name} is a model of kind {inner.kind}, which cannot be written as plain numbers",
         "blend without it for an upload, or submit predictions (a CSV) for this slot",
     )
+
+
+def _bag(name: str, bag: BagModel) -> dict[str, Any]:
+    """Its parts, each of which cuts its own columns from all."""
+    fitted = zip(bag.parts, bag.fitted, strict=True)
+    return {
+        "parts": [_part(f"{name}, part {part.number}", one.model) for part, one in fitted],
+        "weights": [part.weight for part in bag.parts],
+    }
 
 
 def _network(model: NetworkModel) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from eraflow.scoring.ranking import EraGroups
 from models.base.protocol import Codes
 from models.base.rows import LEVELS
 from models.base.wholeeras import one_era
+from models.delivery.shippedparts import BAG
 from models.ensembles.ensemble import Ensemble
 
 ROWS = 300
@@ -22,6 +23,8 @@ EXACT, NETWORK = 1e-9, 1e-5
 every version of their library, those of XGBoost in float32; matrix products of a network depend on the BLAS.
 """
 SINGLE = 1e-6
+RANKED = 0.05
+"""Two neighbours of ROWS that change places in one part of a bag move by .017 standard deviations at the most."""
 TOLERANCES = {"lightgbm": EXACT, "catboost": EXACT, "xgboost": SINGLE, "network": NETWORK}
 
 
@@ -37,11 +40,16 @@ def reference_of(ensemble: Ensemble, shipped: dict[str, Any], **told: Any) -> Re
     plan_eras = one_era(len(codes))
     members = ensemble.completed(ensemble.predict_members(codes), codes, plan_eras)
     whole = ensemble.finish(members, EraGroups(plan_eras), lambda _: codes)
-    parts = [
-        {"name": part["name"], "form": part["form"], "tolerance": TOLERANCES[part["form"]]} for part in shipped["parts"]
-    ]
+    parts = [{"name": part["name"], "form": part["form"], "tolerance": tolerance_of(part)} for part in shipped["parts"]]
     header = {"signature": ensemble.signature, "features": list(ensemble.features), "parts": parts, **told}
     return Reference(header, codes, members, whole)
+
+
+def tolerance_of(part: dict[str, Any]) -> float:
+    """By how much a part may differ; a bag of parts that are not exact may have neighbours change their ranks."""
+    if part["form"] != BAG:
+        return TOLERANCES[part["form"]]
+    return EXACT if all(tolerance_of(one) == EXACT for one in part["parts"]) else RANKED
 
 
 def drawn_codes(ensemble: Ensemble) -> Codes:

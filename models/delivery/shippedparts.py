@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from eraflow.scoring.ranking import EraGroups
+from models.bags.ranks import ranks_within_eras
 from models.base.protocol import Codes, FloatArray
 from models.base.rows import tiles
 from models.compression.vaearrays import code_levels, means_of_codes
@@ -17,6 +19,7 @@ from models.networks.blocks import BLOCK_ROWS, in_block
 
 TILE_ROWS = 1024
 """Rows that a booster is given at once: it makes float32 or float64 of them."""
+BAG = "bag"
 Shipped = Mapping[str, Any]
 
 
@@ -30,7 +33,8 @@ def part_predictions(
     """float64[n]: the raw prediction of a part for the rows of one era.
 
     Args:
-        part: name, form, columns (positions, or None for all), encoder and use (or None), and what its form needs.
+        part: name, form, columns (positions, or None for all), encoder and use (or None), and what its form needs: a
+            bag has parts and weights.
         codes: int8[n, f] of all features.
         functions: `module:name` -> function of a network.
         loaded: where boosters are kept, once they were made of their bytes.
@@ -41,13 +45,23 @@ def part_predictions(
     """
     seen = codes if part["encoder"] is None else _with_code(part, codes)
     seen = seen if part["columns"] is None else np.take(seen, part["columns"], axis=1)
-    if part["form"] == "network":
+    if part["form"] == BAG:
+        found = _bag(part, seen, functions, loaded.setdefault(at, {}))
+    elif part["form"] == "network":
         found = _network(part, functions[part["function"]], seen)
     else:
         found = _booster(part, seen, loaded, at)
     if not np.isfinite(found).all():
         raise ShippedPartError(f"{part['name']} gave predictions that are not finite")
     return found
+
+
+def _bag(part: Shipped, codes: Codes, functions: Mapping[str, Any], loaded: dict[int, Any]) -> FloatArray:
+    """The weighted mean of its parts' ranks; see `models.bags.bagmodel.BagModel`."""
+    groups, total = EraGroups.from_sizes([len(codes)]), np.zeros(len(codes))
+    for at, (one, weight) in enumerate(zip(part["parts"], part["weights"], strict=True)):
+        total += weight * ranks_within_eras(part_predictions(one, codes, functions, loaded, at), groups)
+    return total / sum(part["weights"])
 
 
 def _network(part: Shipped, function: Callable[..., Any], codes: Codes) -> FloatArray:

@@ -58,7 +58,7 @@ def train_model(job: TrainJob, out: Path, plan: Plan) -> dict[str, Any]:
         out, EraStore.open(job.store), member, job.seed, plan, job.bins, job.importance, job.bases, code=job.code
     )
     # A wrong parameter ends the stage before any work.
-    make_model(member.kind, member.params, source=member.source, parts=trainer.parts(len(member.windows)))
+    make_model(member.kind, member.params, source=member.source, parts=trainer.bag_parts(len(member.windows)))
     for window in member.windows:
         for target in (member.target, *member.also):
             _check_window(window, target)

@@ -128,7 +128,7 @@ class Trainer:
                 source=self.member.source,
                 groups=self.groups(),
                 bases=self._base_store(position),
-                parts=self.parts(position),
+                parts=self.bag_parts(position),
             )
             known = fit_eras(self.store, eras, own_purge(self.member), length)
             seed = self.seed_of(position)
@@ -152,7 +152,7 @@ class Trainer:
         code = () if self.code is None else code_columns(self.code.size)
         return columns_of([(*names, *code) for names in chosen], position, self.features)
 
-    def parts(self, position: int) -> tuple[BagPart, ...] | None:
+    def bag_parts(self, position: int) -> tuple[BagPart, ...] | None:
         """The fits of a bag, each on those features of its set that a fit uses; None: the member is no bag.
 
         Raises:
@@ -217,7 +217,7 @@ class Trainer:
 
     def parts(self, position: int) -> dict[str, Any]:
         """What decides a fit beside its eras. The member's name, its plan and where bins are kept decide nothing."""
-        columns, parts = self.columns(position), self.parts(position)
+        columns, parts = self.columns(position), self.bag_parts(position)
         return {
             "kind": self.member.kind,
             "params": self.member.params,
@@ -230,7 +230,7 @@ class Trainer:
             "source": self.member.source,
             "groups": self.groups(),
             **({"also": self.member.also} if self.member.also else {}),
-            **({} if parts is None else {"parts": [part.described() for part in parts]}),
+            **({} if parts is None else {"bag": [part.described() for part in parts]}),
             **({} if self.code is None else {"encoder": encoder_of(self.code, position).signature}),
         }
 

@@ -12,8 +12,9 @@ from scipy.stats import rankdata
 
 from eraflow.data.memberbag import Bag, FeatureSet, FitRecipe
 from eraflow.scoring.ranking import EraGroups
-from models.bags.bagmodel import part_folder, ranks_within_eras
+from models.bags.bagmodel import part_folder
 from models.bags.parts import BagPart, parts_of
+from models.bags.ranks import ranks_within_eras
 from models.base.protocol import DamagedModelError, Explained, ModelSettingsError, TrainingDataError
 from models.base.wholeeras import fit_in_eras, one_fit_era, predict_in_eras
 from models.kinds import load_model, make_model

@@ -21,6 +21,7 @@ from models.compression.vaearrays import code_means
 from models.delivery.export import assemble, write_export_parts
 from models.ensembles.ensemble import Ensemble, write_ensemble
 from models.kinds import make_model
+from tests.models.bags.bags import small_parts
 from tests.models.planted import PLAN, TARGET, Planted, fast, plant
 
 ROWS = 100
@@ -58,8 +59,10 @@ def encoder_of(planted: Planted, size: int = 4) -> Encoder:
     return Encoder(weights, cuts_of(means), (True,) * (size - 1) + (False,), width)
 
 
-def trained(kind: str, x: np.ndarray, y: np.ndarray, columns: list[int] | None = None, **params: Any) -> Any:
-    model = make_model(kind, {**fast(kind), **params}, columns=columns)
+def trained(
+    kind: str, x: np.ndarray, y: np.ndarray, columns: list[int] | None = None, parts: Any = None, **params: Any
+) -> Any:
+    model = make_model(kind, {**fast(kind), **params}, columns=columns, parts=parts)
     offsets = np.arange(0, len(x) + 1, ROWS)
     fit_in_eras(model, x, y, FitEras(offsets, np.arange(len(offsets) - 1), 4), plan=PLAN, seed=3)
     return model
@@ -72,10 +75,13 @@ def members_of(planted: Planted) -> dict[str, Any]:
     found["few-columns"] = trained("xgboost", x, y, columns=[0, 1, 2, 7])
     found["seeds"] = trained("mlp", x, y, seeds=2)
     found["across-eras"] = trained("transformer", x, y, across="era", points=4)
+    found["bag"] = trained("lightgbm", x, y, parts=small_parts("lightgbm"))
     encoder = encoder_of(planted)
     codes = encoder.codes(x)
     found["beside"] = CodedModel(trained("lightgbm", np.concatenate([x, codes], axis=1), y), encoder, "beside")
     found["instead"] = CodedModel(trained("mlp", codes, y), encoder, "instead")
+    seen = np.concatenate([x, codes], axis=1)
+    found["bag-beside"] = CodedModel(trained("mlp", seen, y, parts=small_parts("mlp")[3:]), encoder, "beside")
     return found
 
 

@@ -100,9 +100,9 @@ def test_a_member_that_is_no_bag_keeps_its_signature(store, tmp_path):
 def test_a_bag_obeys_a_selection(store, tmp_path):
     chosen = ("feature_00", "feature_02", "feature_07")
     _, one = trainer(store, Path(tmp_path), BAG, features=(chosen,) * 3)
-    assert [part.columns for part in one.parts(0)] == [(0, 2, 7)] * 3 + [(0, 2)] * 3
+    assert [part.columns for part in one.bag_parts(0)] == [(0, 2, 7)] * 3 + [(0, 2)] * 3
     with pytest.raises(SelectionFileError, match="no feature of a set"):
-        trainer(store, Path(tmp_path), BAG, features=(("feature_07",),) * 3)[1].parts(0)
+        trainer(store, Path(tmp_path), BAG, features=(("feature_07",),) * 3)[1].bag_parts(0)
 
 
 def test_columns_of_a_code_belong_to_every_set():
