@@ -109,7 +109,8 @@ class Table:
         self.uncut = self.uncut or uncut  # the first line is that of the benchmark
         told = [
             f"CORR {corr.mean():.4f}  MMC {mmc.mean():.4f}  payout {uncut:.3f}, {uncut / self.uncut:.2f} x benchmark",
-            f"paid {own.mean:.3f} ({own.low:.3f} to {own.high:.3f}), to the benchmark {self.against(paid, self.supplied)}",
+            f"paid {own.mean:.3f} ({own.low:.3f} to {own.high:.3f})",
+            f"to the benchmark {self.against(paid, self.supplied)}",
             "" if self.reference is None else f"to the example {self.against(paid, self.reference)}",
             "" if cpu is None else f"{cpu:.0f} CPU s",
         ]
