@@ -31,8 +31,8 @@ def add_run_options(verb: argparse.ArgumentParser) -> None:
         help="any other setting by its dotted name (`eraflow settings` lists them all), for example windows.folds=4, "
         "models=lightgbm,xgboost, "
         "models.lightgbm.params.n_estimators=500; may be given many times. A model may name its own target after @, "
-        "and after a colon that it learns what the benchmark leaves over (residual) or starts from searched parameters "
-        "(tuned): models=lightgbm,lightgbm@target_ender_60,lightgbm:residual,xgboost:tuned. The members are then "
+        "and after a colon that it learns what the benchmark leaves over (residual), starts from searched parameters "
+        "(tuned) or is the average of several fits (bag): models=lightgbm,lightgbm@target_ender_60,lightgbm:residual,xgboost:tuned. The members are then "
         "lightgbm, lightgbm-ender60, lightgbm-residual and xgboost",
     )
     verb.add_argument("--run-dir", metavar="DIR", help="folder of the run; an unfinished run in it is continued")
