@@ -94,7 +94,7 @@ def test_whatever_a_bag_is_made_of_is_in_its_signatures(store, tmp_path):
 def test_a_member_that_is_no_bag_keeps_its_signature(store, tmp_path):
     job, plain = trainer(store, tmp_path, None)
     assert "bag" not in decided(job)["member"]
-    assert "parts" not in plain._parts(0)
+    assert "bag" not in plain.parts(0)
 
 
 def test_a_bag_obeys_a_selection(store, tmp_path):
