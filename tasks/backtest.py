@@ -11,16 +11,25 @@ from prefect import task
 from eraflow.machine.estimate import Need
 from eraflow.runs.attempt import Work
 from eraflow.runs.stage import StageRecord
-from eraflow.scoring.backtest import BLEND, BacktestJob, read_comparisons, read_neutralisation, read_scores
+from eraflow.scoring.backtest import (
+    BLEND,
+    BacktestJob,
+    read_comparisons,
+    read_neutralisation,
+    read_scores,
+    read_worth,
+)
 from eraflow.scoring.neutralise import Neutralisation
 from eraflow.scoring.payout import Payout
 from eraflow.scoring.scorefile import fnc_features
 from eraflow.scoring.scoring import ModelScores
 from models.ensembles.blend import UNNEUTRALISED
+from models.ensembles.withoutone import WITHOUT
 from tasks.features import Features
 from tasks.needs import backtest_need
 from tasks.pages.artifacts import show_chart, show_models
 from tasks.pages.neutralisationtable import show_neutralisation
+from tasks.pages.worthpage import show_worth
 from tasks.refresh import Data
 from tasks.run import Run
 from tasks.stage import STAGE_TASK, run_stage
@@ -52,6 +61,7 @@ def backtest(
         store=features.store,
         predictions={name: record.path / "oof.parquet" for name, record in scored.items()},
         unneutralised=blended.path / (UNNEUTRALISED if neutralisation.proportion > 0 else "oof.parquet"),
+        without=blended.path / WITHOUT if WITHOUT in blended.files else None,
     )
     work = Work(
         name="backtest",
@@ -65,6 +75,7 @@ def backtest(
     show_chart(scores, BLEND, contract.benchmark, contract.target)
     weights = dict(zip(blended.metrics["members"], blended.metrics["weights"], strict=True))
     show_models(model_table(scores, scored, read_comparisons(record.path), weights))
+    show_worth(read_worth(record.path))
     show_neutralisation(read_neutralisation(record.path))
     return record
 

@@ -19,7 +19,7 @@ from eraflow.scoring.payout import Payout
 from eraflow.settings.features import in_short
 from models.ensembles.blend import WEIGHTS
 from models.ensembles.blends import find_blend
-from models.ensembles.job import BlendJob, Learning
+from models.ensembles.job import BlendJob, Learning, ScoredBlends
 from models.ensembles.weighing import Weighing
 from tasks.features import Features
 from tasks.needs import blend_need
@@ -69,6 +69,7 @@ def blend(
         data_version=run.settings.data.version,
         neutralise=neutralisation if neutralisation.proportion > 0 else None,
         learning=_learning(run, features, payout),
+        without=_without(features, payout) if len(names) > 1 else None,
         members={name: record.path for name, record in names.items()},
         store=features.store,
     )
@@ -91,6 +92,14 @@ def _learning(run: Run, features: Features, payout: Payout) -> Learning | None:
         purge_weeks=target_purge(contract.target, features.windows[0].purge_weeks),
         confidence=run.settings.gate.confidence,
         weighing=Weighing(payout, asked.half_life, asked.equal_share, asked.most_weight, asked.warm_up),
+    )
+
+
+def _without(features: Features, payout: Payout) -> ScoredBlends:
+    """By what the worth of each member is told."""
+    contract = features.contract
+    return ScoredBlends(
+        meta_model=META_MODEL if contract.meta_model_eras else None, benchmark=contract.benchmark, payout=payout
     )
 
 

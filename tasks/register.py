@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from eraflow.reports.learningcurve import CURVES, read_curves
 from eraflow.runs.outcome import outcome_of
 from eraflow.runs.stage import StageRecord
 from eraflow.runs.weekrecord import timed
-from eraflow.scoring.backtest import BLEND, NEUTRALISATION, SCORES, read_scores
+from eraflow.scoring.backtest import BLEND, NEUTRALISATION, SCORES, WORTH, read_scores, read_worth
 from eraflow.scoring.scoring import ModelScores
 from eraflow.tracking.championseat import Seat
 from eraflow.tracking.mlflowview import HEADLINES, log_model
@@ -99,6 +99,7 @@ def _track(
     tags = {"run_dir": str(run.path), "data_signature": features.record.signature}
     kinds = {model.name: model for model in run.settings.models}
     weights = dict(zip(blended.metrics["members"], blended.metrics["weights"], strict=True))
+    worth = read_worth(backtested.path)
     week = outcome_of(run.path)
     label = week.flow.capitalize() if week.round_number is None else f"Round {week.round_number}"
     with book.run(
@@ -109,7 +110,8 @@ def _track(
         ensemble.log_settings(run.settings.model_dump(mode="json"))
         model = log_model(book, ensemble, BLEND, blended.path / "ensemble", params={}, tags=tags)
         _log_stage(ensemble, blended, scores[BLEND], model)
-        wanted = (run.path / "backtest" / SCORES, run.path / "backtest" / NEUTRALISATION, run.path / "settings.json")
+        judged = [backtested.path / name for name in (SCORES, NEUTRALISATION, WORTH)]
+        wanted = (*judged, run.path / "settings.json")
         ensemble.log_files([path for path in wanted if path.exists()])
         for record in members:
             name = record.name.removeprefix("train-")
@@ -126,9 +128,21 @@ def _track(
                 child.log_settings(learnt)
                 model = log_model(book, child, name, record.path / "model", params=learnt, tags=tags)
                 _log_stage(child, record, scores[name], model)
-                child.log_metrics({"weight": weights[name]}, model)
+                child.log_metrics({"weight": weights[name], **_worth_figures(worth, name)}, model)
                 _log_curves(child, record)
     return ensemble.run_id
+
+
+def _worth_figures(worth: Mapping[str, Any] | None, name: str) -> dict[str, float | None]:
+    """What a member adds to the blend, in each metric, with its bounds."""
+    metrics = {} if worth is None else worth["members"].get(name, {})
+    ends = {"": "difference", "_low": "low", "_high": "high"}
+    return {
+        f"worth_{metric}{end}": found[key]
+        for metric, found in metrics.items()
+        for end, key in ends.items()
+        if found[key] is not None
+    }
 
 
 def _log_curves(logged: TrackedRun, record: StageRecord) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from eraflow.disk.jsonobject import read_object
 from eraflow.reports.charts import cumulative_corr_chart
 from eraflow.reports.markdown import markdown_table, png_markdown
+from eraflow.reports.worthtables import worth_text
 from eraflow.runs.outcome import RunOutcome, outcome_of
 from eraflow.runs.unfinished import SETTINGS
 
@@ -42,6 +43,7 @@ def week_report(run_dir: Path, links: Mapping[str, str]) -> str:
         _lost(record),
         _submission(record.get("submission")),
         _models(record),
+        _worth(record),
         *curves(scores),
         _gate(record.get("verdict")),
         _links(run_dir, links),
@@ -141,6 +143,11 @@ def _models(record: Mapping[str, Any]) -> str:
     )
     parts = ["## Members and blend, out of fold", table, _blend(record.get("blend"))]
     return "\n\n".join(part for part in parts if part)
+
+
+def _worth(record: Mapping[str, Any]) -> str:
+    text = worth_text(record.get("worth"))
+    return f"## What each member is worth\n\n{text}" if text else ""
 
 
 def _blend(blend: Mapping[str, Any] | None) -> str:

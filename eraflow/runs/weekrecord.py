@@ -118,7 +118,8 @@ def week_record(run_dir: Path) -> dict[str, Any]:
         run_dir; outcome: `submitted`, `submitted_with_error` (accepted, then something failed), `unconfirmed` (sent,
         not known to be accepted), `ready` (dry run), `kept` (another submission of this round was
         there and was kept), `held` or `failed`; verdict; scores of each model and of the blend
-        with intervals; members: name to what each learns (its target, and the benchmark whose residual it is), its
+        with intervals; worth: what each member adds to the blend, with intervals, and the correlation of all members,
+        or null; members: name to what each learns (its target, and the benchmark whose residual it is), its
         purge in weeks, how many features each fold and the final fit use, how many folds were found finished in the
         home and the seconds that saved, and the base that it adapts, if it does; blend: its method and the weight of
         each member, or null; lost_models and lost_searches: name to
@@ -139,6 +140,7 @@ def week_record(run_dir: Path) -> dict[str, Any]:
         "scores": {name: model["summary"] for name, model in (scores or {}).items()},
         "against_benchmark": read_object(run_dir / "backtest" / "comparisons.json") if scores else None,
         "neutralisation": read_object(run_dir / "backtest" / "neutralisation.json") if scores else None,
+        "worth": read_object(run_dir / "backtest" / "worth.json") if scores else None,
         "submission": submission,
         "may_be_done": (read_object(run_dir / HELD) or {}).get("may_be_done", []),
         "members": members(run_dir),

@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 
 from eraflow.data.coverage import META_MODEL
 from eraflow.disk.atomic import write_json
+from eraflow.disk.jsonobject import read_object
 from eraflow.disk.plainpaths import read_parquet
 from eraflow.erastore.erareader import EraStore
 from eraflow.errors import EraflowError
 from eraflow.machine.job import How, stage_function
 from eraflow.machine.plan import Plan
 from eraflow.machine.progress import report
+from eraflow.scoring.memberworth import member_worth
 from eraflow.scoring.neutralisationworth import JudgedEras, neutralisation_worth
 from eraflow.scoring.neutralise import Neutralisation
 from eraflow.scoring.payout import TODAY, Payout
@@ -29,6 +31,7 @@ BLEND = "blend"
 SCORES = "scores.json"
 COMPARISONS = "comparisons.json"
 NEUTRALISATION = "neutralisation.json"
+WORTH = "worth.json"
 
 
 class MisalignedPredictionsError(EraflowError):
@@ -51,6 +54,7 @@ class BacktestJob:
         store: folder of the era store.
         predictions: name -> parquet with id, era, prediction.
         unneutralised: file of the blend as it was before.
+        without: scores of the blends that lack one member each; None: there are none.
     """
 
     target: str
@@ -63,6 +67,7 @@ class BacktestJob:
     store: How[Path]
     predictions: How[dict[str, Path]]
     unneutralised: How[Path | None] = None
+    without: How[Path | None] = None
 
 
 @stage_function(BacktestJob)
@@ -70,7 +75,8 @@ def backtest(job: BacktestJob, out: Path, _: Plan) -> dict[str, Any]:
     """Score all predictions and the benchmark on the same eras.
 
     Writes `out/scores.json`: name -> ModelScores. The benchmark's own row is called by its name. With `neutralisation`
-    writes `out/neutralisation.json`: what each proportion would be worth, see `neutralisation_worth`.
+    writes `out/neutralisation.json`: what each proportion would be worth, see `neutralisation_worth`. With `without`
+    writes `out/worth.json`: what each member is worth to the blend, see `member_worth`.
 
     Returns:
         mean CORR and eras of each.
@@ -86,6 +92,8 @@ def backtest(job: BacktestJob, out: Path, _: Plan) -> dict[str, Any]:
         worth = _worth(job, store, job.unneutralised, job.neutralisation, eras)
         write_json(out / NEUTRALISATION, worth)
     overlap = overlap_weeks(job.horizon_days)
+    if job.without is not None:
+        write_json(out / WORTH, member_worth(job.without, overlap, job.confidence))
     write_json(out / COMPARISONS, _comparisons(scores, job.benchmark, overlap, job.confidence))
     write_json(out / SCORES, {name: model.as_dict() for name, model in scores.items()})
     return {
@@ -196,10 +204,12 @@ def read_comparisons(folder: Path) -> dict[str, Any]:
 
 def read_neutralisation(folder: Path) -> dict[str, Any] | None:
     """What each proportion would be worth, as `backtest` wrote it; None when that was not asked for."""
-    if not (folder / NEUTRALISATION).exists():
-        return None
-    found: dict[str, Any] = json.loads((folder / NEUTRALISATION).read_text())
-    return found
+    return read_object(folder / NEUTRALISATION)
+
+
+def read_worth(folder: Path) -> dict[str, Any] | None:
+    """What each member is worth to the blend, as `backtest` wrote it; None of a single member."""
+    return read_object(folder / WORTH)
 
 
 def read_scores(folder: Path) -> dict[str, ModelScores]:

@@ -15,11 +15,11 @@ import numpy as np
 from eraflow.scoring.exposure import max_exposures
 from eraflow.scoring.metrics import PreparedContribution, PreparedCorr, SortedPredictions
 from eraflow.scoring.neutralise import Neutraliser, Progress, mixed, one_blas_thread, residual_of_era
+from eraflow.scoring.pairedmetrics import compared_metric, compared_sharpe
 from eraflow.scoring.payout import TODAY, Payout, payout_scores
 from eraflow.scoring.ranking import EraGroups, FloatArray
 from eraflow.scoring.scoring import ScoreStore
-from eraflow.scoring.sharpecomparison import sharpe_comparison
-from eraflow.scoring.statistics import Comparison, overlap_weeks, paired_comparison, sharpe, without_infinities
+from eraflow.scoring.statistics import overlap_weeks
 
 PROPORTIONS = (0.0, 0.25, 0.5, 0.75, 1.0)
 # Above this estimate the table is left out: it is an advice, and must not hold a week up.
@@ -95,8 +95,13 @@ def neutralisation_worth(
         scores |= payout_scores(judged.payout, scores["corr"], scores.get("mmc"), scores.get("bmc"))
         scores["max_exposure"] = exposures[:, at]
         plain = plain or scores
-        compared = {name: _compared(name, scores[name], plain[name], overlap, judged.confidence) for name in scores}
-        compared["sharpe"] = _sharpes(scores["corr"], plain["corr"], overlap, judged.confidence)
+        compared = {
+            name: compared_metric(
+                scores[name], plain[name], overlap, judged.confidence, smaller_is_better=name == "max_exposure"
+            )
+            for name in scores
+        }
+        compared["sharpe"] = compared_sharpe(scores["corr"], plain["corr"], overlap, judged.confidence)
         gone = int(np.sum(groups.constant(values) & ~groups.constant(blend)))
         rows.append({"proportion": proportion, "explained_eras": gone, **compared})
     return {
@@ -152,26 +157,3 @@ def _scorers(
     for name, against in (("mmc", judged.meta_model), ("bmc", judged.benchmark)):
         if against is not None:
             yield name, PreparedContribution(store.column(against, judged.eras), target, groups)
-
-
-def _compared(name: str, scores: FloatArray, plain: FloatArray, overlap: int, confidence: float) -> dict[str, Any]:
-    """A metric on the eras that both have, against the blend as it is."""
-    both = np.isfinite(scores) & np.isfinite(plain)
-    if not both.any():
-        return {"mean": None, "eras": 0}
-    sign = -1.0 if name == "max_exposure" else 1.0
-    found = paired_comparison(sign * scores[both], sign * plain[both], overlap, confidence)
-    low, high = sorted((sign * found.interval.low, sign * found.interval.high))
-    return _told(float(scores[both].mean()), int(both.sum()), found, sign * found.difference, low, high)
-
-
-def _sharpes(scores: FloatArray, plain: FloatArray, overlap: int, confidence: float) -> dict[str, Any]:
-    both = np.isfinite(scores) & np.isfinite(plain)
-    found = sharpe_comparison(scores[both], plain[both], overlap, confidence)
-    low, high = found.interval.low, found.interval.high
-    return _told(sharpe(scores[both]), int(both.sum()), found, found.difference, low, high)
-
-
-def _told(mean: float, eras: int, found: Comparison, difference: float, low: float, high: float) -> dict[str, Any]:
-    known = without_infinities({"mean": mean, "difference": difference, "low": low, "high": high})
-    return {**known, "eras": eras, "verdict": found.verdict}

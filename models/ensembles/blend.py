@@ -6,7 +6,7 @@ What it writes as the blend out of fold is what the ensemble will do live: neutr
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +25,10 @@ from models.base.protocol import FloatArray, check_predictions
 from models.ensembles.blends import checked_weights, find_blend
 from models.ensembles.ensemble import write_ensemble
 from models.ensembles.eratables import KnownTruth
-from models.ensembles.job import BlendJob, Learning
+from models.ensembles.job import BlendJob, ScoredBlends
 from models.ensembles.learntweights import learn_weights
 from models.ensembles.rankblend import neutralised_blend
+from models.ensembles.withoutone import ExactScorer, write_without
 from models.training.train import MODEL_FOLDER, OOF
 
 ENSEMBLE_FOLDER = "ensemble"
@@ -45,7 +46,8 @@ class MembersDifferError(EraflowError):
 def blend_members(job: BlendJob, out: Path, _: Plan) -> dict[str, Any]:
     """Write `out/oof.parquet`, the blend out of fold, and `out/ensemble/`, which predicts live.
 
-    Where the blend is neutralised, `out/unneutralised.parquet` holds it as it was before.
+    Where the blend is neutralised, `out/unneutralised.parquet` holds it as it was before. Where that is asked for,
+    `out/without.json` has the scores of the blends that lack one member each.
 
     Returns:
         ensemble_signature, method, members, their weights in the same order, rows, eras; where weights are learnt,
@@ -107,35 +109,78 @@ def _read_members(members: Mapping[str, Path]) -> dict[str, Predictions]:
     return found
 
 
+@dataclass(frozen=True)
+class _Rows:
+    """The rows that all members hold.
+
+    Attributes:
+        job: of the stage.
+        store: theirs.
+        first: what one of the members predicts, for the ids and eras.
+    """
+
+    job: BlendJob
+    store: EraStore
+    first: Predictions
+
+    def blend(
+        self, columns: FloatArray, names: Sequence[str]
+    ) -> tuple[FloatArray, FloatArray, FloatArray, dict[str, Any]]:
+        """Of these members: the blend float64[n], the weights for live, those that were used, and what is told of
+        weights that were learnt.
+        """
+        first, job = self.first, self.job
+        chosen, told = find_blend(job.method), dict[str, Any]()
+        if chosen.learns is None or job.learning is None:
+            weights = used = checked_weights(chosen.weigh(columns, first.groups), names)
+        else:
+            truth = self.truth(job.learning.meta_model, job.learning.benchmark)
+            learnt = learn_weights(
+                chosen, chosen.learns, columns, first.groups, first.eras, truth, job.learning, job.horizon_days
+            )
+            weights, used = checked_weights(learnt.weights.live.tolist(), names), learnt.weights.by_era
+            told = {"learnt": learnt.told}
+        return chosen.combine(columns, first.groups, used), weights, used, told
+
+    def truth(self, meta_model: str | None, benchmark: str | None) -> KnownTruth:
+        """What the members are held against."""
+        eras = self.first.eras
+        meta, other = (None if name is None else self.store.column(name, eras) for name in (meta_model, benchmark))
+        return KnownTruth(self.store.column(self.job.target, eras), meta, other)
+
+
 def _blended(
     found: Mapping[str, Predictions], job: BlendJob, store: EraStore, out: Path
 ) -> tuple[Predictions, list[float], dict[str, Any]]:
     """The blend of members that hold the same rows, before anything is neutralised, the weight of each member, and what
     is told of weights that were learnt.
     """
-    first = next(iter(found.values()))
-    chosen, columns = find_blend(job.method), np.stack([each.values for each in found.values()], axis=1)
-    told: dict[str, Any] = {}
-    if chosen.learns is None or job.learning is None:
-        weights = used = checked_weights(chosen.weigh(columns, first.groups), list(found))
-    else:
-        truth = _truth(job, store, first.eras, job.learning)
-        learnt = learn_weights(
-            chosen, chosen.learns, columns, first.groups, first.eras, truth, job.learning, job.horizon_days
-        )
-        weights, used = checked_weights(learnt.weights.live.tolist(), list(found)), learnt.weights.by_era
-        _write_weights(out, first.eras, list(found), used)
-        told = {"learnt": learnt.told}
-    values = chosen.combine(columns, first.groups, used)
+    rows, names = _Rows(job, store, next(iter(found.values()))), list(found)
+    columns = np.stack([each.values for each in found.values()], axis=1)
+    values, weights, used, told = rows.blend(columns, names)
     check_predictions(values, "the blend")
-    return replace(first, values=values), weights.tolist(), told
+    if told:
+        _write_weights(out, rows.first.eras, names, used)
+    if job.without is not None:
+        _score_without(rows, job.without, values, columns, names, out)
+    return replace(rows.first, values=values), weights.tolist(), told
 
 
-def _truth(job: BlendJob, store: EraStore, eras: Sequence[str], learning: Learning) -> KnownTruth:
-    meta, benchmark = (
-        None if name is None else store.column(name, eras) for name in (learning.meta_model, learning.benchmark)
+def _score_without(
+    rows: _Rows, asked: ScoredBlends, values: FloatArray, columns: FloatArray, names: Sequence[str], out: Path
+) -> None:
+    groups = rows.first.groups
+    scorer = ExactScorer(rows.truth(asked.meta_model, asked.benchmark), groups, asked.payout)
+    write_without(
+        out,
+        values,
+        columns,
+        names,
+        groups,
+        scorer,
+        lambda rest, others: rows.blend(rest, others)[0],
+        lambda label: report(len(names), len(names) + 1, label),
     )
-    return KnownTruth(store.column(job.target, eras), meta, benchmark)
 
 
 def _write_weights(out: Path, eras: Sequence[str], names: Sequence[str], weights: FloatArray) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from eraflow.machine.job import How
+from eraflow.machine.job import Added, How
 from eraflow.scoring.neutralise import Neutralisation
+from eraflow.scoring.payout import Payout
 from models.ensembles.weighing import Weighing
 
 
@@ -29,6 +30,20 @@ class Learning:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ScoredBlends:
+    """By what the blends are scored that lack one member each.
+
+    Attributes:
+        meta_model, benchmark: columns of the store; None: there is none.
+        payout: what an era pays.
+    """
+
+    meta_model: str | None
+    benchmark: str | None
+    payout: Payout
+
+
+@dataclass(frozen=True, kw_only=True)
 class BlendJob:
     """Trained members to be blended; what they predict is known by their signatures.
 
@@ -37,6 +52,7 @@ class BlendJob:
         target, horizon_days, data_version: written into the ensemble, to be compared with the data it is used on.
         neutralise: proportion (above 0) and features; None: nothing is neutralised.
         learning: for a method that learns its weights; None: it does not.
+        without: by what the blends without each member are scored; None: there are none.
         members: name of each member -> folder of its training stage.
         store: folder of the era store they were trained on.
     """
@@ -47,5 +63,6 @@ class BlendJob:
     data_version: str
     neutralise: Neutralisation | None = None
     learning: Learning | None = None
+    without: Added[ScoredBlends | None] = None
     members: How[dict[str, Path]]
     store: How[Path]

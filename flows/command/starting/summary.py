@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 from eraflow.disk.home import home_option
 from eraflow.machine.progress import readable_seconds
 from eraflow.settings.run import RunSettings
+from flows.command.starting.worthparts import worth_parts
 from flows.command.terminal.printing import listed, places, table, whole, words
 from flows.command.terminal.view import source_words
 
@@ -46,6 +47,8 @@ def summary(record: dict[str, Any], settings: RunSettings, server: str) -> list[
         parts += _scores(record["scores"], record.get("members", {}))
     if record.get("against_benchmark"):
         parts.append(_against(record["against_benchmark"]))
+    if record.get("worth"):
+        parts.append(worth_parts(record["worth"]))
     if record.get("verdict"):
         parts.append(verdict_in_words(record["verdict"]))
         if caution := _caution(record["verdict"], record.get("against_benchmark")):

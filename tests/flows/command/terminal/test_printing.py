@@ -16,6 +16,21 @@ def metric(mean, eras=81):
     return {"mean": mean, "low": mean - 0.02, "high": mean + 0.02, "sharpe": 1.1, "eras": eras, "confidence": 0.9}
 
 
+def worth(names):
+    """Of two members: what each adds, in all metrics."""
+    found = {
+        "difference": -0.0123,
+        "low": -0.0456,
+        "high": 0.0321,
+        "eras": 81,
+        "mean": 0.03,
+        "verdict": "not distinguishable",
+    }
+    metrics = dict.fromkeys(("payout", "payout_bmc", "corr", "mmc", "sharpe"), found)
+    correlation = {"members": list(names), "values": [[1.0, 0.5], [0.5, 1.0]]}
+    return {"confidence": 0.9, "members": dict.fromkeys(names, metrics), "correlation": correlation}
+
+
 def record(**changes):
     """The record of a week that passed the gate with a blend that is worse than the benchmark."""
     names = ("lightgbm", "xgboost-ender60-residual-tuned-again", "blend")
@@ -33,6 +48,7 @@ def record(**changes):
             name: {**metric(-0.04), "difference": -0.04, "benchmark": "v53_lgbm_ender20", "verdict": verdict}
             for name, verdict in zip(names, ("not distinguishable", "better", "worse"), strict=True)
         },
+        "worth": worth(names[:2]),
         "verdict": {"passed": True, "rules": rules, "round_number": 1404, "target": "target_ender_20"},
         "stages": {"features": {"seconds": 12.3, "peak_mb": 456.0, "attempts": 2}},
     }
