@@ -84,7 +84,7 @@ COSTS: dict[str, Cost] = {
         thread_mb=1,
     ),
     "backtest": Cost(70, judged=170, member_judged=25, era_value=12, thread_mb=1, disk_judged=1),
-    "blend": Cost(63, judged=110, member_judged=130, era_value=12, disk_tree=8_000, thread_mb=1, disk_judged=30),
+    "blend": Cost(63, judged=150, member_judged=130, era_value=12, disk_tree=8_000, thread_mb=1, disk_judged=30),
     # Where a member needs whole eras: the era's tiles, the era put together, and what a model makes of it (float64).
     "predict": Cost(
         130, row=300, column=20_000, tree=10_000, tile_value=14, tile_values=24 << 20, era_value=10, disk_row=60
