@@ -33,8 +33,9 @@ ROUND = "round.json"
 HELD = "held.json"
 SENT = "sent"  # the folder that `eraflow submit` adds
 TRAIN, SEARCH, SELECT, CODE, BLEND = "train-", "search-", "select", "vae", "blend"
-TOLD = ("learns", "purge_weeks", "features", "folds", "folds_kept", "seconds_saved")
-"""Of the metrics of a member's training, what its record tells."""
+TOLD = ("learns", "purge_weeks", "features")
+FOLDS = ("folds", "folds_kept", "seconds_saved")
+"""Of the metrics of a member's training, what its record tells, and what it tells where the stage does."""
 STALE = ("gate/verdict.json", "record.json", TIMES, ERROR, STAGES, LOST, LEFT_OUT, ROUND, HELD)
 
 
@@ -226,7 +227,7 @@ def members(run_dir: Path) -> dict[str, dict[str, Any]]:
         record = read_manifest(run_dir / name)
         if record is not None and "learns" in record.metrics:
             told = {key: record.metrics.get(key) for key in TOLD}
-            told |= {key: record.metrics[key] for key in ("bag", "adaptation") if key in record.metrics}
+            told |= {key: record.metrics[key] for key in (*FOLDS, "bag", "adaptation") if key in record.metrics}
             found[name.removeprefix(TRAIN)] = told
     return found
 

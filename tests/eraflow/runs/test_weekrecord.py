@@ -95,6 +95,7 @@ def test_a_named_error_keeps_its_parts(tmp_path):
 
 def test_members_tell_what_they_learn_while_they_belong_to_this_attempt(tmp_path):
     told = {"learns": "target_ender_60", "purge_weeks": 16, "features": [5, 5, 4]}
+    told |= {"folds": 2, "folds_kept": 1, "seconds_saved": 60.5}
     note_stage(tmp_path, "train-lightgbm-ender60")
     stage.begin(tmp_path / "train-lightgbm-ender60", "s")
     stage.finish(
