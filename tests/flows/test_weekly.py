@@ -76,6 +76,19 @@ def test_what_a_member_weighs_stands_in_mlflow_and_in_the_report(shipped):
     assert "Blended by `rank-gaussian` with the weights" in week_report(Path(settings.run_dir), {})
 
 
+def test_what_each_member_is_worth_stands_in_the_record_the_report_and_mlflow(shipped):
+    settings, record = shipped
+    assert set(record["worth"]["members"]) == {"lightgbm", "xgboost", "catboost"}
+    assert {"payout", "payout_bmc", "corr", "mmc", "sharpe"} == set(record["worth"]["members"]["lightgbm"])
+    assert record["worth"]["correlation"]["members"] == list(record["worth"]["members"])
+    client = quiet_mlflow().MlflowClient(sqlite_url(settings.home_path / DATABASE))
+    experiments = [each.experiment_id for each in client.search_experiments()]
+    for run in client.search_runs(experiments, "tags.kind = 'model'"):
+        assert {"worth_payout", "worth_corr", "worth_corr_low", "worth_mmc", "worth_sharpe"} <= set(run.data.metrics)
+    assert "What each member is worth" in week_report(Path(settings.run_dir), {})
+    assert "worth of" in plain(summary(record, settings, ""))
+
+
 def test_a_cleaning_knows_that_the_champion_points_to_the_run(shipped):
     settings, _ = shipped
     assert referenced_runs(settings.home_path) == {Path(settings.run_dir).name}

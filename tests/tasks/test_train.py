@@ -14,15 +14,16 @@ from eraflow.settings.models import ModelSettings
 from eraflow.settings.run import RunSettings
 from models.search.best import keep
 from models.search.storage import SearchStorageError
-from models.training.job import KeptBins
+from models.training.job import KeptBins, KeptFolds
 from tasks import search as searching
 from tasks import train as training
 from tasks import tuning
 from tasks.needs import train_need
 from tasks.run import Run
 from tasks.search import key_of
-from tasks.train import FREE_SHARE, kept_bins
+from tasks.train import FREE_SHARE, kept_bins, kept_folds
 from tasks.tuning import NotSearchedYetError, search_first, tuned_models
+from tests.own_models import write_model_file
 from tests.tasks.test_features import contract_of, cut_of, features_of
 
 Usage = namedtuple("Usage", "total used free")
@@ -41,6 +42,22 @@ def test_binned_rows_take_what_is_allowed_and_never_most_of_the_disk(tmp_path, m
 
 def test_binned_rows_are_not_kept_when_nothing_is_allowed(tmp_path):
     assert kept_bins(run_of(tmp_path, machine={"cache_mb": 0}), features_of(contract_of())) is None
+
+
+def test_finished_folds_are_kept_in_the_home_by_the_code_that_makes_them(tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(0, 0, 4_000 * 2**20))
+    run = run_of(tmp_path, machine={"folds_mb": 600})
+    one, other = (kept_folds(run, ModelSettings(kind=kind)) for kind in ("lightgbm", "xgboost"))
+    code = code_version("models.training.folds:make_fold", learners_of(["lightgbm"]))
+    assert one == KeptFolds(tmp_path / "cache" / "folds", code, 600)
+    assert other.code != code
+    assert kept_folds(run_of(tmp_path), ModelSettings()).most_mb == 4_000 // FREE_SHARE
+
+
+def test_folds_of_a_class_of_ones_own_are_not_kept_nor_any_where_nothing_is_allowed(tmp_path):
+    """What such a class reads beside its file is not known."""
+    assert kept_folds(run_of(tmp_path), ModelSettings(kind=f"{write_model_file(tmp_path)}:Ridge")) is None
+    assert kept_folds(run_of(tmp_path, machine={"folds_mb": 0}), ModelSettings()) is None
 
 
 def test_bases_are_kept_in_the_home_and_given_to_the_stage(tmp_path, monkeypatch):

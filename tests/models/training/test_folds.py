@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 
 from eraflow.data.eras import Window
+from eraflow.data.memberbag import Bag, FeatureSet, FitRecipe
 from models.training.folds import make_fold
 from models.training.job import ImportanceSample, KeptFolds
 from models.training.train import train_model
 from tests.models.conftest import member, training
-from tests.models.planted import PLAN, TARGET, Planted, plant
+from tests.models.planted import FAST, PLAN, TARGET, Planted, plant
 
 IMPORTANCE = ImportanceSample(TARGET, 40)
 PURGE = 8
@@ -91,6 +92,17 @@ def test_later_weeks_have_the_bytes_of_weeks_from_nothing(home, kind):
         assert content(home.path / f"{name}-{kind}") == made
         assert {"importance-0.parquet", "oof.parquet", "fold-1.parquet"} <= set(made)
         assert ("learning-0.csv" in made) == (kind == "mlp")
+
+
+def test_a_bag_is_kept_as_a_whole_and_another_bag_is_another_fold(home):
+    recipes = (FitRecipe(FAST), FitRecipe(FAST, 2))
+    bag, other = (Bag(recipes[:count], (FeatureSet("run"),)) for count in (2, 1))
+    home.week("60", bag=bag)
+    assert home.week("60", out="other", bag=other)[1]["folds_kept"] == 0
+    out, told = home.week("61", bag=bag)
+    assert told["folds_kept"] == 1
+    plain, _ = home.week("61", out="plain", bag=bag, kept=replace(home.kept, folder=home.path / "elsewhere"))
+    assert content(out) == content(plain)
 
 
 def test_a_fold_that_was_found_is_told_of_by_a_later_attempt_too(home):
