@@ -35,6 +35,8 @@ NAMES = (
     "truths",
     "networks",
     "neuralweek",
+    "blendweights",
+    "tournaments",
 )
 
 

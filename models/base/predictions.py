@@ -55,6 +55,27 @@ class Predictions:
         return path
 
 
+@dataclass(frozen=True)
+class Unread:
+    """A file of out-of-fold predictions whose ids are still in the form of the file, a quarter of their size as text.
+
+    Attributes:
+        eras, groups: as in `Predictions`.
+        values: float64[n].
+        stored: the ids.
+    """
+
+    eras: tuple[str, ...]
+    groups: EraGroups
+    values: FloatArray
+    stored: pl.Series
+
+    def ids(self, era: int) -> npt.NDArray[np.str_]:
+        """str[rows of the era], by its position."""
+        start, size = int(self.groups.offsets[era]), int(self.groups.sizes[era])
+        return self.stored.slice(start, size).to_numpy().astype(np.str_)
+
+
 def read_out_of_fold(path: Path) -> Predictions:
     """Read a prediction file.
 
@@ -62,13 +83,19 @@ def read_out_of_fold(path: Path) -> Predictions:
         OutOfFoldFileError: it cannot be read or lacks a column.
         ScoreInputError: the rows of an era are scattered.
     """
+    found = open_out_of_fold(path)
+    return Predictions(found.stored.to_numpy(), found.eras, found.groups, found.values)
+
+
+def open_out_of_fold(path: Path) -> Unread:
+    """As `read_out_of_fold`, with the ids as they are stored."""
     try:
         frame = read_parquet(path, columns=["id", "era", "prediction"])
     except (OSError, pl.exceptions.PolarsError) as error:
         raise OutOfFoldFileError(f"{path} cannot be read: {error}", "make it again") from error
     groups = EraGroups.from_labels(frame["era"].to_numpy())
     eras = tuple(frame["era"].gather(groups.offsets[:-1]).to_list())
-    return Predictions(frame["id"].to_numpy(), eras, groups, frame["prediction"].cast(pl.Float64).to_numpy())
+    return Unread(eras, groups, frame["prediction"].cast(pl.Float64).to_numpy(), frame["id"])
 
 
 def join(parts: Sequence[Predictions]) -> Predictions:

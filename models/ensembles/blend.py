@@ -5,28 +5,28 @@ What it writes as the blend out of fold is what the ensemble will do live: neutr
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 
 from eraflow.disk.atomic import atomic_path
 from eraflow.erastore.erareader import EraStore
-from eraflow.errors import EraflowError, SettingsError
+from eraflow.errors import SettingsError
 from eraflow.machine.job import as_json, stage_function
 from eraflow.machine.plan import Plan
 from eraflow.machine.progress import report
 from eraflow.scoring.neutralise import Neutralisation
-from models.base.predictions import Predictions, read_out_of_fold
+from models.base.predictions import Predictions
 from models.base.protocol import FloatArray, check_predictions
 from models.ensembles.blends import checked_weights, find_blend
 from models.ensembles.ensemble import write_ensemble
 from models.ensembles.eratables import KnownTruth
 from models.ensembles.job import BlendJob, ScoredBlends
 from models.ensembles.learntweights import learn_weights
+from models.ensembles.membercolumns import MemberColumns, member_columns
 from models.ensembles.rankblend import neutralised_blend
 from models.ensembles.withoutone import ExactScorer, write_without
 from models.training.train import MODEL_FOLDER, OOF
@@ -34,12 +34,6 @@ from models.training.train import MODEL_FOLDER, OOF
 ENSEMBLE_FOLDER = "ensemble"
 UNNEUTRALISED = "unneutralised.parquet"
 WEIGHTS = "weights.parquet"
-
-
-class MembersDifferError(EraflowError):
-    """Members were not judged on the same rows, or not on those of the era store. Train them again on one store."""
-
-    code = "members_differ"
 
 
 @stage_function(BlendJob)
@@ -65,18 +59,17 @@ def blend_members(job: BlendJob, out: Path, _: Plan) -> dict[str, Any]:
         raise SettingsError("there are no members to blend", "train at least one")
     find_blend(job.method)  # before any file is read
     store = EraStore.open(job.store)
-    found = _read_members(job.members)
-    _check_same_rows(found, store)
-    blend, weights, told = _blended(found, job, store, out)
+    with member_columns(job.members, store, out) as found:
+        blend, weights, told = _blended(_Rows(job, store, found), out)
     if job.neutralise is not None:
         blend.write(out / UNNEUTRALISED)
         blend = _neutralised(blend, store, job.neutralise)
     blend.write(out / OOF)
-    report(len(found), len(found) + 1, "writing the ensemble")
+    report(len(job.members), len(job.members) + 1, "writing the ensemble")
     return {
         "ensemble_signature": _write(job, out / ENSEMBLE_FOLDER, store.features, weights)["signature"],
         "method": job.method,
-        "members": list(found),
+        "members": list(job.members),
         "weights": weights,
         "rows": len(blend.values),
         "eras": len(blend.eras),
@@ -99,16 +92,6 @@ def _write(job: BlendJob, folder: Path, features: Sequence[str], weights: Sequen
     )
 
 
-def _read_members(members: Mapping[str, Path]) -> dict[str, Predictions]:
-    """What each member predicts out of fold, in the order of `members`."""
-    found = {}
-    for done, (name, folder) in enumerate(members.items()):
-        report(done, len(members) + 1, f"reading {name}")
-        found[name] = read_out_of_fold(folder / OOF)
-        check_predictions(found[name].values, name)
-    return found
-
-
 @dataclass(frozen=True)
 class _Rows:
     """The rows that all members hold.
@@ -116,12 +99,12 @@ class _Rows:
     Attributes:
         job: of the stage.
         store: theirs.
-        first: what one of the members predicts, for the ids and eras.
+        found: what the members predict.
     """
 
     job: BlendJob
     store: EraStore
-    first: Predictions
+    found: MemberColumns
 
     def blend(
         self, columns: FloatArray, names: Sequence[str]
@@ -129,52 +112,45 @@ class _Rows:
         """Of these members: the blend float64[n], the weights for live, those that were used, and what is told of
         weights that were learnt.
         """
-        first, job = self.first, self.job
+        job, groups, eras = self.job, self.found.groups, self.found.eras
         chosen, told = find_blend(job.method), dict[str, Any]()
         if chosen.learns is None or job.learning is None:
-            weights = used = checked_weights(chosen.weigh(columns, first.groups), names)
+            weights = used = checked_weights(chosen.weigh(columns, groups), names)
         else:
             truth = self.truth(job.learning.meta_model, job.learning.benchmark)
-            learnt = learn_weights(
-                chosen, chosen.learns, columns, first.groups, first.eras, truth, job.learning, job.horizon_days
-            )
+            learnt = learn_weights(chosen, chosen.learns, columns, groups, eras, truth, job.learning, job.horizon_days)
             weights, used = checked_weights(learnt.weights.live.tolist(), names), learnt.weights.by_era
             told = {"learnt": learnt.told}
-        return chosen.combine(columns, first.groups, used), weights, used, told
+        return chosen.combine(columns, groups, used), weights, used, told
 
     def truth(self, meta_model: str | None, benchmark: str | None) -> KnownTruth:
         """What the members are held against."""
-        eras = self.first.eras
+        eras = self.found.eras
         meta, other = (None if name is None else self.store.column(name, eras) for name in (meta_model, benchmark))
         return KnownTruth(self.store.column(self.job.target, eras), meta, other)
 
 
-def _blended(
-    found: Mapping[str, Predictions], job: BlendJob, store: EraStore, out: Path
-) -> tuple[Predictions, list[float], dict[str, Any]]:
+def _blended(rows: _Rows, out: Path) -> tuple[Predictions, list[float], dict[str, Any]]:
     """The blend of members that hold the same rows, before anything is neutralised, the weight of each member, and what
     is told of weights that were learnt.
     """
-    rows, names = _Rows(job, store, next(iter(found.values()))), list(found)
-    columns = np.stack([each.values for each in found.values()], axis=1)
-    values, weights, used, told = rows.blend(columns, names)
+    found, names = rows.found, list(rows.found.names)
+    values, weights, used, told = rows.blend(found.values, names)
     check_predictions(values, "the blend")
     if told:
-        _write_weights(out, rows.first.eras, names, used)
-    if job.without is not None:
-        _score_without(rows, job.without, values, columns, names, out)
-    return replace(rows.first, values=values), weights.tolist(), told
+        _write_weights(out, found.eras, names, used)
+    if rows.job.without is not None:
+        _score_without(rows, rows.job.without, values, names, out)
+    return found.predictions(values, rows.store), weights.tolist(), told
 
 
-def _score_without(
-    rows: _Rows, asked: ScoredBlends, values: FloatArray, columns: FloatArray, names: Sequence[str], out: Path
-) -> None:
-    groups = rows.first.groups
+def _score_without(rows: _Rows, asked: ScoredBlends, values: FloatArray, names: Sequence[str], out: Path) -> None:
+    groups = rows.found.groups
     scorer = ExactScorer(rows.truth(asked.meta_model, asked.benchmark), groups, asked.payout)
     write_without(
         out,
         values,
-        columns,
+        rows.found.values,
         names,
         groups,
         scorer,
@@ -202,20 +178,3 @@ def _neutralised(blend: Predictions, store: EraStore, neutralise: Neutralisation
     )
     check_predictions(values, "the neutralised blend")
     return replace(blend, values=values)
-
-
-def _check_same_rows(found: Mapping[str, Predictions], store: EraStore) -> None:
-    """Every member must hold exactly the store's rows of its eras, and the same eras as the others."""
-    first_name, first = next(iter(found.items()))
-    ids = store.ids(first.eras)
-    for name, each in found.items():
-        if each.eras != first.eras:
-            raise MembersDifferError(
-                f"{name} was judged on {len(each.eras)} eras ({each.eras[0]} to {each.eras[-1]}), {first_name} on "
-                f"{len(first.eras)} ({first.eras[0]} to {first.eras[-1]})",
-                "train both again on the same windows",
-            )
-        if not np.array_equal(each.ids.astype(np.str_), ids):
-            raise MembersDifferError(
-                f"{name} does not hold the ids of the era store in its order", "train it again on this store"
-            )

@@ -39,24 +39,37 @@ class NumeraiTables:
 
     def payouts(self, weights: FloatArray, payout: Payout) -> FloatArray:
         """float64[e]: what a blend with these weights, float64[k], would be paid, without the cut."""
-        return (self._sides(payout) @ weights) / self._spread(weights)
+        return (self._sides(payout) @ weights) / spread_of(products(self.inner, weights), weights)
 
     def slope(self, weights: FloatArray, payout: Payout, shares: FloatArray) -> FloatArray:
         """float64[k]: the derivative of the sum of `shares`, float64[e], times the payouts."""
-        sides, spread = self._sides(payout), self._spread(weights)
+        sides, moved = self._sides(payout), products(self.inner, weights)
+        spread = spread_of(moved, weights)
         pulled = (sides @ weights) / spread**3
-        along = np.einsum("e,ekl,l->k", shares * pulled, self.inner, weights)
-        return np.asarray((shares / spread) @ sides - along)
+        return np.asarray((shares / spread) @ sides - (shares * pulled) @ moved)
+
+    def alone(self, payout: Payout) -> FloatArray:
+        """float64[e, k]: what each member by itself would be paid, without the cut."""
+        own = np.diagonal(self.inner, axis1=1, axis2=2)
+        return self._sides(payout) / np.sqrt(np.maximum(own, TINY))
 
     def _sides(self, payout: Payout) -> FloatArray:
         return payout.corr * self.corr + payout.mmc * self.contribution
 
-    def _spread(self, weights: FloatArray) -> FloatArray:
-        return np.asarray(np.sqrt(np.maximum(np.einsum("k,ekl,l->e", weights, self.inner, weights), TINY)))
-
 
 TINY = 1e-12
 """The least variance of a blend: one of members that cancel each other out is worth nothing, not infinitely much."""
+
+
+def products(inner: FloatArray, weights: FloatArray) -> FloatArray:
+    """float64[e, k]: each era's float64[k, k] times the weights. As one product, since there is a search over them."""
+    eras, members = inner.shape[:2]
+    return np.asarray((inner.reshape(eras * members, members) @ weights).reshape(eras, members))
+
+
+def spread_of(moved: FloatArray, weights: FloatArray) -> FloatArray:
+    """float64[e]: the spread of a blend, from its `products`."""
+    return np.asarray(np.sqrt(np.maximum(moved @ weights, TINY)))
 
 
 def numerai_sums(

@@ -45,10 +45,10 @@ def rank_gaussian_blend(members: FloatArray, groups: EraGroups, weights: FloatAr
     if columns.ndim != 2 or len(columns) != groups.n_rows or columns.shape[1] == 0:
         raise ScoreInputError(f"members are {list(members.shape)} for {groups.n_rows} rows", "pass float64[n, k]")
     shares = _shares(weights, columns.shape[1], groups)
-    finite = np.isfinite(columns).all(axis=0)
-    if not finite.all():
+    spoilt = [place for place, column in enumerate(columns.T) if not np.isfinite(column).all()]
+    if spoilt:
         raise StageNaN(
-            f"member {int(np.argmin(finite))} of the blend has predictions that are NaN or infinite",
+            f"member {spoilt[0]} of the blend has predictions that are NaN or infinite",
             "train that member again",
         )
     total = np.zeros(groups.n_rows)

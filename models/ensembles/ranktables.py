@@ -47,24 +47,30 @@ class RankTables:
 
     def payouts(self, weights: FloatArray, payout: Payout) -> FloatArray:
         """float64[e]: the multiplier of CORR times Spearman, that of MMC times partial Spearman, without the cut."""
-        spread = self._spread(weights)
+        spread = self._spread(self._moved(weights), weights)
         plain, against = (self.target @ weights) / spread, (self.other @ weights) / spread
         partial = (plain - against * self.truth) * self._left(against) * self._left(self.truth)
         return payout.corr * plain + payout.mmc * self.paid * partial
 
     def slope(self, weights: FloatArray, payout: Payout, shares: FloatArray) -> FloatArray:
         """float64[k]: the derivative of the sum of `shares`, float64[e], times the payouts."""
-        spread = self._spread(weights)
+        moved = self._moved(weights)
+        spread = self._spread(moved, weights)
         plain, against = (self.target @ weights) / spread, (self.other @ weights) / spread
         left, known = self._left(against), payout.mmc * self.paid * self._left(self.truth)
         by_plain = shares * (payout.corr + known * left)
         by_against = shares * known * (-self.truth * left + (plain - against * self.truth) * against * left**3)
         pulled = (by_plain * plain + by_against * against) / spread**2
-        along = np.einsum("e,ekl,l->k", pulled, self.inner, weights)
-        return np.asarray((by_plain / spread) @ self.target + (by_against / spread) @ self.other - along)
+        return np.asarray((by_plain / spread) @ self.target + (by_against / spread) @ self.other - pulled @ moved)
 
-    def _spread(self, weights: FloatArray) -> FloatArray:
-        return np.asarray(np.sqrt(np.maximum(np.einsum("k,ekl,l->e", weights, self.inner, weights), TINY)))
+    def _moved(self, weights: FloatArray) -> FloatArray:
+        """float64[e, k]: each era's Spearman correlations times the weights."""
+        rows = self.inner.reshape(-1, len(weights))
+        return np.asarray((rows @ weights).reshape(len(self.inner), len(weights)))
+
+    @staticmethod
+    def _spread(moved: FloatArray, weights: FloatArray) -> FloatArray:
+        return np.asarray(np.sqrt(np.maximum(moved @ weights, TINY)))
 
     @staticmethod
     def _left(correlation: FloatArray) -> FloatArray:

@@ -54,7 +54,7 @@ def recency(past: EraTables, half_life: float) -> FloatArray:
 
 def own_payouts(past: EraTables, payout: Payout) -> FloatArray:
     """float64[e, k]: what each member alone would be paid, as Numerai does, before it is ranked again."""
-    return np.stack([past.numerai.payouts(one, payout) for one in np.eye(past.members)], axis=1)
+    return past.numerai.alone(payout)
 
 
 def exponential(past: EraTables, asked: Weighing) -> FloatArray:

@@ -14,9 +14,10 @@ from eraflow.disk.digest import file_sha256
 from eraflow.errors import SettingsError
 from eraflow.scoring.ranking import EraGroups
 from models.base.predictions import Predictions, read_out_of_fold
-from models.ensembles.blend import MembersDifferError, blend_members
+from models.ensembles.blend import blend_members
 from models.ensembles.blends import UnknownBlendError
 from models.ensembles.ensemble import DamagedEnsembleError, Ensemble, EnsembleFeatureError, read_ensemble
+from models.ensembles.membercolumns import MembersDifferError
 from models.ensembles.rankblend import rank_gaussian_blend
 from models.kinds import load_model
 from models.prediction.job import PredictJob

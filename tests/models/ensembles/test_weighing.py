@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import approx_fprime
 
+from benchmarks.plantedmembers import tournament
 from eraflow.scoring.payout import TODAY
 from eraflow.scoring.ranking import EraGroups
 from models.ensembles.blends import BLENDS
@@ -18,7 +19,6 @@ from models.ensembles.learntweights import NOT_DISTINGUISHABLE, learn_weights
 from models.ensembles.rankblend import rank_gaussian_blend
 from models.ensembles.walkforward import departures, walk_forward_weights
 from models.ensembles.weighing import Weighing, on_simplex, tempered
-from tests.models.ensembles.tournaments import tournament
 
 LEARNING = {name: row for name, row in BLENDS.items() if row.learns is not None}
 ASKED = Weighing(warm_up=20)
