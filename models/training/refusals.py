@@ -11,6 +11,7 @@ from eraflow.kinds import find
 from eraflow.machine.apart import again_if_killed
 from eraflow.machine.isolate import run_isolated
 from eraflow.runs.scratch import scratch_folder
+from eraflow.settings.bag import STANDARD
 from eraflow.settings.models import ModelSettings
 from eraflow.settings.profiles import PROFILES
 from eraflow.settings.run import RunSettings
@@ -44,9 +45,10 @@ def refuse_settings(settings: RunSettings, log: Callable[[str], None]) -> None:
 def members_to_try(models: Sequence[ModelSettings]) -> list[dict[str, Any]]:
     """Kind, params and source of the members that are a user's own, or whose params no profile has, each once.
 
-    Of a bag each recipe counts.
+    Of a bag each recipe counts, unless it is one of the usual bags'.
     """
     usual = [(model.kind, params) for profile in PROFILES for model in _models(profile) for params in _params(model)]
+    usual += [(kind, dict(recipe.params)) for kind, recipes in STANDARD.items() for recipe in recipes]
     found: list[dict[str, Any]] = []
     for model in models:
         own = find(model.kind).source

@@ -49,7 +49,8 @@ def test_the_flow_searches_keeps_what_it_finds_and_submits_nothing(tmp_path):
 def test_who_is_searched_for(tmp_path):
     (tmp_path / "mine.py").write_text("class Mine:\n    pass\n")
     own = {"kind": f"{tmp_path}/mine.py:Mine", "name": "mine"}
-    models = [BOOSTER, {"kind": "xgboost"}, {"kind": "mlp"}, own]
+    bag = {"kind": "catboost", "bag": {"standard": True}}  # it has several sets of parameters
+    models = [BOOSTER, {"kind": "xgboost"}, {"kind": "mlp"}, own, bag]
     names = [model.name for model in searched_models(Run(tiny(tmp_path, models=models), tmp_path))]
     assert names == ["lightgbm", "xgboost", "mlp"]
     one = tiny(tmp_path, models=models, search={"models": ["xgboost"]})

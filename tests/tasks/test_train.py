@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from eraflow.data.memberbag import Bag, FeatureSet, FitRecipe
 from eraflow.errors import SettingsError
 from eraflow.kinds import KINDS
 from eraflow.machine.job import decided
@@ -140,8 +141,15 @@ def test_the_estimate_counts_the_columns_and_eras_that_a_member_really_uses():
     features = features_of(contract_of())
     usual, other = (cut_of(features, ModelSettings(target=target)) for target in (None, "target_aux_20"))
     chosen = (("feature_a",), ("feature_a", "feature_c"), ("feature_a",), ("feature_b",))
-    assert train_need(features, usual).columns == 3
+    whole = train_need(features, usual)
+    assert whole.columns == 3
     assert train_need(features, replace(usual, features=chosen)).columns == 2
+    sets, recipes = (
+        (FeatureSet("a"), FeatureSet("b")),
+        (FitRecipe({"n_estimators": 50}), FitRecipe({"n_estimators": 10}, 4)),
+    )
+    bag = train_need(features, replace(usual, bag=Bag(recipes, sets)))
+    assert (bag.trees, bag.rows, bag.columns) == (2 * (50 + 4 * 10), whole.rows, 3)
     assert train_need(features, other).eras == train_need(features, usual).eras + 8
 
 

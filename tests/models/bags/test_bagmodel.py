@@ -12,6 +12,7 @@ from scipy.stats import rankdata
 
 from eraflow.data.memberbag import Bag, FeatureSet, FitRecipe
 from eraflow.scoring.ranking import EraGroups
+from eraflow.settings.bag import STANDARD
 from models.bags.bagmodel import part_folder
 from models.bags.parts import BagPart, parts_of
 from models.bags.ranks import ranks_within_eras
@@ -159,3 +160,9 @@ def test_a_part_that_is_another_one_is_refused(bag, planted, tmp_path, number):
     (tmp_path / "a" / file).write_bytes((tmp_path / "b" / file).read_bytes())
     with pytest.raises(DamagedModelError):
         load_model(tmp_path / "a")
+
+
+@pytest.mark.parametrize(("kind", "number"), [(kind, at) for kind in STANDARD for at in range(len(STANDARD[kind]))])
+def test_the_learners_take_the_params_of_the_usual_bags(kind, number):
+    params = STANDARD[kind][number].params
+    assert make_model(kind, params).trees == params["n_estimators"]

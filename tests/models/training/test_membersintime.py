@@ -14,13 +14,14 @@ from eraflow.settings.run import RunSettings
 from models.base import libraries
 from models.base.libraries import MissingLibraryError
 from models.training.datasize import DataSize, data_size
-from models.training.hours import GPU_CORES, Means, member_hours, window_shares
+from models.training.hours import GPU_CORES, STAGE_SECONDS, Means, member_hours, window_shares
 from models.training.membersintime import members_in_time
 
 SIX = Resources(6, 16_000, 12_000, 100_000)
 WITH_GPU = Resources(6, 16_000, 12_000, 100_000, (Gpu("RTX 3060", 12_288, 11_500),))
 TWO = Resources(2, 16_000, 12_000, 100_000)
 FULL = DataSize(6_880_000, 780)
+START = STAGE_SECONDS / 3600
 
 
 def names(settings):
@@ -34,6 +35,20 @@ def all_kinds(*assignments, profile="laptop"):
 def hours(kind, *, means, params=None, size=FULL, settings=None):
     settings = settings or RunSettings()
     return member_hours(ModelSettings(kind=kind, params=params or {}), size, settings, means)
+
+
+@pytest.mark.parametrize(("kind", "params"), [("lightgbm", {"n_estimators": 900}), ("mlp", {"updates": 300})])
+def test_a_bag_takes_as_long_as_its_fits_a_network_is_not_quicker_on_fewer_rows(kind, params):
+    def of(recipes, sets=()):
+        model = ModelSettings(kind=kind, params=params, bag={"recipes": recipes, "feature_sets": sets})
+        return member_hours(model, FULL, RunSettings(), Means(2)) - START
+
+    one = hours(kind, means=Means(2), params=params) - START
+    assert of([{}]) == pytest.approx(one)
+    assert of([{}], ["run", "all"]) == pytest.approx(2 * one)
+    assert of([{}], ["small"]) < one
+    eras = of([{"era_step": 4}]) / one
+    assert 0.95 < eras < 1.3 if kind == "lightgbm" else 3.5 < eras <= 4.001
 
 
 def test_laptop_names_boosters_and_networks_and_all_of_them_end_in_its_hours_on_six_cores():

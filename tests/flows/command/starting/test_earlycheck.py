@@ -74,3 +74,14 @@ def test_the_params_of_the_profiles_are_not_tried_each_time():
 
     for profile in ("sandbox", "laptop", "workstation"):
         assert members_to_try(RunSettings(profile=profile).models) == []
+    bags = settings_from("laptop", {}, ["models=lightgbm:bag,xgboost:bag,catboost:bag,mlp:bag"])
+    assert members_to_try(bags.models) == []
+
+
+def test_each_recipe_of_a_bag_is_tried_over_the_params_of_its_member():
+    from models.training.refusals import members_to_try
+
+    recipes = 'models.lightgbm-bag.bag.recipes=[{"params": {"max_depth": 3}}, {"era_step": 2}, {"era_step": 4}]'
+    settings = settings_from("laptop", {}, ["models=lightgbm:bag", recipes, "models.lightgbm-bag.params.lambda_l2=1"])
+    tried = [one["params"] for one in members_to_try(settings.models)]
+    assert tried == [{"lambda_l2": 1, "max_depth": 3}, {"lambda_l2": 1}]
