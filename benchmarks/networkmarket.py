@@ -95,7 +95,7 @@ def lay_out(options: argparse.Namespace) -> Market:
     first = eras.index(options.first) / len(eras) + 0.5 / len(eras)
     cut = WindowSettings(folds=options.folds, first_test_fraction=first)
     groups = {name: tuple(members) for name, members in sets.items() if name not in ("small", "medium", "all")}
-    windows = tuple(walk_forward(eras, target_horizon(options.target), cut))
+    windows = tuple(walk_forward(eras, target_horizon(options.target), cut, even=True))  # from `--from` on
     return Market(store, windows, groups, options.target, options.benchmark)
 
 
