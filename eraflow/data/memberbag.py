@@ -23,7 +23,7 @@ class FitRecipe:
     """Fits with the same parameters.
 
     Attributes:
-        params: all that the settings state for them, the recipe's own over the member's.
+        params: all that is stated for them, of the recipe and of the member.
         era_step: so many fits, each on every so manieth era.
     """
 
@@ -67,11 +67,16 @@ class Bag:
         return f"bag of {self.fits} fits{over}"
 
 
-def recipes_of(bag: BagSettings, kind: str) -> tuple[BagRecipe, ...]:
-    """The recipes of a bag as the settings have them, or the usual ones; where only sets are named, one without any."""
+def recipes_of(bag: BagSettings, kind: str, params: Mapping[str, Any]) -> tuple[FitRecipe, ...]:
+    """The recipes of a bag, with the params of their fits.
+
+    Those that the settings state lie over the member's own params. The usual ones lie below these, so that what is said
+    of a member always counts. Where only sets are named, there is one recipe, of the member's params alone.
+    """
     if bag.recipes:
-        return tuple(bag.recipes)
-    return STANDARD.get(kind, OTHERWISE) if bag.standard else (BagRecipe(),)
+        return tuple(FitRecipe({**params, **one.params}, one.era_step) for one in bag.recipes)
+    usual = STANDARD.get(kind, OTHERWISE) if bag.standard else (BagRecipe(),)
+    return tuple(FitRecipe({**one.params, **params}, one.era_step) for one in usual)
 
 
 def cut_bag(
@@ -97,7 +102,7 @@ def cut_bag(
     """
     if not bag.wanted:
         return None
-    recipes = tuple(FitRecipe({**params, **one.params}, one.era_step) for one in recipes_of(bag, kind))
+    recipes = recipes_of(bag, kind, params)
     if bag.feature_sets:
         names = dict.fromkeys(bag.feature_sets)
         return Bag(recipes, tuple(FeatureSet(name, _held(name, features, sets, asked)) for name in names))

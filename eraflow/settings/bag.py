@@ -77,7 +77,7 @@ STANDARD: Mapping[str, tuple[BagRecipe, ...]] = {
     "xgboost": (_recipe(**_XGBOOST), _recipe(_EVERY_FOURTH, **_XGBOOST)),
     "catboost": (_recipe(_EVERY_FOURTH, **_CATBOOST),),
 }
-"""What the usual bag of a kind is made of; a member's own params stand below these. See docs/models.md."""
+"""What the usual bag of a kind is made of; the member's own params lie over these. See docs/models.md."""
 OTHERWISE = (_recipe(_EVERY_FOURTH),)
 """Of the other kinds, networks and a user's own: their own params, on every fourth era."""
 

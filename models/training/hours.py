@@ -94,9 +94,9 @@ def _fits(member: ModelSettings, size: DataSize, settings: RunSettings) -> list[
     usual = [RUN, COMPANION] if bag.standard and not bag.recipes and settings.data.features == "all" else [RUN]
     widths = [min(NUMERAI_SETS.get(name, size.columns), size.columns) for name in bag.feature_sets or usual]
     return [
-        _Fit({**member.params, **recipe.params}, 1 / recipe.era_step, width)
+        _Fit(recipe.params, 1 / recipe.era_step, width)
         for width in widths
-        for recipe in recipes_of(bag, member.kind)
+        for recipe in recipes_of(bag, member.kind, member.params)
         for _ in range(recipe.era_step)
     ]
 

@@ -68,7 +68,7 @@ def _params(model: ModelSettings) -> list[dict[str, Any]]:
     """The params that a member's fits are given."""
     if not model.bag.wanted:
         return [model.params]
-    return [{**model.params, **recipe.params} for recipe in recipes_of(model.bag, model.kind)]
+    return [recipe.params for recipe in recipes_of(model.bag, model.kind, model.params)]
 
 
 def _models(profile: str) -> list[ModelSettings]:

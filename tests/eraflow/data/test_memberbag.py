@@ -58,6 +58,12 @@ def test_own_recipes_lie_over_the_members_params():
     assert bag.in_words() == "bag of 6 fits over small and run"
 
 
+def test_the_members_params_lie_over_those_of_the_usual_recipes():
+    usual, changed = (cut(BagSettings(standard=True), params=params) for params in ({}, {"n_estimators": 7}))
+    assert {recipe.params["n_estimators"] for recipe in changed.recipes} == {7}
+    assert [{**recipe.params, "n_estimators": 7} for recipe in usual.recipes] == [one.params for one in changed.recipes]
+
+
 def test_sets_alone_make_a_bag_of_the_members_own_params():
     bag = cut(BagSettings(feature_sets=["medium"]), params={"x": 1})
     assert bag.recipes == (FitRecipe({"x": 1}),)
