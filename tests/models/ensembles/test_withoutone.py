@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.plantedmembers import tournament
 from eraflow.scoring.memberworth import mean_correlations, member_worth, paid_metric
 from eraflow.scoring.metrics import era_corr
 from eraflow.scoring.neutralise import Neutralisation
@@ -24,7 +25,6 @@ from models.ensembles.rankblend import rank_gaussian_blend
 from models.ensembles.weighing import Weighing
 from models.ensembles.withoutone import WITHOUT, ExactScorer, member_correlations, write_without
 from tests.models.conftest import blending
-from tests.models.ensembles.tournaments import tournament
 from tests.models.planted import TARGET
 
 OVERLAP = 5
