@@ -69,7 +69,7 @@ def test_a_fold_learns_from_the_code_of_its_window(coded, members, tmp_path):
     from models.base.seeds import derived_seed
 
     model = make_model("lightgbm", FAST)
-    model.fit(codes[rows], y, plan=PLAN, seed=derived_seed(7, 0))
+    model.fit(codes[rows], y, plan=PLAN, seed=derived_seed(7, int(window.test[0])))
     expected = model.predict(codes[coded.store.rows(window.test)])
     found = read_out_of_fold(members["lightgbm-instead"] / "fold-0.parquet").values
     np.testing.assert_array_equal(found, expected)

@@ -38,7 +38,7 @@ def signatures(folder):
 def test_factors_are_found_and_told_out_of_sample(coded):
     assert [told["window"] for told in coded.metrics["windows"]] == ["0", "1", "live"]
     for told in coded.metrics["windows"][:2]:
-        assert told["explained"] > 0.4
+        assert told["explained"] > 0.35
         assert told["explained_learnt"] == pytest.approx(told["explained"], abs=0.1)
         assert told["divergence"] > 1
     live = coded.metrics["windows"][2]
