@@ -10,6 +10,9 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any, BinaryIO
 
+import numpy as np
+import numpy.typing as npt
+
 from eraflow.disk.digest import value_sha256
 from eraflow.erastore.erareader import EraStore
 
@@ -53,17 +56,31 @@ class HashedRows:
         return 0
 
 
-def rows_digest(store: EraStore, eras: Sequence[str], columns: Sequence[str]) -> str | None:
-    """sha256 over the rows of `eras`: ids, features and some columns; None: the store was written without digests.
+def rows_digest(store: EraStore, eras: Sequence[str], columns: Sequence[str], *, ids: bool = False) -> str | None:
+    """sha256 over the rows of `eras`: features and some columns; None: the store was written without digests.
 
     Features are known by the digests of the eras and the names of the columns of the matrix; the rest is read.
+
+    Args:
+        store: the data.
+        eras: of the store, in order.
+        columns: targets, benchmarks and the like.
+        ids: with the ids of the rows, which 64 bytes a row in memory pay for; who only learns from rows does not see
+            them.
     """
     known = store.digests
     if known is None:
         return None
     digest = hashlib.sha256(value_sha256([list(store.features), [[era, known[era]] for era in eras]]).encode())
-    digest.update(store.offsets(eras).tobytes())
-    for values in (store.ids(eras), *(store.column(name, eras) for name in columns)):
-        digest.update(f"{values.dtype.str}{values.shape}".encode())
-        digest.update(values.tobytes())
+    _add(digest, store.offsets(eras))
+    for name in columns:
+        _add(digest, store.column(name, eras))
+    if ids:
+        _add(digest, store.ids(eras))
     return digest.hexdigest()
+
+
+def _add(digest: Any, values: npt.NDArray[Any]) -> None:
+    """An array by its type, shape and bytes, without a copy."""
+    digest.update(f"{values.dtype.str}{values.shape}".encode())
+    digest.update(np.ascontiguousarray(values).view(np.uint8).data)

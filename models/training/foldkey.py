@@ -30,7 +30,7 @@ def fold_key(trainer: Trainer, position: int, code: str) -> str | None:
     learnt = (member.target, *member.also, *([] if member.benchmark is None else [member.benchmark]))
     importance = trainer.importance
     looked = () if importance is None else (importance.target,)
-    rows = [rows_digest(store, eras, columns) for eras, columns in ((span, learnt), (window.test, looked))]
+    rows = [rows_digest(store, span, learnt), rows_digest(store, window.test, looked, ids=True)]
     if None in rows:
         return None
     parts = trainer.parts(position)

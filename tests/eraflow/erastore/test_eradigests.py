@@ -63,8 +63,18 @@ def test_another_value_or_another_id_is_another_digest(planted, store, tmp_path,
     else:
         x, y, era = x[1:], y[1:], era[1:]  # ids are numbered from the first row on
     other = Planted(x, y, era).store(tmp_path / "other")
-    same = [rows_digest(other, [each], [TARGET]) == rows_digest(store, [each], [TARGET]) for each in store.eras[1:]]
+    same = [
+        rows_digest(other, [each], [TARGET], ids=True) == rows_digest(store, [each], [TARGET], ids=True)
+        for each in store.eras[1:]
+    ]
     assert same == ([False] * 11 if what == "id" else [True, True, False, *[True] * 8])
+
+
+def test_who_learns_from_rows_does_not_see_their_ids(planted, store, tmp_path):
+    other = Planted(planted.x[30:], planted.y[30:], planted.era[30:]).store(tmp_path / "other")
+    for ids in (False, True):
+        digests = [rows_digest(each, store.eras[1:], [TARGET], ids=ids) for each in (store, other)]
+        assert (digests[0] == digests[1]) != ids
 
 
 def test_a_store_of_an_older_version_tells_nothing(store):
