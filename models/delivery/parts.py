@@ -10,14 +10,19 @@ import numpy as np
 from eraflow.errors import EraflowError
 from models.bags.bagmodel import BagModel
 from models.base.protocol import Model
+from models.base.rows import LEVELS
 from models.base.wholeeras import needs_whole_eras
 from models.boosters.booster import BoosterModel
 from models.compression.codedmodel import CodedModel
 from models.compression.encoder import Encoder
+from models.delivery.lightgbmtrees import tree_arrays
 from models.delivery.shippedparts import BAG, BOOSTERS
+from models.delivery.treearrays import tree_predictions
 from models.ensembles.blends import find_blend
 from models.ensembles.ensemble import Ensemble
 from models.networks.networkmodel import NetworkModel
+
+PROOF_ROWS = 300
 
 
 class NotExportableError(EraflowError):
@@ -78,6 +83,9 @@ def _part(name: str, model: Model) -> dict[str, Any]:
         return {**common, "columns": None, "form": BAG, **_bag(name, inner)}
     common["columns"] = None if inner.columns is None else np.array(inner.columns, dtype=np.int64)
     if isinstance(inner, BoosterModel) and inner.library in BOOSTERS:
+        trees = _trees(inner) if inner.library == "lightgbm" else None
+        if trees is not None:
+            return {**common, "form": "trees", "trees": trees}
         return {**common, "form": inner.library, "content": inner.portable()}
     if isinstance(inner, NetworkModel):
         return {**common, "form": "network", **_network(inner)}
@@ -94,6 +102,16 @@ def _bag(name: str, bag: BagModel) -> dict[str, Any]:
         "parts": [_part(f"{name}, part {part.number}", one.model) for part, one in fitted],
         "weights": [part.weight for part in bag.parts],
     }
+
+
+def _trees(model: BoosterModel) -> dict[str, Any] | None:
+    """The trees as arrays, where these say the same to the last bit; None where the library has to predict."""
+    trees = tree_arrays(model.portable().decode("utf-8"))
+    if trees is None:
+        return None
+    codes = np.random.default_rng(0).integers(0, LEVELS, (PROOF_ROWS, model.n_features), dtype=np.int8)
+    seen = codes if model.columns is None else np.take(codes, model.columns, axis=1)
+    return trees if np.array_equal(tree_predictions(trees, seen), model.predict(codes)) else None
 
 
 def _network(model: NetworkModel) -> dict[str, Any]:

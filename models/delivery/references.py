@@ -25,7 +25,7 @@ every version of their library, those of XGBoost in float32; matrix products of 
 SINGLE = 1e-6
 RANKED = 0.05
 """Two neighbours of ROWS that change places in one part of a bag move by .017 standard deviations at the most."""
-TOLERANCES = {"lightgbm": EXACT, "catboost": EXACT, "xgboost": SINGLE, "network": NETWORK}
+TOLERANCES = {"trees": EXACT, "lightgbm": EXACT, "catboost": EXACT, "xgboost": SINGLE, "network": NETWORK}
 
 
 def reference_of(ensemble: Ensemble, shipped: dict[str, Any], **told: Any) -> Reference:

@@ -1,4 +1,4 @@
-"""What one part of a shipped ensemble says: a booster from its text or bytes, a network from its arrays.
+"""What one part of a shipped ensemble says: trees and networks from arrays, other boosters from text or bytes.
 
 Like `models.delivery.livepredictor` it runs where this project is not.
 """
@@ -15,6 +15,7 @@ from models.bags.ranks import ranks_within_eras
 from models.base.protocol import Codes, FloatArray
 from models.base.rows import tiles
 from models.compression.vaearrays import code_levels, means_of_codes
+from models.delivery.treearrays import tree_predictions
 from models.networks.blocks import BLOCK_ROWS, in_block
 
 TILE_ROWS = 1024
@@ -47,6 +48,8 @@ def part_predictions(
     seen = seen if part["columns"] is None else np.take(seen, part["columns"], axis=1)
     if part["form"] == BAG:
         found = _bag(part, seen, functions, loaded.setdefault(at, {}))
+    elif part["form"] == "trees":
+        found = tree_predictions(part["trees"], seen)
     elif part["form"] == "network":
         found = _network(part, functions[part["function"]], seen)
     else:

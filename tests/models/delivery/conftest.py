@@ -73,6 +73,7 @@ def members_of(planted: Planted) -> dict[str, Any]:
     x, y = planted.x, planted.y
     found = {kind: trained(kind, x, y) for kind in KINDS}
     found["few-columns"] = trained("xgboost", x, y, columns=[0, 1, 2, 7])
+    found["deep"] = trained("lightgbm", x, y, num_leaves=200, max_depth=-1, min_data_in_leaf=1, max_bin=15)
     found["far-from-zero"] = trained("xgboost", x, y + 41.95)
     found["seeds"] = trained("mlp", x, y, seeds=2)
     found["across-eras"] = trained("transformer", x, y, across="era", points=4)
