@@ -84,6 +84,8 @@ def rehearse(pickle: Path, stage: Stage, folder: Path, say: Callable[[str], None
     if reference is not None and reference.told["python"] != stage.pins.python:
         theirs = reference.told["python"]
         faults.append(fault(PicklePythonError, f"it was made for Python {theirs}, not for {stage.pins.python}"))
+    if not faults and reference is not None and reference.told["parts"]:
+        faults = _parts(pickle, stage, folder / "parts", verdict, say)
     if not faults:
         faults = _live(pickle, stage, reference, folder / "live", verdict, say)
     if not faults and stage.eras > 1 and stage.live is None:
@@ -120,6 +122,17 @@ def _blank(pickle: Path, stage: Stage, reference: Reference | None) -> dict[str,
     }
 
 
+def _parts(
+    pickle: Path, stage: Stage, folder: Path, verdict: dict[str, Any], say: Callable[[str], None]
+) -> list[RehearsalFault]:
+    """Each part against its reference, in a process of its own: an era's time and memory are measured without it."""
+    say("each part against its reference")
+    outcome = _confined(pickle, stage, folder, reference_path(pickle), [])
+    verdict["parts"] = outcome.report.get("parts")
+    verdict["trace"] = None if outcome.report["error"] is None else outcome.report["error"]["trace"]
+    return faults_of(outcome, stage.room, stage.pins.python)
+
+
 def _live(
     pickle: Path,
     stage: Stage,
@@ -128,11 +141,11 @@ def _live(
     verdict: dict[str, Any],
     say: Callable[[str], None],
 ) -> list[RehearsalFault]:
-    """One live era, as the runtime calls the function; the parts before it."""
+    """One live era, as the runtime calls the function."""
     say(f"a live era of {stage.rows} rows by {stage.where}, Python {stage.pins.python}")
     outcome = _run(pickle, stage, reference, folder, eras=1)
     report = outcome.report
-    verdict.update(no_network=report.get("no_network"), parts=report.get("parts"), modules=report.get("modules"))
+    verdict.update(no_network=report.get("no_network"), modules=report.get("modules"))
     verdict["live"] = _figures(outcome)
     verdict["trace"] = None if report["error"] is None else report["error"]["trace"]
     return faults_of(outcome, stage.room, stage.pins.python)
@@ -148,7 +161,7 @@ def _many(
 ) -> list[RehearsalFault]:
     """Many eras in one call. That so many do not fit is told and no fault: Numerai's validation comes in parts."""
     say(f"{stage.eras} eras at once")
-    outcome = _run(pickle, stage, None, folder, eras=stage.eras, features=reference)
+    outcome = _run(pickle, stage, reference, folder, eras=stage.eras)
     verdict["many"] = {**_figures(outcome), "eras": stage.eras, "fits": outcome.ended_by is None}
     if outcome.ended_by is not None:
         return []
@@ -169,28 +182,27 @@ def eras_that_fit(live: dict[str, Any], many: dict[str, Any], room: Room) -> dic
     }
 
 
-def _run(
-    pickle: Path,
-    stage: Stage,
-    reference: Reference | None,
-    folder: Path,
-    *,
-    eras: int,
-    features: Reference | None = None,
-) -> Outcome:
-    """One process with one file; what it needs is put into its folder, the only one that a container sees."""
+def _run(pickle: Path, stage: Stage, reference: Reference | None, folder: Path, *, eras: int) -> Outcome:
+    """One process with one file."""
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    known = features if reference is None else reference
-    names = None if known is None else known.told["features"]
-    files = _files(stage, folder, names, eras)
+    files = _files(stage, folder, None if reference is None else reference.told["features"], eras)
+    named = {**files, "name": f"{eras} era{'s' if eras > 1 else ''}", "at_once": eras > 1}
+    return _confined(pickle, stage, folder, None, [named])
+
+
+def _confined(
+    pickle: Path, stage: Stage, folder: Path, reference: Path | None, files: Sequence[dict[str, Any]]
+) -> Outcome:
+    """One process; what it needs is put into its folder, the only one that a container sees."""
+    with storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     spec = {
         "pickle": _beside(pickle, folder),
-        "reference": None if reference is None else _beside(reference_path(pickle), folder),
-        "files": [{**files, "name": f"{eras} era{'s' if eras > 1 else ''}", "at_once": eras > 1}],
+        "reference": None if reference is None else _beside(reference, folder),
+        "files": list(files),
     }
-    command = stage.command(folder, stage.room)
-    return run_confined(command, spec, folder, stage.room, contained=stage.contained)
+    return run_confined(stage.command(folder, stage.room), spec, folder, stage.room, contained=stage.contained)
 
 
 def _files(stage: Stage, folder: Path, names: Sequence[str] | None, eras: int) -> dict[str, str]:
