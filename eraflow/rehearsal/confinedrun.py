@@ -80,6 +80,7 @@ def run_confined(
         "memory_mb": 0 if contained else int(room.memory_mb),
         "seconds": int(room.seconds) + 1,
         "contained": contained,
+        "parent": 0 if contained else os.getpid(),
     }
     write_json(folder / "spec.json", whole)
     with (folder / "output.txt").open("wb") as output:

@@ -5,11 +5,13 @@ numpy and pandas. What it finds goes into a JSON file, written anew after each s
 has told how far it came.
 """
 
+import ctypes
 import inspect
 import json
 import os
 import resource
 import runpy
+import signal
 import sys
 import time
 import traceback
@@ -18,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 MIB = 1 << 20
+PR_SET_PDEATHSIG = 1
 
 
 class Absent(MetaPathFinder):
@@ -71,6 +74,7 @@ def main(spec_file: str) -> None:
 
 def confine(spec: dict[str, Any], report: Report) -> None:
     """One processor, the memory and the seconds that there are, no network, no modules that the image lacks."""
+    end_with_parent(spec["parent"])
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -80,6 +84,15 @@ def confine(spec: dict[str, Any], report: Report) -> None:
     held = ["container"] if spec["contained"] else runpy.run_path(spec["nonetwork"])["forbid_network"]()
     sys.meta_path.insert(0, Absent(spec["absent"]))
     report.at("importing", no_network=held, python=".".join(map(str, sys.version_info[:2])))
+
+
+def end_with_parent(parent: int) -> None:
+    """Be killed when the process that started this one ends, however it does."""
+    if not parent or not sys.platform.startswith("linux"):
+        return
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it ended before
+        sys.exit("the process that started this one has ended")
 
 
 def run(spec: dict[str, Any], report: Report) -> None:

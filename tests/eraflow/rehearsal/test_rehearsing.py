@@ -2,10 +2,13 @@
 
 import json
 import subprocess
+import sys
 import textwrap
+import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from eraflow.disk.digest import file_sha256
@@ -15,6 +18,7 @@ from eraflow.rehearsal.reference import ModelReferenceError, Reference, referenc
 from eraflow.rehearsal.rehearsing import rehearse, verdict_path
 from tests.eraflow.rehearsal.environments import interpreter, stage
 
+ROOT = Path(__file__).parents[3]
 FEATURES = ["feature_a", "feature_b"]
 HEAD = """
 import sys, cloudpickle, numpy as np, pandas as pd
@@ -189,3 +193,35 @@ def test_a_reference_of_other_bytes_is_refused(tmp_path, folder):
     reference_path(path).unlink()
     with pytest.raises(SettingsError, match="--data"):
         rehearse(path, stage(), folder)
+
+
+def test_a_killed_rehearsal_leaves_no_process(tmp_path, folder):
+    """The pickle writes down its own number and waits; whoever started it is killed meanwhile."""
+    body = """
+    def predict(live):
+        import os, time
+        open(os.environ["HOME"] + "/number", "w").write(str(os.getpid()))
+        time.sleep(900)
+    """
+    path = pickled(tmp_path, body)
+    code = (
+        "import sys; from pathlib import Path; from eraflow.rehearsal.rehearsing import rehearse;"
+        "from tests.eraflow.rehearsal.environments import stage;"
+        "rehearse(Path(sys.argv[1]), stage(), Path(sys.argv[2]))"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code, str(path), str(folder)], cwd=ROOT)
+    number = folder / "live" / "number"
+    try:
+        until(lambda: number.is_file() and number.read_text())
+    finally:
+        parent.kill()
+        parent.wait()
+    until(lambda: not psutil.pid_exists(int(number.read_text())))
+
+
+def until(true):
+    for _ in range(1200):
+        if true():
+            return
+        time.sleep(0.1)
+    raise TimeoutError
