@@ -12,11 +12,9 @@ import numpy.typing as npt
 from eraflow.disk.atomic import write_json
 from eraflow.disk.digest import file_sha256
 from eraflow.machine.plan import Plan
-from eraflow.scoring.ranking import EraGroups
 from models.bags.fitting import Make, fit_parts
 from models.bags.keptparts import Curve, FittedPart, KeptParts
 from models.bags.parts import BagPart, Positions, used_columns
-from models.bags.ranks import ranks_within_eras
 from models.base.fitted import check_features, check_saved_is_fitted
 from models.base.furthertargets import FurtherTargets
 from models.base.protocol import (
@@ -152,6 +150,10 @@ class BagModel:
         """
         check_features(self.kind, self.n_features, x, fitted=bool(self.fitted))
         offsets = one_era(len(x)) if eras is None else eras
+        # Ranks need SciPy, and whoever loads a model that is no bag is not to wait for it.
+        from eraflow.scoring.ranking import EraGroups
+        from models.bags.ranks import ranks_within_eras
+
         groups, total = EraGroups(offsets), np.zeros(len(x))
         for part, fitted in zip(self.parts, self.fitted, strict=True):
             raw = predict_in_eras(fitted.model, x, offsets, plan=plan)
