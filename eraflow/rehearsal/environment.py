@@ -14,8 +14,10 @@ from eraflow.disk.locks import my_turn
 from eraflow.errors import EraflowError
 from eraflow.rehearsal.interpreters import find_interpreter
 from eraflow.rehearsal.pins import Pins
+from eraflow.runs.reclaim import REHEARSALS
 
 COMPLETE = "complete.json"
+BUILDING = ".building"
 BUILD_SECONDS = 3600
 TOLD_LINES = 6
 Say = Callable[[str], None]
@@ -29,7 +31,7 @@ class EnvironmentNotBuiltError(EraflowError):
 
 def rehearsal_folder(home: Path) -> Path:
     """Where the environments of a home lie."""
-    return home / "cache" / "rehearsal"
+    return home / REHEARSALS
 
 
 def environment_python(pins: Pins, home: Path, say: Say) -> Path:
@@ -45,6 +47,7 @@ def environment_python(pins: Pins, home: Path, say: Say) -> Path:
     place = rehearsal_folder(home) / f"{pins.python}-{pins.digest}"
     python = place / "bin" / "python"
     if (place / COMPLETE).is_file():
+        (place / COMPLETE).touch()  # a cleaning goes by when it was used last
         return python
     with storage_errors(place):
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -58,7 +61,9 @@ def environment_python(pins: Pins, home: Path, say: Say) -> Path:
 def _build(pins: Pins, place: Path) -> None:
     """Build beside its place and rename, so that a half one is never used."""
     interpreter = find_interpreter(pins.python)
-    building = place.with_name(f"{place.name}.{uuid.uuid4().hex[:8]}.building")
+    for left in place.parent.glob(f"{place.name}.*{BUILDING}"):  # of a build that was killed: this one has the lock
+        shutil.rmtree(left, ignore_errors=True)
+    building = place.with_name(f"{place.name}.{uuid.uuid4().hex[:8]}{BUILDING}")
     try:
         _run([str(interpreter), "-m", "venv", str(building)], pins)
         wanted = write_text(building / "requirements.txt", pins.requirements())

@@ -30,6 +30,8 @@ BASES = "cache/bases"
 """Where the bases of networks are kept, each a folder."""
 FOLDS = "cache/folds"
 """Where finished folds are kept from week to week, each a folder."""
+REHEARSALS = "cache/rehearsal"
+"""Where the environments of rehearsals are kept, each a folder of some 1.9 GB."""
 REMOVED = ".removed-"
 AT_WORK, UNFINISHED = "at work", "unfinished: --resume goes on with it"
 REFERENCED = "a registered model or a search points to it"
@@ -135,13 +137,13 @@ def _store_piece(shared: SharedStages, name: str, runs: Iterable[Path]) -> Remov
 
 def folder_pieces(home: Path) -> list[Removable]:
     """Downloads by source and version, what sandboxes have generated, copies of former champions, bases of networks,
-    finished folds.
+    finished folds, environments of rehearsals, whole or given up.
 
     They go only while no run is at work in this home.
     """
     found = [("download", home.glob("data/*/*/")), ("sandbox", home.glob("sandbox/*/"))]
     found += [("copy of a champion", home.glob("champion/*/")), ("base of a network", home.glob(f"{BASES}/*/"))]
-    found += [("finished fold", home.glob(f"{FOLDS}/*/"))]
+    found += [("finished fold", home.glob(f"{FOLDS}/*/")), ("environment", home.glob(f"{REHEARSALS}/*/"))]
     return [
         Removable(kind, path, tuple(_files(path)), max(map(_mtime, [path, *_files(path)])), _when_idle(home, path))
         for kind, places in found
@@ -152,7 +154,8 @@ def folder_pieces(home: Path) -> list[Removable]:
 
 def leftovers(home: Path) -> list[Removable]:
     """What a cleaning that was killed has renamed and not removed: it goes at once."""
-    parents = [home / "runs", home / "sandbox", home / "champion", home / BASES, home / FOLDS, *home.glob("data/*/")]
+    parents = [home / "runs", home / "sandbox", home / "champion", *home.glob("data/*/")]
+    parents += [home / BASES, home / FOLDS, home / REHEARSALS]
     found = [path for parent in parents for path in parent.glob(f"{REMOVED}*") if path.is_dir()]
     return [Removable("leftover", path, tuple(_files(path)), 0.0, partial(_gone, path)) for path in found]
 
