@@ -13,10 +13,11 @@ from models.base.seeds import derived_seed
 from models.networks.batches import EraBatches, EraRows, RowBatches
 from models.networks.fitdata import FitData
 from models.networks.furtherheads import with_further_targets
-from models.networks.loop import Look, Trained, train
+from models.networks.loop import train
 from models.networks.losses import WithCorrelation
 from models.networks.network import Network
 from models.networks.recipe import Recipe
+from models.networks.trainingrun import Look, Trained
 from models.networks.validation import Validation
 
 LEAST_ERAS = 4

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 BatchGradient = pytest.importorskip("models.networks.gradient").BatchGradient
-loop = pytest.importorskip("models.networks.loop")
+trainingrun = pytest.importorskip("models.networks.trainingrun")
 
 
 class Killed(BaseException):
@@ -35,7 +35,7 @@ def dies_in_fit(monkeypatch, number):
     """Killed after forty updates of the fit at this position, wherever it began."""
     from models.training.trainer import Trainer
 
-    fit_one, end_interval = Trainer.fit, loop._Training._end_interval
+    fit_one, end_interval = Trainer.fit, trainingrun.TrainingRun._end_interval
     at = []
 
     def fits(self, eras, position, *others):
@@ -48,4 +48,4 @@ def dies_in_fit(monkeypatch, number):
             raise Killed
 
     monkeypatch.setattr(Trainer, "fit", fits)
-    monkeypatch.setattr(loop._Training, "_end_interval", dying)
+    monkeypatch.setattr(trainingrun.TrainingRun, "_end_interval", dying)
