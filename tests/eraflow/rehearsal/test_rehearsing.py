@@ -1,6 +1,7 @@
 """A rehearsal by Numerai's own versions: each planted fault is caught by its name, before anything is sent."""
 
 import json
+import os
 import subprocess
 import sys
 import textwrap
@@ -106,6 +107,15 @@ def test_a_planted_fault_is_caught_by_name(tmp_path, folder, body, code, text):
     assert [one["code"] for one in verdict["faults"]] == [code]
     assert text in verdict["faults"][0]["problem"] + verdict["faults"][0]["remedy"]
     assert not verdict["passed"]
+
+
+def test_the_memory_is_that_of_the_rehearsal_however_large_its_parent_is():
+    asked = "import resource; from eraflow.rehearsal.runner import peak_mib as peak; "
+    asked += "print(peak(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss))"
+    held = bytearray(os.urandom(1)) * 300_000_000
+    told = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True).stdout
+    assert 1 < float(told) < 200
+    del held
 
 
 def test_what_is_good_passes_and_the_verdict_is_of_these_bytes(tmp_path, folder):

@@ -102,8 +102,9 @@ def test_both_truths_have_their_strength_when_both_are_on() -> None:
 
 
 @settings(max_examples=20, deadline=None)
-@given(count=st.integers(12, 2000), seed=st.integers(0, 9))
+@given(count=st.integers(18, 2000), seed=st.integers(0, 9))
 def test_the_named_groups_are_the_clusters_and_each_has_its_pair(count: int, seed: int) -> None:
+    """From 18 features on `small` has more than a cluster; of fewer it may lie inside one, and then it is a group."""
     features = name_features(count, seed, divided="clusters")
     place = {name: position for position, name in enumerate(features.names)}
     groups = [{place[name] for name in members} for members in Catalog(features.sets, ()).groups.values()]
