@@ -91,7 +91,7 @@ CASES = {
     "a null era": (null_era, {}),
     "an absent target": (nothing, {"data": {"target": "target_nobody_20"}}),
     "the alias without its horizon": (nothing, {"data": {"target": "target"}}),
-    "too few eras": (nothing, {"windows": {"folds": 40, "first_test_fraction": 0.06}}),
+    "too few eras": (nothing, {"windows": {"folds": 40, "first_test_fraction": 0.06, "purge_weeks": 20}}),
     "a purge below the horizon": (nothing, {"windows": {"purge_weeks": 4}}),
     "constant predictions": (
         nothing,
