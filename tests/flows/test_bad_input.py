@@ -110,7 +110,7 @@ EXPECTED = {
     "the alias without its horizon": "alias_horizon",
     "too few eras": "era",
     "a purge below the horizon": "8",
-    "constant predictions": "all 3200 predictions of lightgbm",
+    "constant predictions": " predictions of lightgbm on eras",
     "an empty live file": "live",
 }
 
