@@ -37,7 +37,7 @@ def test_the_flow_searches_keeps_what_it_finds_and_submits_nothing(tmp_path):
     kept = tuned_params(tmp_path, "lightgbm", key_of(Run(settings, Path("unused")), settings.models[0]))
     assert kept == record["search"]["lightgbm"]["params"]
     judged = json.loads((tmp_path / "run" / "search-lightgbm" / "spec.json").read_text())["kwargs"]["job"]["eras"]
-    assert max(map(int, judged["confirmation"]["test"])) < 57 - 8  # of 140 eras the backtest judges from the 57th on
+    assert max(map(int, judged["confirmation"]["test"])) < 65 - 8  # of 140 eras the backtest judges from the 65th on
     with pytest.raises(RunConcludedError):  # what has ended is never rewritten
         research(settings)
     assert json.loads((tmp_path / "run" / "record.json").read_text()) == record
