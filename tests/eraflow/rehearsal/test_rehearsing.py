@@ -17,7 +17,9 @@ from eraflow.errors import SettingsError
 from eraflow.rehearsal.confinedrun import Room
 from eraflow.rehearsal.reference import ModelReferenceError, Reference, reference_path
 from eraflow.rehearsal.rehearsing import rehearse, verdict_path
-from tests.eraflow.rehearsal.environments import interpreter, stage
+from tests.eraflow.rehearsal.environments import BUILT, interpreter, stage
+
+pytestmark = BUILT
 
 ROOT = Path(__file__).parents[3]
 FEATURES = ["feature_a", "feature_b"]

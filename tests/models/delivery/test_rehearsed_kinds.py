@@ -8,7 +8,9 @@ from eraflow.rehearsal.faults import PicklePartError
 from eraflow.rehearsal.reference import Reference, reference_path
 from eraflow.rehearsal.rehearsing import rehearse
 from models.delivery.export import assemble
-from tests.eraflow.rehearsal.environments import interpreter, stage
+from tests.eraflow.rehearsal.environments import BUILT, interpreter, stage
+
+pytestmark = BUILT
 
 
 @pytest.mark.parametrize("python", ["3.11", "3.12"])

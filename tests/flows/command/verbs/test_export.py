@@ -6,9 +6,11 @@ import pytest
 
 from flows.command.cli import main
 from flows.command.verbs.rehearse import words
-from tests.eraflow.rehearsal.environments import KEPT, interpreter
+from tests.eraflow.rehearsal.environments import BUILT, KEPT, interpreter
 from tests.models.delivery.conftest import trained, write_members
 from tests.models.planted import plant
+
+pytestmark = BUILT
 
 
 @pytest.fixture(scope="module")
