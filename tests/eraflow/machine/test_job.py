@@ -18,6 +18,7 @@ from eraflow.machine.plan import Plan
 from eraflow.numerai.inspection import LiveJob, RoundJob
 from eraflow.scoring.backtest import BacktestJob
 from eraflow.scoring.neutralise import Neutralisation
+from eraflow.scoring.payout import Payout
 from eraflow.settings.data import DataSettings
 from eraflow.settings.search import SearchSettings
 from eraflow.settings.selection import SelectionSettings
@@ -61,7 +62,7 @@ JOBS = [
         learn=Learnt("target_a_20"),
         target="target_a_20",
         horizon_days=20,
-        multipliers={"corr60": 0.75},
+        payout=Payout(),
         search=SearchSettings(storage="sqlite:///here.db"),
         seed=7,
         store=STORE,
