@@ -15,9 +15,10 @@ import numpy as np
 from eraflow.disk.atomic import write_json
 from eraflow.scoring.metrics import PreparedContribution, PreparedCorr, SortedPredictions
 from eraflow.scoring.payout import Payout, payout_scores
-from eraflow.scoring.ranking import EraGroups, order_within_eras
+from eraflow.scoring.ranking import EraGroups
 from models.base.protocol import FloatArray
 from models.ensembles.eratables import KnownTruth
+from models.ensembles.numeraitables import gaussianised, standardised
 
 WITHOUT = "without.json"
 
@@ -92,16 +93,10 @@ def member_correlations(columns: FloatArray, groups: EraGroups) -> FloatArray:
 
     An era in which one of two members is constant counts 0 for the two.
     """
-    ranked = np.empty_like(columns)
-    for at in range(columns.shape[1]):
-        order = order_within_eras(np.ascontiguousarray(columns[:, at]), groups)
-        ranked[order.rows, at] = order.gaussian()
     total = np.zeros((columns.shape[1],) * 2)
     for start, stop in zip(groups.offsets[:-1], groups.offsets[1:], strict=True):
-        era = ranked[start:stop] - ranked[start:stop].mean(axis=0)
-        length = np.sqrt((era**2).sum(axis=0))
-        unit = era / np.where(length > 0, length, 1.0)
-        total += unit.T @ unit
+        standing = standardised(gaussianised(columns[start:stop]))
+        total += standing.T @ standing / (stop - start)
     return total / max(groups.n_eras, 1)
 
 
