@@ -13,17 +13,15 @@ from __future__ import annotations
 import json
 import logging
 import os
-import shutil
-import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from eraflow.disk.atomic import TEMPORARY, StorageError, storage_errors, write_json
+from eraflow.disk.atomic import StorageError, write_json
 from eraflow.disk.digest import file_sha256, value_sha256
-from eraflow.disk.locks import NoLocksError, wait_for
+from eraflow.disk.keptentries import put, turn
 from models.base.protocol import MODEL_FILE
 
 NOTE = "base.json"
@@ -52,19 +50,16 @@ class BaseStore:
     @contextmanager
     def turn(self, key: str) -> Iterator[None]:
         """Keep others from training the same base at the same time. Without locks everybody trains his own."""
-        lock = None
-        if self.folder is not None:
-            try:
-                lock = wait_for(
-                    self.folder / f"{key}.lock", lambda: log.info("another process trains the same base: waiting")
-                )
-            except (StorageError, NoLocksError) as error:
-                log.warning("bases are not shared: %s", error)
-        try:
+        if self.folder is None:
             yield
-        finally:
-            if lock is not None:
-                lock.close()
+            return
+        with turn(
+            self.folder,
+            key,
+            lambda: log.info("another process trains the same base: waiting"),
+            lambda error: log.warning("bases are not shared: %s", error),
+        ):
+            yield
 
     def find(self, key: str) -> tuple[Path, dict[str, Any]] | None:
         """The folder of a base that is whole, as far as its note tells, with what was noted; None: there is none."""
@@ -96,17 +91,12 @@ class BaseStore:
         """
         if self.folder is None:
             return
-        coming = self.folder / f".{key}.{uuid.uuid4().hex[:8]}{TEMPORARY}"
+
+        def write(coming: Path) -> None:
+            save(coming)
+            write_json(coming / NOTE, {**note, "model": file_sha256(coming / MODEL_FILE)})
+
         try:
-            with storage_errors(coming):
-                for left in self.folder.glob(f".{key}.*{TEMPORARY}"):  # by one who was killed
-                    shutil.rmtree(left, ignore_errors=True)
-                coming.mkdir(parents=True)
-                save(coming)
-                write_json(coming / NOTE, {**note, "model": file_sha256(coming / MODEL_FILE)})
-                shutil.rmtree(self.folder / key, ignore_errors=True)
-                coming.rename(self.folder / key)
+            put(self.folder, key, write)
         except (StorageError, OSError) as error:
             log.warning("the base %s is not kept: %s", key[:12], error)
-        finally:
-            shutil.rmtree(coming, ignore_errors=True)

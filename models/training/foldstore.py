@@ -14,16 +14,16 @@ import json
 import logging
 import os
 import shutil
-import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from eraflow.disk.atomic import TEMPORARY, StorageError, atomic_path, storage_errors, write_json
+from eraflow.disk.atomic import StorageError, atomic_path, write_json
 from eraflow.disk.digest import file_sha256
-from eraflow.disk.locks import NoLocksError, hold, wait_for
+from eraflow.disk.keptentries import lock_of, put, turn
+from eraflow.disk.locks import hold
 
 NOTE = "fold.json"
 FILES = ("predictions.parquet", "importance.parquet", "learning.csv")
@@ -51,16 +51,13 @@ class FoldStore:
 
         Where there are no locks nothing is kept: two at once could spoil it.
         """
-        lock = None
-        try:
-            lock = wait_for(self._lock(key), lambda: log.info("another process trains the same fold: waiting"))
-        except (StorageError, NoLocksError) as error:
-            log.warning("finished folds are not kept: %s", error)
-        try:
-            yield lock is not None
-        finally:
-            if lock is not None:
-                lock.close()
+        with turn(
+            self.folder,
+            key,
+            lambda: log.info("another process trains the same fold: waiting"),
+            lambda error: log.warning("finished folds are not kept: %s", error),
+        ) as shared:
+            yield shared
 
     def take(self, key: str, places: Mapping[str, Path]) -> dict[str, Any] | None:
         """Copy a fold to where a run wants it. Turn held.
@@ -95,23 +92,18 @@ class FoldStore:
             places: of each of `FILES`, where the run has it, if it has.
             note: what its training told, JSON.
         """
-        coming = self.folder / f".{key}.{uuid.uuid4().hex[:8]}{TEMPORARY}"
         there = {name: path for name, path in places.items() if path.is_file()}
+
+        def write(coming: Path) -> None:
+            for name, path in there.items():
+                shutil.copyfile(path, coming / name)
+            write_json(coming / NOTE, {**note, "files": {name: file_sha256(coming / name) for name in there}})
+
         try:
-            with storage_errors(coming):
-                for left in self.folder.glob(f".{key}.*{TEMPORARY}"):  # by one who was killed
-                    shutil.rmtree(left, ignore_errors=True)
-                coming.mkdir(parents=True)
-                for name, path in there.items():
-                    shutil.copyfile(path, coming / name)
-                write_json(coming / NOTE, {**note, "files": {name: file_sha256(coming / name) for name in there}})
-                shutil.rmtree(self.folder / key, ignore_errors=True)
-                coming.rename(self.folder / key)
+            put(self.folder, key, write)
             self._evict(key)
         except (StorageError, OSError) as error:
             log.warning("the fold %s is not kept: %s", key[:12], error)
-        finally:
-            shutil.rmtree(coming, ignore_errors=True)
 
     def _evict(self, newest: str) -> None:
         """Remove the least recently used until the rest fits; what another process is using stays."""
@@ -126,17 +118,14 @@ class FoldStore:
             shutil.rmtree(self.folder / newest, ignore_errors=True)
 
     def _remove(self, entry: Path) -> bool:
-        lock = hold(self._lock(entry.name))
+        lock = hold(lock_of(self.folder, entry.name))
         if lock is None:
             return False
         with lock:
             (entry / NOTE).unlink(missing_ok=True)  # a kill in between leaves nothing that looks whole
             shutil.rmtree(entry)
-            self._lock(entry.name).unlink(missing_ok=True)
+            lock_of(self.folder, entry.name).unlink(missing_ok=True)
         return True
-
-    def _lock(self, key: str) -> Path:
-        return self.folder / f"{key}.lock"
 
 
 def _copied(kept: Path, place: Path, sha256: str | None) -> None:

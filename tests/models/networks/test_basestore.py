@@ -79,7 +79,7 @@ def test_a_process_that_dies_while_it_writes_leaves_nothing_that_looks_whole(pla
 
     with monkeypatch.context() as patch:
         patch.setattr("models.networks.basestore.write_json", dying)
-        patch.setattr("models.networks.basestore.shutil.rmtree", lambda *_, **__: None)  # a kill cleans up nothing
+        patch.setattr("eraflow.disk.keptentries.shutil.rmtree", lambda *_, **__: None)  # a kill cleans up nothing
         with pytest.raises(KeyboardInterrupt):
             adapt(few, folder=tmp_path, **QUICK)
     assert entries(tmp_path) == []
