@@ -80,16 +80,17 @@ def rehearse(pickle: Path, stage: Stage, folder: Path, say: Callable[[str], None
         raise SettingsError(f"there is no file {pickle}", "name the pickle that `eraflow export` wrote")
     reference = _reference(pickle)
     verdict = _blank(pickle, stage, reference)
+    rehearsal = _Rehearsal(pickle, stage, reference, folder, verdict, say)
     faults = scanned_faults(pickle)
     if reference is not None and reference.told["python"] != stage.pins.python:
         theirs = reference.told["python"]
         faults.append(fault(PicklePythonError, f"it was made for Python {theirs}, not for {stage.pins.python}"))
     if not faults and reference is not None and reference.told["parts"]:
-        faults = _parts(pickle, stage, folder / "parts", verdict, say)
+        faults = rehearsal.parts()
     if not faults:
-        faults = _live(pickle, stage, reference, folder / "live", verdict, say)
+        faults = rehearsal.live()
     if not faults and stage.eras > 1 and stage.live is None:
-        faults = _many(pickle, stage, reference, folder / "many", verdict, say)
+        faults = rehearsal.many()
     verdict["faults"] = [_told(one) for one in faults]
     verdict["passed"] = not faults
     write_json(verdict_path(pickle), verdict)
@@ -122,53 +123,61 @@ def _blank(pickle: Path, stage: Stage, reference: Reference | None) -> dict[str,
     }
 
 
-def _parts(
-    pickle: Path, stage: Stage, folder: Path, verdict: dict[str, Any], say: Callable[[str], None]
-) -> list[RehearsalFault]:
-    """Each part against its reference, in a process of its own: an era's time and memory are measured without it."""
-    say("each part against its reference")
-    outcome = _confined(pickle, stage, folder, reference_path(pickle), [])
-    verdict["parts"] = outcome.report.get("parts")
-    verdict["trace"] = None if outcome.report["error"] is None else outcome.report["error"]["trace"]
-    return faults_of(outcome, stage.room, stage.pins.python)
+@dataclass(frozen=True)
+class _Rehearsal:
+    """One rehearsal and what it has found so far, see `rehearse`."""
 
+    pickle: Path
+    stage: Stage
+    reference: Reference | None
+    folder: Path
+    verdict: dict[str, Any]
+    say: Callable[[str], None]
 
-def _live(
-    pickle: Path,
-    stage: Stage,
-    reference: Reference | None,
-    folder: Path,
-    verdict: dict[str, Any],
-    say: Callable[[str], None],
-) -> list[RehearsalFault]:
-    """One live era, as the runtime calls the function."""
-    say(f"a live era of {stage.rows} rows by {stage.where}, Python {stage.pins.python}")
-    outcome = _run(pickle, stage, reference, folder, eras=1)
-    report = outcome.report
-    verdict.update(no_network=report.get("no_network"), modules=report.get("modules"))
-    verdict["live"] = _figures(outcome)
-    verdict["trace"] = None if report["error"] is None else report["error"]["trace"]
-    return faults_of(outcome, stage.room, stage.pins.python)
+    def parts(self) -> list[RehearsalFault]:
+        """Each part against its reference, in a process of its own: an era is measured without it."""
+        self.say("each part against its reference")
+        outcome = _confined(self.pickle, self.stage, self.folder / "parts", reference_path(self.pickle), [])
+        self.verdict["parts"] = outcome.report.get("parts")
+        return self._faults(outcome)
 
+    def live(self) -> list[RehearsalFault]:
+        """One live era, as the runtime calls the function."""
+        stage = self.stage
+        self.say(f"a live era of {stage.rows} rows by {stage.where}, Python {stage.pins.python}")
+        outcome = self._run("live", eras=1)
+        self.verdict.update({name: outcome.report.get(name) for name in ("no_network", "modules")})
+        self.verdict["live"] = _figures(outcome)
+        return self._faults(outcome)
 
-def _many(
-    pickle: Path,
-    stage: Stage,
-    reference: Reference | None,
-    folder: Path,
-    verdict: dict[str, Any],
-    say: Callable[[str], None],
-) -> list[RehearsalFault]:
-    """Many eras in one call. That so many do not fit is told and no fault: Numerai's validation comes in parts."""
-    say(f"{stage.eras} eras at once")
-    outcome = _run(pickle, stage, reference, folder, eras=stage.eras)
-    verdict["many"] = {**_figures(outcome), "eras": stage.eras, "fits": outcome.ended_by is None}
-    if outcome.ended_by is not None:
-        return []
-    found = faults_of(outcome, stage.room, stage.pins.python)
-    if not found:
-        verdict["eras_that_fit"] = eras_that_fit(verdict["live"], verdict["many"], stage.room)
-    return found
+    def many(self) -> list[RehearsalFault]:
+        """Many eras in one call. That so many do not fit is told and no fault: Numerai's validation comes in parts."""
+        stage, verdict = self.stage, self.verdict
+        self.say(f"{stage.eras} eras at once")
+        outcome = self._run("many", eras=stage.eras)
+        verdict["many"] = {**_figures(outcome), "eras": stage.eras, "fits": outcome.ended_by is None}
+        if outcome.ended_by is not None:
+            return []
+        found = faults_of(outcome, stage.room, stage.pins.python)
+        if not found:
+            verdict["eras_that_fit"] = eras_that_fit(verdict["live"], verdict["many"], stage.room)
+        return found
+
+    def _run(self, name: str, *, eras: int) -> Outcome:
+        """One process with one file."""
+        folder = self.folder / name
+        with storage_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        features = None if self.reference is None else self.reference.told["features"]
+        files = _files(self.stage, folder, features, eras)
+        named = {**files, "name": f"{eras} era{'s' if eras > 1 else ''}", "at_once": eras > 1}
+        return _confined(self.pickle, self.stage, folder, None, [named])
+
+    def _faults(self, outcome: Outcome) -> list[RehearsalFault]:
+        """Of a process whose error is the verdict's."""
+        error = outcome.report["error"]
+        self.verdict["trace"] = None if error is None else error["trace"]
+        return faults_of(outcome, self.stage.room, self.stage.pins.python)
 
 
 def eras_that_fit(live: dict[str, Any], many: dict[str, Any], room: Room) -> dict[str, int]:
@@ -180,15 +189,6 @@ def eras_that_fit(live: dict[str, Any], many: dict[str, Any], room: Room) -> dic
         "time": 1 + math.floor(max(room.seconds - live["seconds"], 0.0) / each),
         "memory": 1 + math.floor(max(room.memory_mb - live["peak_mb"], 0.0) / held),
     }
-
-
-def _run(pickle: Path, stage: Stage, reference: Reference | None, folder: Path, *, eras: int) -> Outcome:
-    """One process with one file."""
-    with storage_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    files = _files(stage, folder, None if reference is None else reference.told["features"], eras)
-    named = {**files, "name": f"{eras} era{'s' if eras > 1 else ''}", "at_once": eras > 1}
-    return _confined(pickle, stage, folder, None, [named])
 
 
 def _confined(
