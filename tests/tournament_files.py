@@ -89,36 +89,56 @@ def write_tournament(
     rng = np.random.default_rng(seed)
     names = tuple(f"feature_{word}_{i}" for i, word in zip(range(features), _words(), strict=False))
     total = train_eras + validation_eras
-    eras = np.repeat([f"{era:04d}" for era in range(1, total + 1)], rows)
-    data = _frame(rng, eras, names, feature_dtype)
+    data = _frame(rng, np.repeat([f"{era:04d}" for era in range(1, total + 1)], rows), names, feature_dtype)
+    _mark(data, train_eras, total, unresolved_eras)
+    live = _frame(rng, np.repeat([live_era], rows if live_rows is None else live_rows), names, feature_dtype)
+    live = live.drop(columns=[name for name in live if name.startswith("target")]).assign(data_type="live")
+    begin = train_eras + validation_eras // 2 if meta_model_from is None else meta_model_from
+    frames = _frames(rng, data, live, train_eras, benchmark_from, begin)
+    damaged_frames(frames, names, damage)
+    for name, frame in frames.items():
+        plain = damage == "value_7_hidden" or not statistics
+        write_parquet(frame, folder / f"{name}.parquet", row_groups=row_groups, id_as=id_as, statistics=not plain)
+    (folder / "features.json").write_text(
+        json.dumps(_catalog(names))[: 40 if damage == "broken_features_json" else None]
+    )
+    if damage == "truncated":
+        content = (folder / "validation.parquet").read_bytes()
+        (folder / "validation.parquet").write_bytes(content[: len(content) * 2 // 3])
+    return TournamentFiles(folder, names, frames)
+
+
+def _mark(data: pd.DataFrame, train_eras: int, total: int, unresolved_eras: int) -> None:
+    """Say which eras are train, validation and test, and take away the targets that nobody knows yet."""
     number = data["era"].astype(int).to_numpy()
     data["data_type"] = np.where(number <= train_eras, "train", "validation")
     data.loc[number > total - min(4, unresolved_eras), "data_type"] = "test"
     data.loc[number > total - unresolved_eras, [name for name in data if name.endswith("_60")]] = np.nan
     data.loc[number > total - min(4, unresolved_eras), [name for name in data if name.startswith("target")]] = np.nan
-    live = _frame(rng, np.repeat([live_era], rows if live_rows is None else live_rows), names, feature_dtype)
-    live = live.drop(columns=[name for name in live if name.startswith("target")]).assign(data_type="live")
+
+
+def _frames(
+    rng: np.random.Generator, data: pd.DataFrame, live: pd.DataFrame, train_eras: int, benchmark_from: int, begin: int
+) -> dict[str, pd.DataFrame]:
+    """What each parquet file holds; the meta model begins at era `begin`."""
+    number = data["era"].astype(int).to_numpy()
     frames = {"train": data[number <= train_eras], "validation": data[number > train_eras], "live": live}
     benchmark = _ranked(rng, data, BENCHMARKS)[number >= benchmark_from]
     frames["train_benchmark_models"] = benchmark[benchmark["era"].astype(int) <= train_eras]
     frames["validation_benchmark_models"] = benchmark[benchmark["era"].astype(int) > train_eras]
     frames["live_benchmark_models"] = _ranked(rng, live, BENCHMARKS)
-    begin = train_eras + validation_eras // 2 if meta_model_from is None else meta_model_from
     frames["meta_model"] = _ranked(rng, data, ("numerai_meta_model",))[number >= begin]
-    catalog: Any = {
+    return frames
+
+
+def _catalog(names: tuple[str, ...]) -> dict[str, Any]:
+    """What features.json holds."""
+    medium = names[: max(2, len(names) // 2)]
+    return {
         "feature_stats": {},
-        "feature_sets": {"small": list(names[:2]), "medium": list(names[: max(2, features // 2)]), "all": list(names)},
+        "feature_sets": {"small": list(names[:2]), "medium": list(medium), "all": list(names)},
         "targets": ["target", *TARGETS],
     }
-    damaged_frames(frames, names, damage)
-    for name, frame in frames.items():
-        plain = damage == "value_7_hidden" or not statistics
-        write_parquet(frame, folder / f"{name}.parquet", row_groups=row_groups, id_as=id_as, statistics=not plain)
-    (folder / "features.json").write_text(json.dumps(catalog)[: 40 if damage == "broken_features_json" else None])
-    if damage == "truncated":
-        content = (folder / "validation.parquet").read_bytes()
-        (folder / "validation.parquet").write_bytes(content[: len(content) * 2 // 3])
-    return TournamentFiles(folder, names, frames)
 
 
 def damaged_frames(frames: dict[str, pd.DataFrame], names: tuple[str, ...], damage: str | None) -> None:
