@@ -67,22 +67,26 @@ def assemble(parts: Path, interpreter: Path, out: Path, python: str) -> dict[str
     with storage_errors(out):
         reference_path(out).unlink(missing_ok=True)  # that of an older pickle would speak for this one
     with atomic_path(out) as temporary:
-        done = subprocess.run(
-            [str(interpreter), "-I", str(Path(assembly.__file__)), str(parts), str(temporary)],
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=ASSEMBLY_SECONDS,
-            check=False,
-        )
-        if done.returncode != 0:
-            said = " | ".join(done.stderr.strip().splitlines()[-TOLD_LINES:])
-            raise AssemblyError(
-                f"{interpreter} ended with {done.returncode}: {said}",
-                "remove its folder under cache/rehearsal, so that it is built anew, and run again",
-            )
+        _run([str(interpreter), "-I", str(Path(assembly.__file__)), str(parts), str(temporary)])
     found = Reference.read(parts / REFERENCE)
     found.told.update(pickle_sha256=file_sha256(out), python=python)
     told = found.write(reference_path(out))
     size = out.stat().st_size
     return {"file": str(out), "bytes": size, "sha256": file_sha256(out), "reference": str(told), "python": python}
+
+
+def _run(command: list[str]) -> None:
+    """Let the interpreter do it; AssemblyError where it fails, hangs or cannot be started."""
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", timeout=ASSEMBLY_SECONDS, check=False
+        )
+        lines, ended = done.stderr.strip().splitlines()[-TOLD_LINES:], f"ended with {done.returncode}"
+        failed = done.returncode != 0
+    except (OSError, subprocess.TimeoutExpired) as error:
+        lines, ended, failed = [str(error)], "did not put the parts together", True
+    if failed:
+        raise AssemblyError(
+            f"{command[0]} {ended}: {' | '.join(lines)}",
+            "remove its folder under cache/rehearsal, so that it is built anew, and run again",
+        )

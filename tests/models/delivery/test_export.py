@@ -93,6 +93,19 @@ def test_an_interpreter_that_fails_leaves_no_pickle_and_is_named(shipped, tmp_pa
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(("interpreter", "said"), [("/nowhere/python", "nowhere"), ("hang", "timed out")])
+def test_an_interpreter_that_hangs_or_is_not_there_is_named(shipped, tmp_path, monkeypatch, interpreter, said):
+    monkeypatch.setattr("models.delivery.export.ASSEMBLY_SECONDS", 0.2)
+    hanging = tmp_path / "hang"
+    hanging.write_text("#!/bin/sh\nexec sleep 60\n")
+    hanging.chmod(0o755)
+    out = tmp_path / "out" / "model.pkl"
+    out.parent.mkdir()
+    with pytest.raises(AssemblyError, match=said):
+        assemble(shipped.folder / "parts", hanging if interpreter == "hang" else Path(interpreter), out, "3.11")
+    assert list(out.parent.iterdir()) == []
+
+
 def test_xgboost_writes_its_base_score_as_a_number(shipped):
     """A list of one number is read as .5 by the versions in Numerai's images, without an error."""
     model = trained("xgboost", shipped.planted.x, shipped.planted.y + 41.95)
