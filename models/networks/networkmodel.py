@@ -159,13 +159,22 @@ class NetworkModel(Searched, ABC):
         self._centre, self._scale = learnt.centre, learnt.scale
         self._prepare(learnt.rows, seed)
         self._library_version = self._version()
+        self.n_features = learnt.rows.width
+        looks = None if watch is None else UpdateLooks(watch, self)
+        figures = self._train(learnt, plan, seed, progress, looks)
+        if looks is not None:
+            looks.finish()
+        self.trained_with = trained_with(plan, "rate_factor", "clip_norm", "precision", "work_factor", **figures)
+
+    def _train(
+        self, learnt: FitData, plan: Plan, seed: int, progress: ProgressFn | None, looks: UpdateLooks | None
+    ) -> dict[str, Any]:
+        """Train a network for each seed and take over its weights; what stands in `model.json` of how that was done."""
         from models.networks.seeds import train_seeds  # it needs torch
 
         networks: list[Arrays] = []
         figures: dict[str, Any] = {"device": usable_device(plan)}
         self.curves, self.lengths, updates = [], [], []
-        self.n_features = learnt.rows.width
-        looks = None if watch is None else UpdateLooks(watch, self)
         for trained in train_seeds(
             self._network(learnt.rows.n_features),
             learnt,
@@ -184,10 +193,8 @@ class NetworkModel(Searched, ABC):
             if trained.rows_at_once is not None:
                 figures["rows_at_once"] = trained.rows_at_once
         self._weights, *self._further = networks
-        if looks is not None:
-            looks.finish()
         figures["updates"] = updates[0] if len(updates) == 1 else updates
-        self.trained_with = trained_with(plan, "rate_factor", "clip_norm", "precision", "work_factor", **figures)
+        return figures
 
     def _look(self, looks: UpdateLooks, updates: int, module: Any) -> bool:
         """After an update: let a watch look at the weights of now, when it is time; whether to stop."""
