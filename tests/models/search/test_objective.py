@@ -1,4 +1,4 @@
-"""Adaptive regularisation and the payout mix: tables and properties."""
+"""Adaptive regularisation: tables and properties."""
 
 import pytest
 from hypothesis import given
