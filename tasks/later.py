@@ -18,6 +18,7 @@ from eraflow.numerai.rounds import Round
 from eraflow.numerai.sendlock import only_sender
 from eraflow.numerai.submission_state import kept_in_words
 from eraflow.runs.conclusion import SENT_LATER, unconfirmed_submission
+from eraflow.runs.identity import identity
 from eraflow.runs.weekrecord import SENT
 from eraflow.scoring.backtest import BLEND
 from eraflow.scoring.scoring import ModelScores
@@ -102,6 +103,7 @@ def _send(run: Run, tournament: Tournament, submission: Submission, verdict: Ver
             submission.round_number,
             asked.confirm_minutes * 60,
             replace=asked.replace,
+            name=str(identity(run.path)["name"]),
         )
     except Exception as error:
         if earlier is not None and not knows_what_is_filed(error):

@@ -21,6 +21,7 @@ from eraflow.numerai.receipts import Receipt
 from eraflow.numerai.rounds import Round
 from eraflow.runs.attempt import Work
 from eraflow.runs.fetching import STAGE, Fetching
+from eraflow.runs.identity import note_data
 from tasks.run import Run
 from tasks.stage import STAGE_TASK, run_stage
 from tasks.tournament import source_key
@@ -70,6 +71,7 @@ def refresh(run: Run, tournament: Tournament, round_now: Round) -> Data:
     record = fetch.until_whole(lambda receipts: run_stage(run, _contract_work(run, receipts)))
     _drop_old_rounds(root, round_now.number, logger.info)
     receipts = {name.partition("/")[2]: receipt for name, receipt in fetch.receipts.items()}
+    _note(run, receipts)
     contract = from_json(Contract, record.metrics["contract"])
     learned_from = {name: receipt.sha256 for name, receipt in receipts.items() if not name.startswith("live")}
     signature = value_sha256(learned_from)
@@ -84,7 +86,17 @@ def refresh_live(run: Run, tournament: Tournament, round_now: Round) -> Path:
     name = f"{run.settings.data.version}/{LIVE}"
     fetch = _fetching(run, tournament, {name: _place(_root(run), LIVE, round_now.number)})
     fetch.until_whole(lambda receipts: run_stage(run, _live_work(receipts)))
+    _note(run, {LIVE: fetch.receipts[name]})
     return fetch.receipts[name].path
+
+
+def _note(run: Run, receipts: Mapping[str, Receipt]) -> None:
+    """Write down which bytes this run works with: its record tells them, and whoever builds it again compares."""
+    told = {
+        name: {"path": str(receipt.path), "sha256": receipt.sha256, "bytes": receipt.bytes}
+        for name, receipt in receipts.items()
+    }
+    note_data(run.path, told)
 
 
 def _fetching(run: Run, tournament: Tournament, places: Mapping[str, Path]) -> Fetching:

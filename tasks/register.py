@@ -15,6 +15,7 @@ from eraflow.numerai.client import Slot
 from eraflow.numerai.rounds import Round
 from eraflow.reports.graphchart import PICTURE
 from eraflow.reports.learningcurve import CURVES, read_curves
+from eraflow.runs.identity import identity_tags
 from eraflow.runs.outcome import outcome_of
 from eraflow.runs.stage import StageRecord
 from eraflow.runs.weekrecord import timed
@@ -96,7 +97,7 @@ def _track(
 ) -> str:
     scores = read_scores(backtested.path)
     book = tracker(run)
-    tags = {"run_dir": str(run.path), "data_signature": features.record.signature}
+    tags = {"run_dir": str(run.path), "data_signature": features.record.signature, **identity_tags(run.path)}
     kinds = {model.name: model for model in run.settings.models}
     weights = dict(zip(blended.metrics["members"], blended.metrics["weights"], strict=True))
     worth = read_worth(backtested.path)
@@ -218,7 +219,12 @@ def ship(
         tracker(run),
         blended.path / "ensemble",
         tracked,
-        {"signature": verdict.ensemble_signature, "round": str(round_number), "run_dir": str(run.path)},
+        {
+            "signature": verdict.ensemble_signature,
+            "round": str(round_number),
+            "run_dir": str(run.path),
+            **identity_tags(run.path),
+        },
         seat=seat_of(run, slot),
         scores=backtested.path / SCORES,
         verdict=verdict_file,

@@ -18,6 +18,7 @@ from eraflow.machine.loopback import go_direct
 from eraflow.machine.resources import probe
 from eraflow.runs.conclusion import conclusion, ended_record
 from eraflow.runs.continuation import beside, check_may_work_in, stored_settings, take_over
+from eraflow.runs.identity import note_origin
 from eraflow.runs.inuse import in_use
 from eraflow.runs.rundir import locked, new_run_dir
 from eraflow.runs.unfinished import SETTINGS, earlier_flow_runs, folder_of_flow_run, note_run
@@ -82,6 +83,7 @@ def open_run(settings: RunSettings, label: str, *, trains: bool = True) -> Itera
         close_earlier(earlier_flow_runs(path), flow_run_id, get_run_logger())
         remove_leftovers(path)
         forget_last_outcome(path)
+        note_origin(path)
         _write_settings(settings, path)
         name_run(path, RUNNING)
         try:

@@ -26,6 +26,7 @@ from eraflow.numerai.submission import SubmissionRecord, check_submission
 from eraflow.numerai.submission_csv import EmptyLiveError, write_submission
 from eraflow.numerai.submission_state import SubmissionState, kept_in_words
 from eraflow.runs.conclusion import RunConcludedError, accepted_submission, unconfirmed_submission
+from eraflow.runs.identity import identity
 from eraflow.runs.stage import StageRecord
 from eraflow.runs.weekrecord import HELD, timed
 from tasks.gate import JudgedEnsemble
@@ -219,6 +220,7 @@ def _send(run: Run, tournament: Tournament, submission: Submission) -> Submissio
                 number,
                 settings.submit.confirm_minutes * 60,
                 replace=settings.submit.replace,
+                name=str(identity(run.path)["name"]),
             )
     except Exception as error:
         if earlier is not None and not knows_what_is_filed(error):

@@ -184,12 +184,19 @@ class Tournament:
         return submission_state.submissions(self._graphql, model_id).states
 
     def submit(
-        self, csv: Path, model_id: str, round_number: int, confirm_seconds: float, *, replace: bool = False
+        self,
+        csv: Path,
+        model_id: str,
+        round_number: int,
+        confirm_seconds: float,
+        *,
+        replace: bool = False,
+        name: str = "",
     ) -> SubmissionState:
         """File a CSV for a round and follow it until it is accepted; see `upload.submit`.
 
         What is filed for the round already is not sent again, and other predictions are replaced only when `replace`
-        says so: then the state of what is there is returned, with `already=True`.
+        says so: then the state of what is there is returned, with `already=True`. `name` begins the file's name there.
         """
         current = self.current_round()
         return upload.submit(
@@ -201,4 +208,5 @@ class Tournament:
             current,
             self._now(),
             replace_other=replace,
+            name=name,
         )

@@ -7,6 +7,7 @@ the same three requests are made one by one.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
@@ -73,6 +74,8 @@ _CREATE = """
     }
 """
 
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
+_LONGEST_PREFIX = 100
 _ADDRESS_REFUSED = frozenset({400, 401, 403})  # what storage services say of a signed address that has expired
 
 
@@ -86,6 +89,7 @@ def submit(
     now: datetime,
     *,
     replace_other: bool = False,
+    name: str = "",
 ) -> SubmissionState:
     """File `csv` for a model and wait until the tournament has accepted it.
 
@@ -101,6 +105,8 @@ def submit(
         current: the current round, as just read.
         now: when it was read.
         replace_other: send although other predictions are filed for this round already.
+        name: begins the name under which the file is sent, such as that of its run. By what follows it, the round and
+            a hash of the content, the same predictions are recognised, whatever name they were sent under.
 
     Returns:
         The state of what counts now. `already` when it was there before; then `ours` is False when it holds other
@@ -129,7 +135,7 @@ def submit(
         return replace(before, already=True, ours=False)
     if current is None or current.number != round_number or not current.is_open:
         raise _not_this_round(graphql, round_number, current, now)
-    state = _sent(graphql, content, f"{stem}.csv", model_id, round_number, confirm_seconds)
+    state = _sent(graphql, content, f"{_prefix(name)}{stem}.csv", model_id, round_number, confirm_seconds)
     return replace(state, multipliers=dict(current.multipliers))
 
 
@@ -228,6 +234,12 @@ def _read(csv: Path) -> bytes:
 
 def _stem(content: bytes, round_number: int) -> str:
     return f"eraflow-{round_number}-{hashlib.sha256(content).hexdigest()[:12]}"
+
+
+def _prefix(name: str) -> str:
+    """What stands before the stem: only what every file server takes for a part of a name."""
+    plain = _NOT_IN_NAMES.sub("-", name)[:_LONGEST_PREFIX].lstrip(".")
+    return f"{plain}_" if plain else ""
 
 
 def _not_this_round(

@@ -32,7 +32,8 @@ class Reference:
     """Known rows and what the models said of them where they were trained.
 
     Attributes:
-        told: pickle_sha256, python, signature, features, parts (name, form and tolerance of each), estimate.
+        told: pickle_sha256, python, signature, features, parts (name, form and tolerance of each), estimate, run (the
+            identity of the run that made it, or None).
         codes: int8[n, f], one era.
         members: float64[n, k], of each part.
         whole: float64[n], of the ensemble, before ranks.

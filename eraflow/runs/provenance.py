@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import subprocess
 from functools import lru_cache
 from importlib import metadata
@@ -16,6 +17,7 @@ from typing import Any
 import psutil
 
 from eraflow import kinds
+from eraflow.machine.resources import probe
 
 # The libraries whose version can change a prediction, a score or what was recorded of them.
 LIBRARIES = (
@@ -37,8 +39,9 @@ def provenance() -> dict[str, Any]:
     """What made a result, as plain JSON values.
 
     Returns:
-        git_commit (40 hex digits or None), git_dirty (bool or None), python, platform, cores (usable by this
-        process), ram_mb (MiB of the whole machine), libraries (name to version).
+        git_commit (40 hex digits or None), git_dirty (bool or None), python, platform, cpu (name of the model, or
+        None), cores (usable by this process), ram_mb (MiB of the whole machine), gpus (names), libraries (name to
+        version).
     """
     state = code_state()
     return {
@@ -46,9 +49,18 @@ def provenance() -> dict[str, Any]:
         "git_dirty": state["dirty"] if state else None,
         "python": platform.python_version(),
         "platform": platform.platform(),
+        **hardware(),
+        "libraries": library_versions(),
+    }
+
+
+def hardware() -> dict[str, Any]:
+    """cpu, cores, ram_mb and gpus, as `provenance` has them."""
+    return {
+        "cpu": _processor(),
         "cores": _cores(),
         "ram_mb": psutil.virtual_memory().total >> 20,
-        "libraries": library_versions(),
+        "gpus": list(_gpus()),
     }
 
 
@@ -114,6 +126,23 @@ def _git(folder: Path, *arguments: str) -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip() if done.returncode == 0 else None
+
+
+@lru_cache(maxsize=1)
+def _processor() -> str | None:
+    """The name of the processor's model: floating point sums may differ between two."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:  # macOS has no such file
+        return platform.processor() or None
+    named = re.search(r"(?m)^model name\s*:\s*(.+)$", text)
+    return named[1].strip() if named else platform.machine() or None
+
+
+@lru_cache(maxsize=1)
+def _gpus() -> tuple[str, ...]:
+    """The names of the GPUs that this process may use; asked for once a process."""
+    return tuple(gpu.name for gpu in probe().gpus)
 
 
 def _cores() -> int:

@@ -13,6 +13,7 @@ from eraflow.disk.locks import hold
 from eraflow.errors import EraflowError
 
 LOCK = ".lock"
+CLOCK = "clock.json"  # when the run's last attempt began and ended
 ASKED_SECONDS = 0.05
 
 

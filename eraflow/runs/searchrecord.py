@@ -12,16 +12,16 @@ from eraflow.runs.weekrecord import SEARCH, week_record, write_outcome
 
 REPORT = "search.json"
 KEPT = ("kind", "study", "kept", "params", "trials", "eras", "confirmation")
-OF_THE_WEEK = ("run_dir", "lost_searches", "stages", "seconds", "error")
+OF_THE_WEEK = ("run_dir", "identity", "lost_searches", "stages", "seconds", "error")
 
 
 def search_record(run_dir: Path) -> dict[str, Any]:
     """Everything that the folder of a search run tells.
 
     Returns:
-        run_dir; outcome: `searched` or `failed`; search: model to kind, study, kept (`searched` or `defaults`), params,
-        trials, eras and confirmation (a row with intervals for the defaults and each finalist); lost_searches; stages;
-        seconds; error or null.
+        run_dir; identity; outcome: `searched` or `failed`; search: model to kind, study, kept (`searched` or
+        `defaults`), params, trials, eras and confirmation (a row with intervals for the defaults and each finalist);
+        lost_searches; stages; seconds; error or null.
     """
     week = week_record(run_dir)
     found = {

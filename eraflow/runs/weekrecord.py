@@ -19,12 +19,13 @@ from eraflow.disk.jsonobject import read_object
 from eraflow.errors import EraflowError
 from eraflow.machine.awake import since_boot, this_boot
 from eraflow.runs.conclusion import accepted_submission, check_unfinished, unconfirmed_submission
+from eraflow.runs.identity import identity
 from eraflow.runs.onlookers import News, StepState, tell
+from eraflow.runs.rundir import CLOCK
 from eraflow.runs.stage import read_manifest
 
 TIMES = "times.jsonl"
 ERROR = "error.json"
-CLOCK = "clock.json"
 STAGES = "stages.txt"
 CHECKS = "checks.json"
 LOST = "lost.json"
@@ -116,7 +117,8 @@ def week_record(run_dir: Path) -> dict[str, Any]:
     """Everything that the folder of a run tells.
 
     Returns:
-        run_dir; outcome: `submitted`, `submitted_with_error` (accepted, then something failed), `unconfirmed` (sent,
+        run_dir; identity, see `eraflow.runs.identity.identity`;
+        outcome: `submitted`, `submitted_with_error` (accepted, then something failed), `unconfirmed` (sent,
         not known to be accepted), `ready` (dry run), `kept` (another submission of this round was
         there and was kept), `held` or `failed`; verdict; scores of each model and of the blend
         with intervals; worth: what each member adds to the blend, with intervals, and the correlation of all members,
@@ -136,6 +138,7 @@ def week_record(run_dir: Path) -> dict[str, Any]:
     error = read_object(run_dir / ERROR)
     return {
         "run_dir": str(run_dir),
+        "identity": identity(run_dir),
         "outcome": _outcome(verdict, submission, error),
         "verdict": verdict,
         "scores": {name: model["summary"] for name, model in (scores or {}).items()},
@@ -160,7 +163,8 @@ def write_outcome(run_dir: Path, error: BaseException | None = None) -> dict[str
         write_json(run_dir / ERROR, error_values(error))
     clock = read_object(run_dir / CLOCK) or {}
     if "started" in clock:
-        write_json(run_dir / CLOCK, {**clock, "seconds": round(_seconds(clock), 3)})
+        ended = {"seconds": round(_seconds(clock), 3), "ended": time.time()}
+        write_json(run_dir / CLOCK, {**clock, **ended})
     record = week_record(run_dir)
     write_json(run_dir / "record.json", record)
     return record

@@ -30,17 +30,19 @@ from flows.command.verbs import (
     rehearse,
     resume,
     run,
+    runs,
     sandbox,
     score,
     search,
     server,
     settings,
+    show,
     submit,
     ui,
 )
 
 VERBS = (
-    *(run, daily, search, predict, export, rehearse, score, compare, sandbox, doctor),
+    *(run, daily, search, runs, show, predict, export, rehearse, score, compare, sandbox, doctor),
     *(resume, ui, clean, server, settings, submit, golive, alert),
 )
 """The verbs in the order of the help; each is a module with a function `add(verbs)`."""

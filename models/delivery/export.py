@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,9 @@ def write_export_parts(*, ensemble: str, parts: str) -> dict[str, Any]:
     return {"members": list(loaded.members), "signature": loaded.signature, "estimate": expected}
 
 
-def assemble(parts: Path, interpreter: Path, out: Path, python: str) -> dict[str, Any]:
+def assemble(
+    parts: Path, interpreter: Path, out: Path, python: str, run: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Let an interpreter put the parts together into `out`, and write the reference beside it, which comes last.
 
     Args:
@@ -56,6 +59,7 @@ def assemble(parts: Path, interpreter: Path, out: Path, python: str) -> dict[str
         interpreter: of the Python that the pickle is for; it has numpy, scipy, pandas and cloudpickle.
         out: the pickle.
         python: what it calls itself, such as 3.11.
+        run: what made the ensemble, see `eraflow.runs.identity.identity`; it lies in the reference.
 
     Returns:
         file, bytes, sha256, reference and python.
@@ -69,7 +73,7 @@ def assemble(parts: Path, interpreter: Path, out: Path, python: str) -> dict[str
     with atomic_path(out) as temporary:
         _run([str(interpreter), "-I", str(Path(assembly.__file__)), str(parts), str(temporary)])
     found = Reference.read(parts / REFERENCE)
-    found.told.update(pickle_sha256=file_sha256(out), python=python)
+    found.told.update(pickle_sha256=file_sha256(out), python=python, run=None if run is None else dict(run))
     told = found.write(reference_path(out))
     size = out.stat().st_size
     return {"file": str(out), "bytes": size, "sha256": file_sha256(out), "reference": str(told), "python": python}

@@ -22,12 +22,20 @@ OUTCOMES = {
     "submitted_with_error": "Submitted and accepted, but something after that failed.",
     "unconfirmed": "Sent, but not confirmed: look at your model's submissions before you send again.",
     "failed": "Failed: no submission was accepted.",
+    "unfinished": "Unfinished: it works at this moment, or was ended from outside.",
 }
 OUTCOME_STYLES = {"submitted": "bold green", "ready": "bold green", "held": "bold red", "failed": "bold red"}
 
 
-def summary(record: dict[str, Any], settings: RunSettings, server: str) -> list[RenderableType]:
-    """A few paragraphs and tables; none is wider than 80 columns needs to be."""
+def summary(record: dict[str, Any], settings: RunSettings, server: str, *, advice: bool = True) -> list[RenderableType]:
+    """A few paragraphs and tables; none is wider than 80 columns needs to be.
+
+    Args:
+        record: of the run.
+        settings: of the run.
+        server: address of the user's own Prefect server, or nothing.
+        advice: whether to say how to go live, after a run in the sandbox.
+    """
     outcome = record["outcome"]
     parts: list[RenderableType] = [
         Group(
@@ -60,7 +68,7 @@ def summary(record: dict[str, Any], settings: RunSettings, server: str) -> list[
     if record["outcome"] in ("held", "kept") and record.get("may_be_done"):
         parts.append(_may_be_done(record["may_be_done"]))
     parts.append(_places(record, settings, server))
-    if settings.source.kind == "sandbox" and record["outcome"] == "submitted":
+    if advice and settings.source.kind == "sandbox" and record["outcome"] == "submitted":
         parts.append(_go_live())
     return parts
 

@@ -60,12 +60,22 @@ def export(arguments: argparse.Namespace) -> int:
         interpreter = environment_python(pins, home, tell)
         from models.delivery.export import assemble
 
-        record = {**assemble(scratch / "parts", interpreter, out, pins.python), **told, "ensemble": str(folder)}
+        made = assemble(scratch / "parts", interpreter, out, pins.python, _run_of(folder))
+    record = {**made, **told, "ensemble": str(folder)}
     if arguments.json:
         print_record(record)
     else:
         say(_words(record))
     return 0
+
+
+def _run_of(ensemble: Path) -> dict[str, Any] | None:
+    """The identity of the run whose blend/ensemble this is; None for a folder that was taken elsewhere."""
+    from eraflow.disk.ownership import is_run_dir
+    from eraflow.runs.identity import identity
+
+    run_dir = ensemble.resolve().parent.parent
+    return identity(run_dir) if is_run_dir(run_dir) else None
 
 
 def _ensemble(arguments: argparse.Namespace) -> Path:
