@@ -90,12 +90,12 @@ def search_all(run: Run, features: Features, payout: Payout = TODAY) -> list[Sta
 
 
 def searched_models(run: Run) -> list[ModelSettings]:
-    """The members that are searched for: not bags, which are made of several sets of parameters.
+    """The members that are searched for; of a bag its learner, as one fit with the member's own params.
 
     Raises:
         SettingsError: `search.models` names something else, or there is no such model.
     """
-    known = {model.name: model for model in run.settings.models if model.kind in SEARCHED and not model.bag.wanted}
+    known = {model.name: model for model in run.settings.models if model.kind in SEARCHED}
     names = run.settings.search.models or list(known)
     unknown = [name for name in names if name not in known]
     if unknown or not names:

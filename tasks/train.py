@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from prefect import get_run_logger, task
 
+from eraflow.data.membereras import with_params_of
 from eraflow.discovery.stage import SELECTION
 from eraflow.kinds import find
 from eraflow.runs.attempt import Work
@@ -48,7 +49,7 @@ def train(
     With `coded`, the stage that learnt a code, beside these or on the code alone.
     """
     kind = find(model.kind)
-    member = replace(features.members[model.name], params=dict(model.params), source=kind.source)
+    member = replace(with_params_of(features.members[model.name], model), source=kind.source)
     if kind.takes_groups:
         member = replace(member, groups=dict(features.groups))
     if chosen is not None and _selects(run, model):

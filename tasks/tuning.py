@@ -6,6 +6,9 @@ not wait for Optuna.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from prefect import get_run_logger
 
 from eraflow.errors import EraflowError, SettingsError
@@ -70,7 +73,7 @@ def _tuned(run: Run, model: ModelSettings) -> ModelSettings:
     kept = tuned_params(run.settings.home_path, model.kind, key_of(run, model), model.params)
     if kept is not None:
         get_run_logger().info("%s starts from what was searched: %s", model.name, kept or "the defaults were kept")
-        return model.model_copy(update={"params": {**kept, **model.params}})
+        return _starting_from(kept, model)
     if model.tuned:
         target = model.target or run.settings.data.target
         raise NotSearchedYetError(
@@ -81,6 +84,22 @@ def _tuned(run: Run, model: ModelSettings) -> ModelSettings:
         )
     get_run_logger().warning("%s starts as it stands: its search kept nothing", model.name)
     return model
+
+
+def _starting_from(kept: Mapping[str, Any], model: ModelSettings) -> ModelSettings:
+    """The member with what was found: below its own params, and below the recipes that the settings state of a bag.
+
+    The usual recipes of a bag lie below both.
+    """
+    from models.search.space import without
+
+    recipes = [
+        recipe.model_copy(update={"params": {**without(model.kind, kept, recipe.params), **recipe.params}})
+        for recipe in model.bag.recipes
+    ]
+    if recipes:
+        return model.model_copy(update={"bag": model.bag.model_copy(update={"recipes": recipes})})
+    return model.model_copy(update={"params": {**kept, **model.params}})
 
 
 def _was_searched(run: Run, model: ModelSettings) -> bool:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from eraflow.errors import EraflowError
-from eraflow.settings.bag import COMPANION, OTHERWISE, RUN, STANDARD, BagRecipe, BagSettings
+from eraflow.settings.bag import OTHER_NAMES, OTHERWISE, RUN, STANDARD, BagRecipe, BagSettings
 from eraflow.settings.features import in_short, signed, terms
 
 
@@ -71,12 +71,41 @@ def recipes_of(bag: BagSettings, kind: str, params: Mapping[str, Any]) -> tuple[
     """The recipes of a bag, with the params of their fits.
 
     Those that the settings state lie over the member's own params. The usual ones lie below these, so that what is said
-    of a member always counts. Where only sets are named, there is one recipe, of the member's params alone.
+    of a member always counts, whichever of its names a parameter is given by; usual recipes that become alike by it are
+    fitted once. Where only sets are named, there is one recipe, of the member's params alone.
     """
     if bag.recipes:
         return tuple(FitRecipe({**params, **one.params}, one.era_step) for one in bag.recipes)
     usual = STANDARD.get(kind, OTHERWISE) if bag.standard else (BagRecipe(),)
-    return tuple(FitRecipe({**one.params, **params}, one.era_step) for one in usual)
+    found: list[FitRecipe] = []
+    for one in usual:
+        recipe = FitRecipe({**_not_stated(kind, one.params, params), **params}, one.era_step)
+        if recipe not in found:
+            found.append(recipe)
+    return tuple(found)
+
+
+def _not_stated(kind: str, below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Of params of a usual recipe, those that `above` does not state under any name."""
+    others = OTHER_NAMES.get(kind, {})
+    return {name: value for name, value in below.items() if not ({name, *others.get(name, ())} & above.keys())}
+
+
+def planned_bag(bag: BagSettings, kind: str, params: Mapping[str, Any]) -> Bag | None:
+    """A member's bag as far as the settings tell of it, before the data are known: its sets have names alone.
+
+    Args:
+        bag: the settings.
+        kind: of the model.
+        params: the member's own.
+
+    Returns:
+        None: the member is no bag.
+    """
+    if not bag.wanted:
+        return None
+    names = dict.fromkeys(bag.feature_sets or [RUN])
+    return Bag(recipes_of(bag, kind, params), tuple(FeatureSet(name) for name in names))
 
 
 def cut_bag(
@@ -100,21 +129,11 @@ def cut_bag(
     Raises:
         BagFeaturesError: a set is not there, the run does not hold it, or nothing of it is left.
     """
-    if not bag.wanted:
-        return None
-    recipes = recipes_of(bag, kind, params)
-    if bag.feature_sets:
-        names = dict.fromkeys(bag.feature_sets)
-        return Bag(recipes, tuple(FeatureSet(name, _held(name, features, sets, asked)) for name in names))
-    usual = bag.standard and not bag.recipes
-    return Bag(recipes, (FeatureSet(RUN), *(_companion(features, sets) if usual else ())))
-
-
-def _companion(features: Sequence[str], sets: Mapping[str, Sequence[str]]) -> tuple[FeatureSet, ...]:
-    """The set that the usual bag learns from besides; nothing where the run's features do not hold it and more."""
-    wanted, there = set(sets.get(COMPANION, ())), set(features)
-    held = tuple(name for name in features if name in wanted)
-    return (FeatureSet(COMPANION, held),) if wanted and wanted < there else ()
+    planned = planned_bag(bag, kind, params)
+    if planned is None or not bag.feature_sets:
+        return planned
+    held = (FeatureSet(one.name, _held(one.name, features, sets, asked)) for one in planned.sets)
+    return replace(planned, sets=tuple(held))
 
 
 def _held(

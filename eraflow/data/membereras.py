@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from eraflow.data.contract import Contract
 from eraflow.data.eras import Window, era_number, eras_before, final_eras, member_purge, windows_before
-from eraflow.data.memberbag import Bag
+from eraflow.data.memberbag import Bag, recipes_of
 from eraflow.errors import EraflowError
 from eraflow.machine.job import Added
 from eraflow.settings.models import ModelSettings
@@ -84,6 +84,14 @@ def cut_member(
         benchmark=contract.benchmark if model.learn == "residual" else None,
         also=dict(model.also_learn),
     )
+
+
+def with_params_of(member: Member, model: ModelSettings) -> Member:
+    """A member with the params and recipes that a model has now, after a search perhaps; its eras and sets stay."""
+    bag = member.bag
+    if bag is not None:
+        bag = replace(bag, recipes=recipes_of(model.bag, model.kind, model.params))
+    return replace(member, params=dict(model.params), bag=bag)
 
 
 def target_of(contract: Contract, model: ModelSettings) -> str:

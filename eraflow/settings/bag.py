@@ -12,8 +12,6 @@ from eraflow.settings.section import Section
 MOST_STEP = 16
 RUN = "run"
 """Stands for the features that the run learns from, among the sets of a bag."""
-COMPANION = "medium"
-"""The set that the usual bag learns from besides, where the run's features hold it and more."""
 
 
 class BagRecipe(Section):
@@ -37,7 +35,7 @@ class BagSettings(Section):
     standard: bool = Field(
         False,
         description="The usual bag of the learner, where `recipes` names none: very different capacities, and fits on "
-        f"every fourth era; on the run's features and on the set {COMPANION}, where they hold it and more.",
+        "every fourth era.",
     )
     recipes: list[BagRecipe] = Field(
         default_factory=list,
@@ -49,7 +47,7 @@ class BagSettings(Section):
         default_factory=list,
         max_length=16,
         description=f"Every recipe is fitted on each of these sets of features.json; {RUN}: the features of the run, "
-        "which have to hold the others. Empty: the run's, and for the usual bag as it says.",
+        "which have to hold the others. Each set more takes as long again. Empty: the run's.",
     )
 
     @property
@@ -78,6 +76,30 @@ STANDARD: Mapping[str, tuple[BagRecipe, ...]] = {
     "catboost": (_recipe(_EVERY_FOURTH, **_CATBOOST),),
 }
 """What the usual bag of a kind is made of; the member's own params lie over these. See docs/models.md."""
+OTHER_NAMES: Mapping[str, Mapping[str, frozenset[str]]] = {
+    "lightgbm": {
+        "n_estimators": frozenset(
+            {"num_iterations", "num_iteration", "n_iter", "num_tree", "num_trees", "num_round", "num_rounds"}
+            | {"nrounds", "num_boost_round", "max_iter"}
+        ),
+        "learning_rate": frozenset({"eta", "shrinkage_rate"}),
+        "num_leaves": frozenset({"num_leaf", "max_leaf", "max_leaves", "max_leaf_nodes"}),
+        "colsample": frozenset({"feature_fraction", "sub_feature", "colsample_bytree"}),
+    },
+    "xgboost": {
+        "n_estimators": frozenset({"iterations", "num_iterations", "num_boost_round"}),
+        "learning_rate": frozenset({"eta"}),
+        "colsample": frozenset({"colsample_bytree"}),
+    },
+    "catboost": {
+        "n_estimators": frozenset({"iterations", "num_iterations", "num_boost_round", "num_trees"}),
+        "learning_rate": frozenset({"eta"}),
+        "max_depth": frozenset({"depth"}),
+        "colsample": frozenset({"rsm", "colsample_bylevel", "colsample_bytree"}),
+    },
+}
+"""What the libraries also call the parameters that the usual recipes state. Here, because the libraries know it only
+once they are imported, which is not done to read settings; the tests compare it with them."""
 OTHERWISE = (_recipe(_EVERY_FOURTH),)
 """Of the other kinds, networks and a user's own: their own params, on every fourth era."""
 

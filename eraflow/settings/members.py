@@ -1,4 +1,4 @@
-"""Models as the command line names them: `lightgbm@target_b_20:residual`, `xgboost:bag`, `./mine.py:Mine`."""
+"""Models as the command line names them: `lightgbm@target_b_20:residual`, `xgboost:single`, `./mine.py:Mine`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from eraflow.errors import SettingsError
 from eraflow.kinds import KINDS, unknown_kind
 from eraflow.ownkinds import absolute_kind
+from eraflow.settings.bag import is_bag
 from eraflow.settings.models import ModelSettings, default_name
 from eraflow.settings.writable import shown
 
@@ -19,6 +20,7 @@ MARKS: dict[str, dict[str, Any]] = {
     "residual": {"learn": "residual"},
     "tuned": {"tuned": True},
     "bag": {"bag": {"standard": True}},
+    "single": {"bag": {}},
 }
 """What may follow a model on the command line after a colon."""
 ALL = "all"
@@ -70,7 +72,10 @@ def _every_kind(known: Sequence[Any], texts: Sequence[str]) -> list[dict[str, An
 
 
 def _member(known: Sequence[Any], text: str) -> dict[str, Any]:
-    """The model that `KIND[@TARGET][:residual][:tuned][:bag]` stands for; its name tells what is particular of it."""
+    """The model that `KIND[@TARGET][:residual][:tuned][:bag|:single]` stands for; its name tells what was said of it.
+
+    A search finds one set of parameters, a bag is made of several: `:tuned` is one fit where no `:bag` is beside it.
+    """
     kind, at, target, marks = _parts(text)
     unknown = [mark for mark in marks if mark not in MARKS]
     if unknown or (at and not target):
@@ -80,13 +85,28 @@ def _member(known: Sequence[Any], text: str) -> dict[str, Any]:
             "write KIND or FILE.py:Class, alone or with @TARGET, followed by any of "
             + ", ".join(f":{mark}" for mark in MARKS),
         )
+    if {"bag", "single"} <= set(marks):
+        raise SettingsError(f"{shown(text)!r} is to be a bag and one fit", "keep :bag or :single")
     model = _known_model(known, kind)
-    if at or marks:
-        if model.get("name") in (None, "", default_name(model)):
-            model.pop("name", None)  # the new one is named after what it learns
-        for change in ({"target": target} if at else {}, *(MARKS[mark] for mark in marks)):
-            model.update(deepcopy(change))
+    before = dict(model)
+    for change in ({"target": target} if at else {}, *(MARKS[mark] for mark in marks)):
+        model.update(deepcopy(change))
+    if "tuned" in marks and "bag" not in marks:
+        model.update(deepcopy(MARKS["single"]))
+    if (at or marks) and before.get("name") in (None, "", default_name(before), _plain_name(before)):
+        model["name"] = _new_name(before, model, marks)
     return model
+
+
+def _new_name(before: Mapping[str, Any], model: Mapping[str, Any], marks: Sequence[str]) -> str:
+    """After what it learns, and whether it is a bag where that was said; a bag that a profile brings goes unsaid."""
+    if is_bag(model.get("bag")) and ("bag" in marks or before.get("name") != _plain_name(before)):
+        return default_name(model)
+    return _plain_name(model) + ("-single" if "single" in marks else "")
+
+
+def _plain_name(model: Mapping[str, Any]) -> str:
+    return default_name({**model, "bag": None})
 
 
 def _parts(text: str) -> tuple[str, str, str, list[str]]:

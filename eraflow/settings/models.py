@@ -69,7 +69,9 @@ class ModelSettings(Section):
         "loss, where its own has 1. It predicts its own and is judged by it; the longest horizon decides its purge.",
     )
     tuned: bool = Field(
-        False, description="Start from the parameters that `eraflow search` kept for this learner; `params` still win."
+        False,
+        description="Start from the parameters that `eraflow search` kept for this learner; `params` still win. A bag "
+        "lays them over its usual recipes, and fits once what becomes alike; recipes of its own lie over them.",
     )
     bag: BagSettings = BagSettings()
     optional: bool = Field(
@@ -101,14 +103,9 @@ class ModelSettings(Section):
         return self
 
     @model_validator(mode="after")
-    def _is_a_bag_of_fixed_parameters(self) -> ModelSettings:
+    def _is_no_bag_of_adapted_bases(self) -> ModelSettings:
         if not self.bag.wanted:
             return self
-        if self.tuned:
-            raise ValueError(
-                f"{shown(self.name)} is a bag and tuned: a search finds one set of parameters, and a bag is made of "
-                "several. Leave one of both out, or add what a search found as one of bag.recipes"
-            )
         given = (self.params, *(recipe.params for recipe in self.bag.recipes))
         if any(params.get("adapt", "none") != "none" for params in given):
             raise ValueError(f"{shown(self.name)} is a bag, and adapts a base: leave adapt or the bag out")

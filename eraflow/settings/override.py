@@ -26,8 +26,8 @@ def settings_from(profile: str, given: dict[str, Any], assignments: Sequence[str
 
     A key is a dotted path such as `windows.folds` or `models.lightgbm.params.n_estimators`; how its value is read says
     `eraflow.settings.reading`. Models are addressed by name or by position. `models` itself takes a list of
-    `KIND[@TARGET][:residual][:tuned][:bag]`, in which KIND may be the name of a model of the profile, whose parameters
-    it then has: `models=lightgbm,lightgbm@target_b_20,catboost@target_b_20:residual`.
+    `KIND[@TARGET][:residual][:tuned][:bag|:single]`, in which KIND may be the name of a model of the profile, whose
+    parameters and bag it then has: `models=lightgbm,lightgbm@target_b_20,catboost@target_b_20:residual`.
 
     Raises:
         SettingsError: unknown profile or key, or a value outside its range.
@@ -167,7 +167,7 @@ def _assign_models(values: dict[str, Any], rest: Sequence[str], text: str, key: 
     known = values.setdefault("models", [model.model_dump(mode="json") for model in RunSettings().models])
     if not rest:
         if text.lstrip()[:1] in ("[", "{"):
-            values["models"] = _list_of_models(text, key)
+            values["models"] = _list_of_models(known, text, key)
         else:
             values["models"] = chosen_models(known, list(_names(text)))
         return
@@ -185,11 +185,11 @@ def _names(text: str) -> Iterator[str]:
     yield from (part.strip() for part in (value if isinstance(value, str) else text).split(","))
 
 
-def _list_of_models(text: str, key: str) -> list[Any]:
+def _list_of_models(known: Sequence[Any], text: str, key: str) -> list[Any]:
     value = read_json(text, key)
     if not isinstance(value, list):
         raise SettingsError(f"{key} is no JSON list: {shown(text)}", "write names with commas between, or a JSON list")
     wrong = [one for one in value if not isinstance(one, dict | str)]
     if wrong:
         raise SettingsError(f"{key} holds {shown(str(wrong[0]))}, which is no model", "write names or JSON objects")
-    return [one if isinstance(one, dict) else chosen_models([], [one])[0] for one in value]
+    return [model for one in value for model in ([one] if isinstance(one, dict) else chosen_models(known, [one]))]

@@ -9,10 +9,11 @@ from eraflow.kinds import USUAL
 
 ProfileName = Literal["sandbox", "laptop", "workstation"]
 
-# The boosters of the defaults, and the networks that came nearest to them for their time. Each is left out, and said to
-# be, where the extra is not installed or its training would not end within machine.training_hours.
+# The boosters of the defaults, each as its usual bag, and the networks that came nearest to them for their time. Each
+# of these is left out, and said to be, where the extra is not installed or its training would not end within
+# machine.training_hours.
 MEMBERS: list[dict[str, Any]] = [
-    *({"kind": kind} for kind in USUAL),
+    *({"kind": kind, "name": kind, "bag": {"standard": True}} for kind in USUAL),
     {"kind": "mlp", "optional": True},
     {"kind": "autoencoder", "optional": True},
 ]

@@ -12,11 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from eraflow.data.memberbag import recipes_of
+from eraflow.data.memberbag import planned_bag
 from eraflow.kinds import UNKNOWN, Kind, find
 from eraflow.machine.plan import MIN_BATCH_ROWS
 from eraflow.machine.resources import Resources, roomiest_plan
-from eraflow.settings.bag import COMPANION, RUN
 from eraflow.settings.models import ModelSettings
 from eraflow.settings.run import RunSettings
 from eraflow.settings.windows import WindowSettings
@@ -73,8 +72,18 @@ def member_hours(member: ModelSettings, size: DataSize, settings: RunSettings, m
     if row.pace == UNKNOWN:
         return None
     reckoned = _network if row.neural else _trees
-    seconds = sum(reckoned(row, fit, size, settings, means) for fit in _fits(member, size, settings))
+    seconds = sum(reckoned(row, fit, size, settings, means) for fit in _fits(member, size))
     return (STAGE_SECONDS + seconds) / 3600
+
+
+def times_largest_fit(member: ModelSettings, size: DataSize, settings: RunSettings, means: Means) -> float | None:
+    """How many times as long as its largest fit alone the training of a member takes; None: it is not known."""
+    row = find(member.kind)
+    if row.pace == UNKNOWN:
+        return None
+    reckoned = _network if row.neural else _trees
+    seconds = [reckoned(row, fit, size, settings, means) for fit in _fits(member, size)]
+    return sum(seconds) / max(seconds)
 
 
 @dataclass(frozen=True)
@@ -86,17 +95,16 @@ class _Fit:
     columns: int
 
 
-def _fits(member: ModelSettings, size: DataSize, settings: RunSettings) -> list[_Fit]:
+def _fits(member: ModelSettings, size: DataSize) -> list[_Fit]:
     """One, or those of a bag; the sizes of its sets are Numerai's, as far as they are known."""
-    bag = member.bag
-    if not bag.wanted:
+    bag = planned_bag(member.bag, member.kind, member.params)
+    if bag is None:
         return [_Fit(member.params, 1.0, size.columns)]
-    usual = [RUN, COMPANION] if bag.standard and not bag.recipes and settings.data.features == "all" else [RUN]
-    widths = [min(NUMERAI_SETS.get(name, size.columns), size.columns) for name in bag.feature_sets or usual]
+    widths = [min(NUMERAI_SETS.get(one.name, size.columns), size.columns) for one in bag.sets]
     return [
         _Fit(recipe.params, 1 / recipe.era_step, width)
         for width in widths
-        for recipe in recipes_of(bag, member.kind, member.params)
+        for recipe in bag.recipes
         for _ in range(recipe.era_step)
     ]
 

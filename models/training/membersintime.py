@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from eraflow.data.memberbag import planned_bag
 from eraflow.errors import EraflowError
 from eraflow.machine.resources import Resources
 from eraflow.settings.models import ModelSettings
 from eraflow.settings.run import RunSettings
 from models.base.libraries import present_members, wanted_names
 from models.training.datasize import DataSize, data_size
-from models.training.hours import Means, member_hours
+from models.training.hours import Means, member_hours, times_largest_fit
 
 WORTH_TELLING_HOURS = 0.25
 
@@ -67,7 +68,8 @@ def members_in_time(settings: RunSettings, resources: Resources) -> MembersInTim
     own = {model.name: hours[model.name] for model in kept if model.name in hours}
     chosen = present.model_copy(update={"models": kept}) if too_long else present
     warnings = (*left_out_words(left_out), *_beyond(own, settings))
-    return MembersInTime(chosen, left_out, own, warnings, _in_all(own, means))
+    told = "; ".join(one for one in (_in_all(own, kept, means), *_of_several_sets(kept, size, present, means)) if one)
+    return MembersInTime(chosen, left_out, own, warnings, told)
 
 
 def _too_long(
@@ -126,12 +128,30 @@ def _beyond(hours: Mapping[str, float], settings: RunSettings) -> tuple[str, ...
     )
 
 
-def _in_all(hours: Mapping[str, float], means: Means) -> str:
+def _in_all(hours: Mapping[str, float], members: Sequence[ModelSettings], means: Means) -> str:
     total = sum(hours.values())
     if total < WORTH_TELLING_HOURS:
         return ""
-    each = ", ".join(f"{name} {_hours(mine)}" for name, mine in hours.items())
+    called = {model.name: _called(model) for model in members}
+    each = ", ".join(f"{called[name]} {_hours(mine)}" for name, mine in hours.items())
     return f"the training is reckoned to take {_hours(total)} with {means.described()} ({each})"
+
+
+def _called(model: ModelSettings) -> str:
+    """Its name, and of how many fits it is."""
+    bag = planned_bag(model.bag, model.kind, model.params)
+    return model.name if bag is None else f"{model.name} as a {bag.in_words()}"
+
+
+def _of_several_sets(
+    members: Sequence[ModelSettings], size: DataSize, settings: RunSettings, means: Means
+) -> Iterator[str]:
+    """What bags over several sets of features cost, however short they are: nobody is to find out afterwards."""
+    for model in members:
+        bag = planned_bag(model.bag, model.kind, model.params)
+        times = times_largest_fit(model, size, settings, means)
+        if bag is not None and len(bag.sets) > 1 and times is not None:
+            yield f"{model.name}, a {bag.in_words()}, takes {times:.1f} times as long as its largest fit"
 
 
 def _hours(hours: float) -> str:

@@ -49,10 +49,10 @@ def test_the_flow_searches_keeps_what_it_finds_and_submits_nothing(tmp_path):
 def test_who_is_searched_for(tmp_path):
     (tmp_path / "mine.py").write_text("class Mine:\n    pass\n")
     own = {"kind": f"{tmp_path}/mine.py:Mine", "name": "mine"}
-    bag = {"kind": "catboost", "bag": {"standard": True}}  # it has several sets of parameters
+    bag = {"kind": "catboost", "bag": {"standard": True}}  # its learner is, as one fit
     models = [BOOSTER, {"kind": "xgboost"}, {"kind": "mlp"}, own, bag]
     names = [model.name for model in searched_models(Run(tiny(tmp_path, models=models), tmp_path))]
-    assert names == ["lightgbm", "xgboost", "mlp"]
+    assert names == ["lightgbm", "xgboost", "mlp", "catboost-bag"]
     one = tiny(tmp_path, models=models, search={"models": ["xgboost"]})
     assert [model.name for model in searched_models(Run(one, tmp_path))] == ["xgboost"]
     with pytest.raises(SettingsError, match="mine"):

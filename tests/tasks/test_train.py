@@ -6,13 +6,16 @@ from dataclasses import replace
 
 import pytest
 
-from eraflow.data.memberbag import Bag, FeatureSet, FitRecipe
+from eraflow.data.memberbag import Bag, FeatureSet, FitRecipe, planned_bag
+from eraflow.data.membereras import with_params_of
 from eraflow.errors import SettingsError
 from eraflow.kinds import KINDS
 from eraflow.machine.job import decided
 from eraflow.runs.codeversion import code_version, learners_of
 from eraflow.settings.models import ModelSettings
+from eraflow.settings.override import settings_from
 from eraflow.settings.run import RunSettings
+from models.kinds import make_model
 from models.search.best import keep
 from models.search.storage import SearchStorageError
 from models.training.job import KeptBins, KeptFolds
@@ -117,6 +120,57 @@ def test_a_run_that_searched_first_uses_what_it_found_and_does_without_where_not
     kept_by_a_search(run, run.settings.models[0], num_leaves=7)
     assert [model.params for model in tuned_models(run)] == [{"num_leaves": 7}, {}, {}]
     assert len(said) == 2  # one line for what is used, one for what was lost
+
+
+FOUND = {"num_iterations": 90, "learning_rate": 0.1, "max_depth": 4, "num_leaves": 7, "feature_fraction": 0.5}
+
+
+def bag_as_trained(run, model):
+    """The recipes that a member, cut before the search, has once it starts from what was found."""
+    planned = planned_bag(model.bag, model.kind, model.params)
+    before = replace(cut_of(features_of(contract_of()), model), bag=planned)
+    (tuned,) = tuned_models(run)
+    return with_params_of(before, tuned)
+
+
+@pytest.mark.parametrize("searched_first", [False, True])
+def test_what_was_found_lies_over_the_usual_recipes_of_a_bag_which_keeps_its_offsets(tmp_path, said, searched_first):
+    model = {"kind": "lightgbm", "tuned": not searched_first, "bag": {"standard": True}}
+    run = run_of(tmp_path, models=[model], search={"before_training": searched_first})
+    kept_by_a_search(run, run.settings.models[0], **FOUND)
+    member = bag_as_trained(run, run.settings.models[0])
+    assert member.bag.recipes == (FitRecipe(FOUND, 1), FitRecipe(FOUND, 4))
+    assert (member.params, member.bag.in_words()) == (FOUND, "bag of 5 fits")
+    for recipe in member.bag.recipes:
+        make_model("lightgbm", recipe.params)  # no parameter is stated twice, under two names
+
+
+def test_a_search_that_kept_the_defaults_leaves_a_bag_as_it_is(tmp_path, said):
+    run = run_of(tmp_path, models=[{"kind": "lightgbm", "tuned": True, "bag": {"standard": True}}])
+    kept_by_a_search(run, run.settings.models[0])
+    assert bag_as_trained(run, run.settings.models[0]).bag.in_words() == "bag of 9 fits"
+
+
+def test_recipes_of_ones_own_lie_over_what_was_found(tmp_path, said):
+    recipes = [{"params": {"colsample": 0.3}, "era_step": 2}, {}]
+    model = {"kind": "lightgbm", "tuned": True, "params": {"max_leaves": 5}, "bag": {"recipes": recipes}}
+    run = run_of(tmp_path, models=[model])
+    kept_by_a_search(run, run.settings.models[0], num_leaves=7, feature_fraction=0.5, lambda_l2=2.0)
+    member = bag_as_trained(run, run.settings.models[0])
+    assert member.bag.recipes == (
+        FitRecipe({"max_leaves": 5, "lambda_l2": 2.0, "colsample": 0.3}, 2),
+        FitRecipe({"max_leaves": 5, "lambda_l2": 2.0, "feature_fraction": 0.5}, 1),
+    )
+    assert member.params == {"max_leaves": 5}
+
+
+def test_under_laptop_what_is_tuned_is_one_fit_beside_the_bag(tmp_path, said):
+    settings = settings_from("laptop", {"home": str(tmp_path)}, ["models=lightgbm,lightgbm:tuned"])
+    run = Run(settings, tmp_path / "run")
+    kept_by_a_search(run, settings.models[1], **FOUND)
+    bag, tuned = tuned_models(run)
+    assert (bag.name, bag.bag.standard, bag.params) == ("lightgbm", True, {})
+    assert (tuned.name, tuned.bag.wanted, tuned.params) == ("lightgbm-tuned", False, FOUND)
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ def add_run_options(verb: argparse.ArgumentParser) -> None:
         "models=lightgbm,xgboost, "
         "models.lightgbm.params.n_estimators=500; may be given many times. A model may name its own target after @, "
         "and after a colon that it learns what the benchmark leaves over (residual), starts from searched parameters "
-        "(tuned) or is the average of several fits (bag): "
+        "(tuned), is the average of several fits (bag) or one fit where the profile has a bag (single): "
         "models=lightgbm,lightgbm@target_ender_60,lightgbm:residual,xgboost:tuned. The members are then "
         "lightgbm, lightgbm-ender60, lightgbm-residual and xgboost",
     )

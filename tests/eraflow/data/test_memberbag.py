@@ -4,11 +4,13 @@ import json
 
 import pytest
 
-from eraflow.data.memberbag import BagFeaturesError, FitRecipe, cut_bag
+from eraflow.data.memberbag import BagFeaturesError, FitRecipe, cut_bag, planned_bag
 from eraflow.data.membereras import Member
 from eraflow.kinds import KINDS
 from eraflow.machine.job import as_json, from_json
-from eraflow.settings.bag import STANDARD, BagRecipe, BagSettings
+from eraflow.settings.bag import OTHER_NAMES, STANDARD, BagRecipe, BagSettings
+from models.boosters.lightgbm_model import _canonical_names
+from models.kinds import model_class
 
 FEATURES = ("b", "a", "c", "d")
 SETS = {"medium": ("a", "b"), "small": ("d",), "all": ("a", "b", "c", "d"), "wide": ("a", "e")}
@@ -26,10 +28,19 @@ def test_a_member_without_recipes_is_no_bag():
     assert cut(BagSettings()) is None
 
 
-def test_the_usual_bag_learns_from_the_runs_features_and_from_medium_where_they_hold_it():
-    assert sets_of(cut(BagSettings(standard=True))) == [("run", None), ("medium", ("b", "a"))]
-    assert sets_of(cut(BagSettings(standard=True), features=("a", "b"), asked="medium")) == [("run", None)]
-    assert sets_of(cut(BagSettings(standard=True), features=("a", "d"), asked="small")) == [("run", None)]
+def test_the_usual_bag_learns_from_the_runs_features_and_from_other_sets_where_that_is_said():
+    assert sets_of(cut(BagSettings(standard=True))) == [("run", None)]
+    both = cut(BagSettings(standard=True, feature_sets=["run", "medium"]))
+    assert sets_of(both) == [("run", None), ("medium", ("b", "a"))]
+    assert both.in_words() == "bag of 18 fits over run and medium"
+
+
+def test_what_is_planned_is_what_is_cut_but_for_the_features_of_the_sets():
+    for bag in (BagSettings(standard=True), BagSettings(recipes=[BagRecipe(era_step=3)], feature_sets=["small"])):
+        planned = planned_bag(bag, "xgboost", {"x": 1})
+        assert (planned.recipes, planned.in_words()) == (cut(bag, "xgboost", {"x": 1}).recipes, planned.in_words())
+        assert all(each.features is None for each in planned.sets)
+    assert planned_bag(BagSettings(), "xgboost", {}) is None
 
 
 @pytest.mark.parametrize("kind", [*sorted(KINDS), "./mine.py:Mine"])
@@ -62,6 +73,37 @@ def test_the_members_params_lie_over_those_of_the_usual_recipes():
     usual, changed = (cut(BagSettings(standard=True), params=params) for params in ({}, {"n_estimators": 7}))
     assert {recipe.params["n_estimators"] for recipe in changed.recipes} == {7}
     assert [{**recipe.params, "n_estimators": 7} for recipe in usual.recipes] == [one.params for one in changed.recipes]
+
+
+@pytest.mark.parametrize("kind", sorted(STANDARD))
+def test_the_other_names_of_the_usual_parameters_are_those_that_the_learners_know(kind):
+    learner = model_class(kind)()
+    known = {*learner.other_names, *learner.other_names.values()} | (
+        set(_canonical_names()) if kind == "lightgbm" else set()
+    )
+    for recipe in STANDARD[kind]:
+        for name in recipe.params:
+            alike = {one for one in known | {name} if learner._own_name(one) == learner._own_name(name)}
+            assert alike - {name} == set(OTHER_NAMES[kind].get(name, ())), name
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [(k, n) for k, all in OTHER_NAMES.items() for ns in all.values() for n in ns]
+)
+def test_a_member_may_state_a_parameter_by_any_of_its_names(kind, name):
+    from models.kinds import make_model
+
+    own = model_class(kind)()._own_name(name)
+    value = 3 if own in ("depth", "num_leaves", "num_iterations", "n_estimators", "iterations") else 0.25
+    for recipe in cut(BagSettings(standard=True), kind, {name: value}).recipes:
+        assert make_model(kind, recipe.params).params[own] == value
+
+
+def test_usual_recipes_that_the_members_params_make_alike_are_fitted_once():
+    alike = {"n_iter": 40, "eta": 0.1, "max_depth": 4, "max_leaf": 9, "feature_fraction": 0.5}
+    bag = cut(BagSettings(standard=True), params=alike)
+    assert bag.recipes == (FitRecipe(alike, 1), FitRecipe(alike, 4))
+    assert bag.fits == 5
 
 
 def test_sets_alone_make_a_bag_of_the_members_own_params():

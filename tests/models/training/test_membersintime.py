@@ -14,7 +14,7 @@ from eraflow.settings.run import RunSettings
 from models.base import libraries
 from models.base.libraries import MissingLibraryError
 from models.training.datasize import DataSize, data_size
-from models.training.hours import GPU_CORES, STAGE_SECONDS, Means, member_hours, window_shares
+from models.training.hours import GPU_CORES, STAGE_SECONDS, Means, member_hours, times_largest_fit, window_shares
 from models.training.membersintime import members_in_time
 
 SIX = Resources(6, 16_000, 12_000, 100_000)
@@ -49,6 +49,38 @@ def test_a_bag_takes_as_long_as_its_fits_a_network_is_not_quicker_on_fewer_rows(
     assert of([{}], ["small"]) < one
     eras = of([{"era_step": 4}]) / one
     assert 0.95 < eras < 1.3 if kind == "lightgbm" else 3.5 < eras <= 4.001
+
+
+def test_what_is_told_before_the_start_says_of_how_many_fits_a_bag_is():
+    told = members_in_time(settings_from("laptop", {}, ["models=lightgbm,xgboost:single"]), SIX).reckoned
+    assert "lightgbm as a bag of 9 fits " in told
+    assert "xgboost-single " in told
+    assert "its largest fit" not in told
+
+
+@pytest.mark.parametrize("profile", ["workstation", "sandbox"])
+def test_what_a_second_set_of_features_costs_is_told_before_the_start(profile):
+    asked = ["models=lightgbm:bag", "models.lightgbm-bag.bag.feature_sets=run,medium"]
+    chosen = members_in_time(settings_from(profile, {}, asked), SIX)
+    assert "lightgbm-bag, a bag of 18 fits over run and medium, takes " in chosen.reckoned
+    one, two = (
+        times_largest_fit(model, DataSize(338_000, 188), settings_from(profile, {}), Means(2))
+        for model in settings_from("workstation", {}, ["models=lightgbm,lightgbm:bag", asked[1]]).models
+    )
+    assert 1 < one < 1.6
+    assert two == pytest.approx(2 * one)
+
+
+@pytest.mark.parametrize("kind", ["lightgbm", "xgboost", "catboost"])
+def test_the_usual_bag_takes_at_most_half_as_long_again_as_its_learner_alone(kind):
+    bag, plain = (member_hours(settings_from("laptop", {}, [f"models={kind}{mark}"]).models[0], FULL, RunSettings(),
+                               Means(2)) for mark in ("", ":single"))  # fmt: skip
+    assert bag < 1.5 * plain
+
+
+def test_the_usual_bags_end_in_time_with_the_networks_on_two_cores_too():
+    chosen = members_in_time(settings_from("laptop", {}), TWO)
+    assert (chosen.left_out, chosen.warnings) == ({}, ())
 
 
 def test_laptop_names_boosters_and_networks_and_all_of_them_end_in_its_hours_on_six_cores():
