@@ -1,4 +1,7 @@
-"""Clean the home: what a registered model, a search or a run at work needs stays; the rest goes by age and size."""
+"""Clean the home: what a registered model, a search or a run at work needs stays; the rest goes by age and size.
+
+The copies of versions that an alias names stay, too: with them a champion is sent while its store is away.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from eraflow.errors import EraflowError
 from eraflow.runs.cleaningplan import CleaningPlan, carry_out, now, plan
 from eraflow.runs.reclaim import (
     AT_WORK,
+    COPY,
     UNFINISHED,
     Removable,
     folder_pieces,
@@ -22,6 +26,7 @@ from eraflow.runs.reclaim import (
 from eraflow.runs.unfinished import SETTINGS
 from eraflow.settings.run import RunSettings
 from eraflow.settings.tracking import TrackingSettings
+from eraflow.tracking.championcopy import copies_in_use
 from eraflow.tracking.mlflowlink import TrackingError
 from eraflow.tracking.tracking import Tracker
 from models.boosters.binentry import entries
@@ -46,7 +51,8 @@ def planned_cleaning(home: Path, *, bulk_days: float, keep_days: float, max_gb: 
     kept = kept_runs(home, referenced_runs(home), moment)
     pieces = [*leftovers(home), *run_pieces(home, kept), *store_pieces(home, kept), *_bin_pieces(home)]
     if not any(why in (AT_WORK, UNFINISHED) for why in kept.values()):  # those may need what was fetched
-        pieces += folder_pieces(home)
+        copies = {name for tracker in _trackers(home) for name in copies_in_use(tracker)}
+        pieces += [piece for piece in folder_pieces(home) if not (piece.kind == COPY and piece.path.name in copies)]
     size = None if max_gb is None else max_gb * GB
     return plan(pieces, home, kept, bulk_days=bulk_days, keep_days=keep_days, max_bytes=size, now=moment)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,15 @@ from prefect import get_run_logger, task
 from eraflow.disk.digest import value_sha256
 from eraflow.errors import EraflowError
 from eraflow.gate.verdict import Verdict
+from eraflow.machine.isolate import run_isolated
 from eraflow.numerai.client import Slot
 from eraflow.numerai.rounds import Round
 from eraflow.reports.graphchart import PICTURE
 from eraflow.reports.learningcurve import CURVES, read_curves
 from eraflow.runs.identity import identity_tags
 from eraflow.runs.outcome import outcome_of
-from eraflow.runs.stage import StageRecord
+from eraflow.runs.scratch import scratch_folder
+from eraflow.runs.stage import StageRecord, require
 from eraflow.runs.weekrecord import timed
 from eraflow.scoring.backtest import BLEND, NEUTRALISATION, SCORES, WORTH, read_scores, read_worth
 from eraflow.scoring.scoring import ModelScores
@@ -30,6 +33,9 @@ from tasks.run import Run
 from tasks.runlog import run_log
 from tasks.stage import LIGHT_TASK
 from tasks.tournament import source_key
+
+SAVING_SECONDS = 900
+LATER = "the ensemble is not registered as champion; once that is mended, do: eraflow models register %s"
 
 
 def tracker(run: Run) -> Tracker:
@@ -76,40 +82,56 @@ def track(
 ) -> str | None:
     """One MLflow run for each model and one for the ensemble; returns the ensemble's run id.
 
-    A tracking server that fails does not cost the week: it is logged as an error, and the submission goes on.
+    A tracking server or a store that fails does not cost the week: it is logged as an error, and the week goes on.
     """
     if not run.settings.tracking.enabled:
         return None
     try:
         with timed(run.path, "track"):
-            return _track(run, features, members, blended, backtested)
+            return _track(run, features.record, members, blended, backtested)
     except EraflowError as error:
         get_run_logger().error("%s", error)
         return None
 
 
+def recorded_run(run: Run, blended: StageRecord, backtested: StageRecord) -> str:
+    """The ensemble's MLflow run, recorded now from the run's folder where it is not yet.
+
+    Raises:
+        TrackingError: MLflow or the store of its files cannot be written.
+        DamagedStageError: the folder does not hold what the run made.
+    """
+    members = [require(run.path / f"train-{name}") for name in blended.metrics["members"]]
+    return _track(run, require(run.path / "features"), members, blended, backtested)
+
+
 def _track(
     run: Run,
-    features: Features,
+    features: StageRecord,
     members: Sequence[StageRecord],
     blended: StageRecord,
     backtested: StageRecord,
 ) -> str:
     scores = read_scores(backtested.path)
     book = tracker(run)
-    tags = {"run_dir": str(run.path), "data_signature": features.record.signature, **identity_tags(run.path)}
+    book.check_store()
+    tags = {"run_dir": str(run.path), "data_signature": features.signature, **identity_tags(run.path)}
     kinds = {model.name: model for model in run.settings.models}
     weights = dict(zip(blended.metrics["members"], blended.metrics["weights"], strict=True))
     worth = read_worth(backtested.path)
     week = outcome_of(run.path)
     label = week.flow.capitalize() if week.round_number is None else f"Round {week.round_number}"
-    with book.run(
-        f"{label} {BLEND} ({run.path.name})",
-        kind="ensemble",
-        tags={**tags, "signature": value_sha256([blended.signature, backtested.signature])},
-    ) as ensemble:
+    with (
+        ExitStack() as models,
+        book.run(
+            f"{label} {BLEND} ({run.path.name})",
+            kind="ensemble",
+            tags={**tags, "signature": value_sha256([blended.signature, backtested.signature])},
+        ) as ensemble,
+    ):
         ensemble.log_settings(run.settings.model_dump(mode="json"))
-        model = log_model(book, ensemble, BLEND, blended.path / "ensemble", params={}, tags=tags)
+        saved = {} if ensemble.reused else models.enter_context(saved_models(blended.path / "ensemble"))
+        model = log_model(book, ensemble, BLEND, saved.get(BLEND, blended.path / "ensemble"), params={}, tags=tags)
         _log_stage(ensemble, blended, scores[BLEND], model)
         judged = [backtested.path / name for name in (SCORES, NEUTRALISATION, WORTH)]
         wanted = (*judged, run.path / "settings.json")
@@ -127,11 +149,37 @@ def _track(
                 }
                 learnt = {**kinds[name].model_dump(mode="json"), **told}
                 child.log_settings(learnt)
-                model = log_model(book, child, name, record.path / "model", params=learnt, tags=tags)
+                folder = saved.get(f"members/{name}", record.path / "model")
+                model = log_model(book, child, name, folder, params=learnt, tags=tags)
                 _log_stage(child, record, scores[name], model)
                 child.log_metrics({"weight": weights[name], **_worth_figures(worth, name)}, model)
                 _log_curves(child, record)
     return ensemble.run_id
+
+
+@contextmanager
+def saved_models(ensemble: Path) -> Iterator[dict[str, Path]]:
+    """The ensemble (`blend`) and its members (`members/NAME`) in MLflow's own format, in folders that go afterwards.
+
+    What cannot be saved in that way, a model of a user's own class for example, is not among them, and the log says so.
+    """
+    with scratch_folder("eraflow-saved-") as scratch:
+        try:
+            told = run_isolated(  # the boosters' libraries are not to stay in the memory of the flow
+                "models.delivery.pyfuncmodel:write_saved_models",
+                {"ensemble": str(ensemble), "out": str(scratch / "saved")},
+                memory_mb=None,
+                timeout_s=SAVING_SECONDS,
+                log=run_log().debug,
+                folder=scratch / "work",
+            ).value
+        except EraflowError as error:
+            run_log().warning("the models are recorded as plain files, which MLflow cannot load: %s", error)
+            told = {"members": [], "ensemble": False, "left_out": {}}
+        for name, why in told["left_out"].items():
+            run_log().info("%s, and with it the ensemble, is recorded as plain files: %s", name, why)
+        found = {f"members/{name}": scratch / "saved" / "members" / name for name in told["members"]}
+        yield found | ({BLEND: scratch / "saved" / "ensemble"} if told["ensemble"] else {})
 
 
 def _worth_figures(worth: Mapping[str, Any] | None, name: str) -> dict[str, float | None]:
@@ -183,7 +231,10 @@ def register(
 ) -> int | None:
     """Make the shipped ensemble the champion of its source, slot and target; returns its version."""
     if tracked is None:
-        get_run_logger().warning("tracking is off or failed, so this ensemble is not registered as champion")
+        if run.settings.tracking.enabled:
+            get_run_logger().error(LATER, run.path)
+        else:
+            get_run_logger().warning("tracking is off, so this ensemble is not registered as champion")
         return None
     try:
         with timed(run.path, "register"):
@@ -191,6 +242,7 @@ def register(
             return ship(run, blended, backtested, tracked, verdict, judged, round_now.number, slot)
     except EraflowError as error:
         get_run_logger().error("%s", error)
+        get_run_logger().error(LATER, run.path)
         return None
 
 
@@ -203,6 +255,8 @@ def ship(
     verdict_file: Path,
     round_number: int,
     slot: Slot,
+    *,
+    becomes_champion: bool = True,
 ) -> int:
     """Register the ensemble that was sent; returns its version.
 
@@ -211,6 +265,7 @@ def ship(
         tracked: the ensemble's MLflow run.
         verdict, verdict_file: what allowed it.
         round_number, slot: where it went.
+        becomes_champion: False: it is a version and no more.
 
     Raises:
         TrackingError: MLflow cannot be written; the champion is then the one before.
@@ -229,6 +284,8 @@ def ship(
         scores=backtested.path / SCORES,
         verdict=verdict_file,
         oof=blended.path / "oof.parquet",
+        becomes_champion=becomes_champion,
     )
-    run_log().info("champion of %s is now version %s", seat_of(run, slot), version.number)
+    if becomes_champion:
+        run_log().info("champion of %s is now version %s", seat_of(run, slot), version.number)
     return int(version.number)

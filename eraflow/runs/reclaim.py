@@ -36,6 +36,7 @@ REMOVED = ".removed-"
 AT_WORK, UNFINISHED = "at work", "unfinished: --resume goes on with it"
 REFERENCED = "a registered model or a search points to it"
 DAY = 86_400.0
+COPY = "copy of a champion"
 SERVED = "served"
 """The state of `eraflow sandbox serve`, which is no run."""
 SMALL = frozenset({"layout.json"})
@@ -142,7 +143,7 @@ def folder_pieces(home: Path) -> list[Removable]:
     They go only while no run is at work in this home.
     """
     found = [("download", home.glob("data/*/*/")), ("sandbox", home.glob("sandbox/*/"))]
-    found += [("copy of a champion", home.glob("champion/*/")), ("base of a network", home.glob(f"{BASES}/*/"))]
+    found += [(COPY, home.glob("champion/*/")), ("base of a network", home.glob(f"{BASES}/*/"))]
     found += [("finished fold", home.glob(f"{FOLDS}/*/")), ("environment", home.glob(f"{REHEARSALS}/*/"))]
     return [
         Removable(kind, path, tuple(_files(path)), max(map(_mtime, [path, *_files(path)])), _when_idle(home, path))

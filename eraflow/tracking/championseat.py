@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from eraflow.disk.digest import value_sha256
 
 SEAT_TAG = "seat"
+CHAMPION, CHALLENGER = "champion", "challenger"
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,11 @@ class Seat:
     @property
     def alias(self) -> str:
         """The alias of this seat's champion."""
-        return f"champion-{self.key}"
+        return self.alias_of(CHAMPION)
+
+    def alias_of(self, kind: str) -> str:
+        """The alias of this seat's champion or challenger."""
+        return f"{kind}-{self.key}"
 
     @property
     def tags(self) -> dict[str, str]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from eraflow.disk.digest import file_sha256
+from eraflow.disk.digest import file_sha256, value_sha256
 
 MANIFEST = "manifest.json"
 
@@ -40,17 +40,29 @@ def manifest_values(signature: str, marks: Mapping[str, FileMark]) -> dict[str, 
     return {"signature": signature, "files": {name: asdict(mark) for name, mark in marks.items()}}
 
 
-def read_marks(manifest: Path, signature: str) -> dict[str, FileMark]:
+def read_marks(manifest: Path, signature: str, sha256: str) -> dict[str, FileMark]:
     """The marks in a manifest.
 
+    Args:
+        manifest: the file, from wherever the other files came from.
+        signature: of the ensemble.
+        sha256: the beginning, or all, of the hash of its values as the registry holds it: whoever can change the files
+            of a store can change the manifest beside them, too.
+
     Raises:
-        ValueError: it cannot be read, or belongs to another ensemble than `signature`.
+        ValueError: it cannot be read, is not the one that was registered, or belongs to another ensemble.
     """
     try:
         values = json.loads(manifest.read_text(encoding="utf-8"))
         marks = {str(name): FileMark(**mark) for name, mark in values["files"].items()}
+        now = value_sha256(values)
     except (OSError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{type(error).__name__}: {error}") from error
+    if not sha256 or not now.startswith(sha256):
+        raise ValueError(f"its hash is {now[:16]}, and {sha256[:16]} was registered")
+    strange = next((name for name in marks if PurePosixPath(name).is_absolute() or ".." in name.split("/")), None)
+    if strange is not None:
+        raise ValueError(f"it names a file outside of its folder: {strange}")
     if values.get("signature") != signature:
         raise ValueError(f"it belongs to ensemble {values.get('signature')}, not to {signature}")
     return marks

@@ -25,17 +25,26 @@ COLUMNS = (*(f"metrics.`{name}`" for name in SHOWN), "metrics.`corr_sharpe`", "m
 
 
 def experiment_page(tracker: Tracker) -> str:
-    """Where the experiment's table with the scores is found, below the address of MLflow's pages.
+    """Where the table with the scores is found, below the address of MLflow's pages: that of the newest run.
 
     Raises:
         TrackingError: MLflow cannot be read or written.
     """
-    number = tracker.experiment_id()
+    number = _newest_experiment(tracker)
     found = tracker.link.call("get_experiment", number).tags
     for key, value in {KIND_TAG: KIND, VIEW_TAG: view_state()}.items():
         if found.get(key) != value:
             tracker.link.call("set_experiment_tag", number, key, value)
     return f"#/experiments/{number}/runs?viewStateShareKey={VIEW}"
+
+
+def _newest_experiment(tracker: Tracker) -> str:
+    """Of the experiments that the settings' name stands for, one for each artifact root, that of the newest run."""
+    own, name = tracker.experiment_id(), tracker.settings.experiment
+    there = tracker.link.call("search_experiments")
+    numbers = [str(each.experiment_id) for each in there if each.name == name or each.name.startswith(f"{name}, ")]
+    newest = tracker.link.call("search_runs", numbers or [own], order_by=["attributes.start_time DESC"], max_results=1)
+    return str(newest[0].info.experiment_id) if newest else own
 
 
 def view_state() -> str:

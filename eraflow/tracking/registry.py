@@ -3,9 +3,8 @@
 The alias `champion-SEAT` names the one that was last shipped for a seat, so that two slots, targets or sources never
 take each other's place; `champion` names the one that was last shipped for any, for people.
 
-A version is the ensemble's folder as plain artifacts with a sha256 manifest. It is not one of MLflow's own model
-formats on purpose: those need MLflow and pandas to load, guess package requirements, and would make this room know the
-models.
+A version is the ensemble's folder as plain artifacts with a sha256 manifest. What Eraflow reads back is not one of
+MLflow's own model formats on purpose: those need MLflow and pandas to load, and would make this room know the models.
 
     artifacts of the ensemble's run
       shipped-<hash of the manifest>/ensemble/...   what `load_champion` brings back
@@ -13,33 +12,31 @@ models.
       shipped-<hash of the manifest>/manifest.json  sha256 and size of all of them
 
 Order of writing: files, manifest, version, its tag `files`, alias. Files that an alias can reach are never written
-again, so whatever dies in between, the alias names a complete version.
+again, so whatever dies in between, the alias names a complete version. The tag holds the hash of the manifest: what
+was changed in the store, manifest and all, is refused.
 """
 
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from eraflow.disk.atomic import storage_errors, write_json
 from eraflow.disk.digest import value_sha256
-from eraflow.tracking.championseat import SEAT_TAG, Seat
-from eraflow.tracking.filemanifest import MANIFEST, FileMark, damage, manifest_values, marks_of
+from eraflow.disk.jsonobject import read_object
+from eraflow.tracking.championcopy import evidence_here, marks_here, put_part
+from eraflow.tracking.championseat import CHAMPION, SEAT_TAG, Seat
+from eraflow.tracking.filemanifest import damage, marks_of
 from eraflow.tracking.mlflowlink import NothingThereError, TrackingError
-from eraflow.tracking.shippedfiles import PLACE_TAG, fetch, keep_only, part_marks, put_in_place, recorded, refuse_damage
-from eraflow.tracking.shippedfiles import ChampionDamagedError as ChampionDamagedError
+from eraflow.tracking.shippedfiles import ENSEMBLE, EVIDENCE, PLACE_TAG, recorded, send
 from eraflow.tracking.tracking import Tracker
 from eraflow.tracking.trackingtext import as_tags
+from eraflow.tracking.versions import shipped
 
-ALIAS = "champion"
-ENSEMBLE = "ensemble"
-EVIDENCE = "evidence"
+ALIAS = CHAMPION
 
 
 @dataclass(frozen=True)
@@ -102,6 +99,7 @@ def register_champion(
     scores: Path | None = None,
     verdict: Path | None = None,
     oof: Path | None = None,
+    becomes_champion: bool = True,
 ) -> Version:
     """Make an ensemble the champion of a seat. The same signature twice in one seat is the same version.
 
@@ -114,8 +112,10 @@ def register_champion(
         scores: JSON file of the out-of-fold scores, for the comparison with the next challenger.
         verdict: JSON file of the verdict it is shipped under.
         oof: parquet file of the blend's out-of-fold predictions.
+        becomes_champion: False: it is a version and no more, which a person may make champion or challenger.
 
     Raises:
+        StoreError: the store of the files cannot be used, by the name of what is wrong.
         TrackingError: something is missing, or MLflow cannot be written. The champion is then the one before.
     """
     signature = str(tags.get("signature") or "")
@@ -124,17 +124,31 @@ def register_champion(
     if not ensemble_folder.is_dir() or not any(ensemble_folder.iterdir()):
         raise TrackingError(f"{ensemble_folder} holds no ensemble", "run the blend stage first")
     evidence = {"scores.json": scores, "verdict.json": verdict, "oof.parquet": oof}
-    tags = {**tags, **(seat.tags if seat is not None else {})}
+    told = _told(ensemble_folder, scores, verdict)
+    tags = {**told, **tags, **(seat.tags if seat is not None else {})}
     found = _version_of(tracker, signature, seat)
     holder = str(found.run_id) if found else run_id
-    place = _upload(tracker, holder, signature, ensemble_folder, evidence)
+    tracker.check_store()
+    place = send(tracker, holder, signature, ensemble_folder, evidence)
     number = int(found.version) if found else _create_version(tracker, run_id, place, tags)
     name = tracker.settings.registered_model
     for key, value in (as_tags(tags) | {PLACE_TAG: place}).items():
         tracker.link.call("set_model_version_tag", name, str(number), key, value)
-    for alias in (seat.alias, ALIAS) if seat is not None else (ALIAS,):
-        tracker.link.call("set_registered_model_alias", name, alias, str(number))
+    if becomes_champion:
+        shipped(tracker, number, seat)
     return Version(number, name, signature, holder, found is not None)
+
+
+def _told(ensemble: Path, scores: Path | None, verdict: Path | None) -> dict[str, Any]:
+    """What a list of versions tells of each, so that it needs no files: hash, verdict, payout of the blend."""
+    judged = read_object(verdict) if verdict is not None else None
+    payout = ((read_object(scores) if scores is not None else None) or {}).get("blend", {})
+    mean = payout.get("summary", {}).get("payout", {}) if isinstance(payout, dict) else {}
+    return {
+        "weights_sha256": value_sha256({name: mark.sha256 for name, mark in marks_of(ensemble).items()}),
+        "verdict": None if judged is None else "passed" if judged.get("passed") is True else "blocked",
+        "payout": mean.get("mean") if isinstance(mean, dict) else None,
+    }
 
 
 def load_champion(tracker: Tracker, destination: Path, seat: Seat | None = None) -> Path | None:
@@ -146,21 +160,15 @@ def load_champion(tracker: Tracker, destination: Path, seat: Seat | None = None)
         `destination`, or None when there is no champion.
 
     Raises:
-        ChampionDamagedError: a file is missing or differs from the manifest; `destination` is as before.
+        ChampionDamagedError: a file is missing or differs from what was registered; `destination` is as before.
+        StoreError: the store of its files cannot be read, and they are not here yet.
     """
     found = _champion_version(tracker, seat)
     if found is None:
         return None
-    marks = part_marks(tracker, found, ENSEMBLE)
-    if destination.is_dir() and damage(destination, marks, exactly=True) is None:
-        return destination
-    with storage_errors(destination):
-        destination.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=destination.parent, prefix=".champion.") as scratch:
-            folder = fetch(tracker, found, ENSEMBLE, Path(scratch))
-            refuse_damage(folder, marks, found)
-            keep_only(folder, marks)
-            put_in_place(folder, destination)
+    marks = marks_here(tracker, found, ENSEMBLE)
+    if not destination.is_dir() or damage(destination, marks, exactly=True) is not None:
+        put_part(tracker, found, ENSEMBLE, marks, destination)
     return destination
 
 
@@ -169,13 +177,13 @@ def champion_info(tracker: Tracker, seat: Seat | None = None) -> Champion | None
 
     Raises:
         ChampionDamagedError: its scores, verdict or predictions are not those that were recorded.
+        StoreError: the store of its files cannot be read, and they are not here yet.
     """
     found = _champion_version(tracker, seat)
     if found is None:
         return None
-    marks = part_marks(tracker, found, EVIDENCE)
-    folder = _evidence_folder(tracker, found) if marks else tracker.home
-    refuse_damage(folder, marks, found)
+    marks = marks_here(tracker, found, EVIDENCE)
+    folder = evidence_here(tracker, found, marks)
     tags = dict(found.tags)
     return Champion(
         version=int(found.version),
@@ -203,41 +211,6 @@ def seats(tracker: Tracker) -> list[tuple[Seat, int, str]]:
         if seat is not None and str(aliases.get(seat.alias)) == str(version.version):
             found[seat] = (seat, int(version.version), tags.get("round", ""))
     return list(found.values())
-
-
-def _upload(tracker: Tracker, run_id: str, signature: str, ensemble: Path, evidence: Mapping[str, Path | None]) -> str:
-    """Send the files, unless the same ones lie there whole already; returns the artifact folder they lie in."""
-    with tempfile.TemporaryDirectory() as scratch:
-        copies = _copies(evidence, Path(scratch) / EVIDENCE)
-        marks = {f"{ENSEMBLE}/{name}": mark for name, mark in marks_of(ensemble).items()}
-        marks |= {f"{EVIDENCE}/{name}": mark for name, mark in marks_of(copies).items()}
-        values = manifest_values(signature, marks)
-        place = f"shipped-{value_sha256(values)[:16]}"
-        if not _is_whole(tracker, run_id, place, marks):
-            tracker.link.call("log_artifacts", run_id, str(ensemble), artifact_path=f"{place}/{ENSEMBLE}")
-            tracker.link.call("log_artifacts", run_id, str(copies), artifact_path=f"{place}/{EVIDENCE}")
-            manifest = write_json(Path(scratch) / MANIFEST, values)
-            tracker.link.call("log_artifact", run_id, str(manifest), artifact_path=place)
-    return place
-
-
-def _copies(evidence: Mapping[str, Path | None], folder: Path) -> Path:
-    folder.mkdir()
-    for name, path in evidence.items():
-        if path is not None and not path.is_file():
-            raise TrackingError(f"{path} is not there, so it cannot go with the champion", "run the backtest first")
-        if path is not None:
-            shutil.copyfile(path, folder / name)
-    return folder
-
-
-def _is_whole(tracker: Tracker, run_id: str, place: str, marks: Mapping[str, FileMark]) -> bool:
-    with tempfile.TemporaryDirectory() as scratch:
-        try:
-            folder = Path(tracker.link.call("download_artifacts", run_id, place, scratch))
-        except TrackingError:
-            return False
-        return (folder / MANIFEST).is_file() and damage(folder, marks) is None
 
 
 def _create_version(tracker: Tracker, run_id: str, place: str, tags: Mapping[str, Any]) -> int:
@@ -291,11 +264,3 @@ def _champion_version(tracker: Tracker, seat: Seat | None) -> Any:
     if number is None:
         return None
     return tracker.link.call("get_model_version", tracker.settings.registered_model, number)
-
-
-def _evidence_folder(tracker: Tracker, found: Any) -> Path:
-    """Where the evidence can be read: a copy in the home folder, by version."""
-    place = tracker.home / "champion" / f"v{found.version}-{recorded(found, PLACE_TAG)}"
-    with storage_errors(place):
-        place.mkdir(parents=True, exist_ok=True)
-    return fetch(tracker, found, EVIDENCE, place)

@@ -11,6 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 BUSY_SECONDS = 20.0
+ROOT_TAG = "artifact_root"  # of an experiment whose files lie at a place that the settings name: it is not the home's
 ADDRESSES = (
     ("experiments", "artifact_location"),
     ("runs", "artifact_uri"),
@@ -47,8 +48,9 @@ def _former_places(connection: sqlite3.Connection, artifacts: Path) -> list[str]
         return []
     rows = connection.execute(
         "SELECT DISTINCT artifact_location FROM experiments WHERE artifact_location LIKE 'file://%' "
-        "AND artifact_location LIKE ? AND artifact_location != ?",
-        (f"%/{artifacts.name}", artifacts.as_uri()),
+        "AND artifact_location LIKE ? AND artifact_location != ? "
+        "AND experiment_id NOT IN (SELECT experiment_id FROM experiment_tags WHERE key = ?)",
+        (f"%/{artifacts.name}", artifacts.as_uri(), ROOT_TAG),
     )
     return [row[0] for row in rows]
 

@@ -1,8 +1,9 @@
 """MLflow records of a week: a run for each model and one for the ensemble.
 
 The store is an SQLite file in the home folder with the artifacts in a folder beside it; no server and no network is
-needed. `eraflow ui --mlflow` shows it. A stage that is resumed under the same signature finds its
-finished MLflow run again and adds nothing to it.
+needed. `eraflow ui --mlflow` shows it. Another artifact root (`tracking.artifacts`) has an experiment of its own, named
+after it, because MLflow keeps the place of an experiment's files for good. A stage that is resumed under the same
+signature finds its finished MLflow run again and adds nothing to it.
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ from typing import Any, Literal
 from eraflow.disk.atomic import storage_errors
 from eraflow.disk.sqliteurl import sqlite_url
 from eraflow.runs.provenance import provenance
-from eraflow.settings.tracking import TrackingSettings
+from eraflow.settings.tracking import STORES, TrackingSettings
+from eraflow.tracking.artifactstore import check_store
 from eraflow.tracking.mlflowlink import MlflowLink, TrackingError
-from eraflow.tracking.relocation import relocate
+from eraflow.tracking.relocation import ROOT_TAG, relocate
 from eraflow.tracking.trackingtext import as_tags, flatten, text_params
 
 DATABASE = "mlflow.db"
@@ -146,6 +148,9 @@ class Tracker:
         self.settings = settings
         self.uri = settings.uri or sqlite_url(self.home / DATABASE)
         self.link = MlflowLink(self.uri, turn=self.home / TURN if self.is_local else None)
+        self.experiment = settings.experiment
+        if settings.artifacts is not None:
+            self.experiment = f"{settings.experiment}, {settings.artifacts}"
         self._experiment_id: str | None = None
 
     @property
@@ -265,12 +270,29 @@ class Tracker:
             self._experiment_id = self._find_experiment() or self._create_experiment()
         return self._experiment_id
 
+    def check_store(self) -> None:
+        """Ask the store that the files of new runs go to whether it can be used.
+
+        Raises:
+            StoreError: it cannot, by the name of what is wrong.
+        """
+        root = self._root()
+        if root is not None:
+            check_store(root, writes=True)
+
+    def _root(self) -> str | None:
+        """The address that the files of new runs go to; None where a tracking server decides."""
+        named = self.settings.artifacts
+        if named is not None:
+            return named if named.partition("://")[0] in STORES else Path(named).as_uri()
+        return (self.home / ARTIFACTS).as_uri() if self.is_local else None
+
     def _find_experiment(self) -> str | None:
         if self.is_local:
             with storage_errors(self.home):
                 self.home.mkdir(parents=True, exist_ok=True)
             self.link.with_retries("relocate", lambda: relocate(self.home / DATABASE, self.home / ARTIFACTS))
-        found = self.link.call("get_experiment_by_name", self.settings.experiment)
+        found = self.link.call("get_experiment_by_name", self.experiment)
         if found is None:
             return None
         if found.lifecycle_stage != "active":
@@ -278,9 +300,9 @@ class Tracker:
         return str(found.experiment_id)
 
     def _create_experiment(self) -> str:
-        place = (self.home / ARTIFACTS).as_uri() if self.is_local else None
+        root, tags = self._root(), None if self.settings.artifacts is None else {ROOT_TAG: self.settings.artifacts}
         try:
-            return str(self.link.call("create_experiment", self.settings.experiment, artifact_location=place))
+            return str(self.link.call("create_experiment", self.experiment, artifact_location=root, tags=tags))
         except TrackingError:
             found = self._find_experiment()  # another process may have been faster
             if found is None:

@@ -26,6 +26,7 @@ from flows.command.verbs import (
     doctor,
     export,
     golive,
+    models,
     predict,
     rehearse,
     resume,
@@ -43,7 +44,7 @@ from flows.command.verbs import (
 
 VERBS = (
     *(run, daily, search, runs, show, predict, export, rehearse, score, compare, sandbox, doctor),
-    *(resume, ui, clean, server, settings, submit, golive, alert),
+    *(models, resume, ui, clean, server, settings, submit, golive, alert),
 )
 """The verbs in the order of the help; each is a module with a function `add(verbs)`."""
 

@@ -23,15 +23,20 @@ MAKER = ("models.delivery.livepredictor", "make_predict")
 def main(parts: str, out: str) -> None:
     """Read the parts, make the function, write its pickle."""
     place = Path(parts)
+    predict = made(place)
+    number_classes(json.dumps(json.loads((place / "parts.json").read_text(encoding="utf-8"))["modules"]))
+    temporary = Path(f"{out}.part")
+    temporary.write_bytes(cloudpickle.dumps(predict, protocol=5))
+    os.replace(temporary, out)
+
+
+def made(place: Path) -> Any:
+    """The function `predict` of the parts in a folder."""
     told = json.loads((place / "parts.json").read_text(encoding="utf-8"))
     spaces = executed(told["modules"])
     shipped = filled(told["shipped"], place)
     functions = {name: spaces[name.partition(":")[0]][name.partition(":")[2]] for name in told["functions"]}
-    predict = spaces[MAKER[0]][MAKER[1]](shipped, functions)
-    number_classes(json.dumps(told["modules"]))
-    temporary = Path(f"{out}.part")
-    temporary.write_bytes(cloudpickle.dumps(predict, protocol=5))
-    os.replace(temporary, out)
+    return spaces[MAKER[0]][MAKER[1]](shipped, functions)
 
 
 def number_classes(source: str) -> None:

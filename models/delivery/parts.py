@@ -54,9 +54,9 @@ def shipped_ensemble(ensemble: Ensemble) -> dict[str, Any]:
         "signature": ensemble.signature,
         "features": list(ensemble.features),
         "weights": ensemble.weights,
-        "blend": _place(find_blend(ensemble.description["method"]).combine),
+        "blend": blend_place(ensemble),
         "neutralise": neutralise,
-        "parts": [_part(name, model) for name, model in ensemble.members.items()],
+        "parts": [member_part(name, model) for name, model in ensemble.members.items()],
     }
 
 
@@ -73,7 +73,17 @@ def _functions_of(parts: Sequence[dict[str, Any]]) -> Iterator[str]:
         yield from _functions_of(part.get("parts", ()))
 
 
-def _part(name: str, model: Model) -> dict[str, Any]:
+def blend_place(ensemble: Ensemble) -> str:
+    """Where the function stands that makes one prediction of the members', `module:name`."""
+    return _place(find_blend(ensemble.description["method"]).combine)
+
+
+def member_part(name: str, model: Model) -> dict[str, Any]:
+    """A member as plain data; see `models.delivery.shippedparts.part_predictions`.
+
+    Raises:
+        NotExportableError: it cannot be expressed in this way.
+    """
     common: dict[str, Any] = {"name": name, "encoder": None, "use": None}
     inner: Any = model
     if isinstance(model, CodedModel):
@@ -99,7 +109,7 @@ def _bag(name: str, bag: BagModel) -> dict[str, Any]:
     """Its parts, each of which cuts its own columns from all."""
     fitted = zip(bag.parts, bag.fitted, strict=True)
     return {
-        "parts": [_part(f"{name}, part {part.number}", one.model) for part, one in fitted],
+        "parts": [member_part(f"{name}, part {part.number}", one.model) for part, one in fitted],
         "weights": [part.weight for part in bag.parts],
     }
 

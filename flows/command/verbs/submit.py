@@ -52,7 +52,7 @@ def submit(arguments: argparse.Namespace) -> int:
 
     run_dir = Path(arguments.run_dir).expanduser().resolve()
     _refuse_others(run_dir)
-    _log_to_stderr()
+    log_to_stderr()
     settings = _settings(run_dir, arguments.set)
     with locked(run_dir):
         _refuse_others(run_dir)  # another process may have sent it meanwhile
@@ -161,7 +161,8 @@ class StderrHandler(logging.Handler):
         tell(self.format(record))
 
 
-def _log_to_stderr() -> None:
+def log_to_stderr() -> None:
+    """What the product logs goes to stderr, where nobody else takes it."""
     logger = logging.getLogger("eraflow")
     if not logger.handlers:
         logger.addHandler(StderrHandler())
