@@ -3,7 +3,7 @@
     ensemble/MLmodel           signature, loader, versions
              requirements.txt
              code/             the loader
-             data/             parts as plain data, and the source that was judged
+             data/parts/       parts as plain data, and the source that was judged
     members/NAME/MLmodel       a booster: in its library's flavour; everything else: as the ensemble
 
 `mlflow.pyfunc.load_model` needs of it numpy, scipy, pandas and the boosters' libraries; no torch, nothing of this
@@ -98,7 +98,7 @@ def _save_parts(folder: Path, shipped: dict[str, Any], *, gives: str, features: 
     from mlflow import pyfunc
 
     staged = folder.with_name(f".{folder.name}.parts")
-    data, code = staged / "data", staged / f"{LOADER}.py"
+    data, code = staged / "parts", staged / f"{LOADER}.py"
     with storage_errors(staged):
         data.mkdir(parents=True)
         write_parts(data, shipped)
