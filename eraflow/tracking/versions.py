@@ -252,9 +252,9 @@ def _row(tracker: Tracker, found: Any, aliases: dict[str, str], log: list[Champi
     at = datetime.fromtimestamp(found.creation_timestamp / 1000, UTC)
     return Listed(
         version=number,
-        name=Path(tags.get("run_dir", "")).name,
+        name=tags.get("run.name") or Path(tags.get("run_dir", "")).name,
         registered_at=at.isoformat(timespec="seconds"),
-        weights=tags.get("weights_sha256", ""),
+        weights=tags.get("run.weights_sha256") or tags.get("weights_sha256", ""),
         verdict=tags.get("verdict", ""),
         payout=_figure(tags.get("payout")),
         aliases=kinds,

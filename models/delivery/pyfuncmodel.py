@@ -147,10 +147,10 @@ def _requirements(libraries: Sequence[str]) -> list[str]:
 
 
 def _signature(features: Sequence[str], *, by_era: bool) -> Any:
-    """float32 columns, so that codes may come as integers or as floats with NaN; the era where rows are of several."""
+    """float64 columns, to which MLflow casts int8 codes and floats with NaN alike; and the era if there are several."""
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema
 
-    columns = [ColSpec("float", name) for name in features]
+    columns = [ColSpec("double", name) for name in features]
     era = [ColSpec("string", "era", required=False)] if by_era else []
     return ModelSignature(inputs=Schema([*columns, *era]), outputs=Schema([ColSpec("double", "prediction")]))
