@@ -2,8 +2,8 @@
 
     python -m benchmarks.bagmarket --market FOLDER --work FOLDER [--kinds lightgbm,xgboost,catboost] [--example KINDS]
 
-Each kind of booster is fitted out of fold as its usual bag (eraflow/settings/bag.py), over the sets `all` and `medium`,
-and those named by --example once more as one fit with the learner's defaults, on `all`. The windows expand, and each
+Each kind of booster is fitted out of fold as its usual bag (eraflow/settings/bag.py), on all features and once more on
+the set `medium`, and those named by --example once more as one fit with the learner's defaults, on `all`. The windows expand, and each
 recipe of a bag is told by itself, too. Each window that is done is kept in `--work`; the same command goes on after a
 kill. Payout is 3 CORR + 15 MMC; bounds and comparisons are of what is paid, at most 1 either way in an era.
 """
@@ -30,7 +30,7 @@ from eraflow.machine.plan import Plan
 from eraflow.scoring.payout import TODAY
 from eraflow.scoring.ranking import EraGroups
 from eraflow.scoring.statistics import ewc_interval, long_run_variance, paired_comparison
-from eraflow.settings.bag import BagSettings
+from eraflow.settings.bag import RUN, BagSettings
 from models.bags.bagmodel import BagModel
 from models.bags.ranks import ranks_within_eras
 from models.base.wholeeras import predict_in_eras
@@ -42,10 +42,11 @@ SEED = 7
 
 
 def member_of(kind: str, market: Market, sets: Mapping[str, Sequence[str]], *, bag: bool) -> Member:
-    """A member on all features: its usual bag, or one fit with the learner's defaults."""
+    """A member on all features: its usual bag on these and on `medium`, or one fit with the learner's defaults."""
     features = EraStore.open(market.store).features
     member = Member(kind, kind, {}, market.target, market.windows, market.windows[0].train)
-    found = cut_bag(BagSettings(standard=bag), kind, {}, features, sets, "all")
+    asked = BagSettings(standard=True, feature_sets=[RUN, "medium"]) if bag else BagSettings()
+    found = cut_bag(asked, kind, {}, features, sets, "all")
     return replace(member, bag=found)
 
 
@@ -141,8 +142,8 @@ def tell_bag(table: Table, kind: str, member: Member, ranks: Values, cpu: float)
             each.append(mine)
     whole = np.asarray(np.mean(each, axis=0))
     count = len(member.bag.recipes)
-    table.line(f"{kind}, bag on the run's features alone", np.asarray(np.mean(each[:count], axis=0)), None)
-    table.line(f"{kind}, usual bag ({member.bag.fits} fits)", whole, cpu)
+    table.line(f"{kind}, usual bag", np.asarray(np.mean(each[:count], axis=0)), None)
+    table.line(f"{kind}, usual bag on both sets ({member.bag.fits} fits)", whole, cpu)
     return whole
 
 

@@ -9,9 +9,9 @@ The week is one of real data, for example
 What is compared with it is fitted on the week's own era store, in the week's own windows and with its seed: each
 learner of `--plain` once as one fit with its defaults, the first of them being what everything is compared with beside
 the supplied benchmark; and each recipe of each bag, by the very fits that the bag has. A window that is done is kept in
-`--work`; the same command goes on after a kill, and may begin while the week is still training, with the members that
-it has. Nothing is chosen by what is printed: the methods of blending learn their weights from earlier eras alone, with
-the settings of the week.
+`--work`; the same command goes on after a kill. Of a week that is still training, or was stopped, the folds that are
+there are taken, and the others are fitted as the week would. Nothing is chosen by what is printed: the methods of
+blending learn their weights from earlier eras alone, with the settings of the week.
 
 Judged are the eras that both the meta model and the benchmark cover. Payout is 3 CORR + 15 MMC, "paid" what an era pays
 of it, at most 1 either way; differences are paired by era, bounds one-sided 95 % (EWC). The lines are rows of Markdown.
@@ -25,6 +25,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -32,7 +33,7 @@ import numpy.typing as npt
 from benchmarks.ownprocess import in_child
 from eraflow.data.coverage import META_MODEL
 from eraflow.data.eras import target_horizon, target_purge
-from eraflow.data.memberbag import FitRecipe
+from eraflow.data.memberbag import Bag, FitRecipe, planned_bag
 from eraflow.data.membereras import Member
 from eraflow.disk.atomic import write_bytes, write_json
 from eraflow.erastore.erareader import EraStore
@@ -42,6 +43,7 @@ from eraflow.scoring.payout import TODAY
 from eraflow.scoring.ranking import EraGroups
 from eraflow.scoring.statistics import ewc_interval, long_run_variance, overlap_weeks, paired_comparison
 from eraflow.settings.blend import BlendSettings
+from eraflow.settings.models import ModelSettings
 from models.bags.parts import BagPart
 from models.base.predictions import read_out_of_fold
 from models.ensembles.blends import BLENDS
@@ -93,21 +95,58 @@ class Week:
             for path in told
         }
 
-    @property
-    def finished(self) -> list[str]:
-        """The members whose predictions are there."""
-        return [name for name in self.jobs if (self.path / f"train-{name}" / OOF).is_file()]
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """Of the run, as they were stored."""
+        found: dict[str, Any] = json.loads((self.path / "settings.json").read_text())
+        return found
+
+    @cached_property
+    def first(self) -> TrainJob:
+        """The member that was trained first: store, windows and seed are those of all."""
+        return next(iter(self.jobs.values()))
+
+    @cached_property
+    def members(self) -> dict[str, Member]:
+        """Those of the settings; they all learn the run's own target."""
+        found = {}
+        for model in (ModelSettings(**one) for one in self.settings["models"]):
+            if model.learn != "target" or model.also_learn or model.target is not None:
+                raise SystemExit(f"{model.name} learns something of its own: judge a week whose members do not")
+            if model.name in self.jobs:
+                found[model.name] = self.jobs[model.name].member
+            else:
+                bag = planned_bag(model.bag, model.kind, model.params)
+                found[model.name] = self.alike(model.kind, model.params, bag)
+        return found
+
+    def alike(self, kind: str, params: dict[str, Any], bag: Bag | None = None) -> Member:
+        """A member that learns from what all do."""
+        return replace(self.first.member, kind=kind, name=kind, params=params, bag=bag)
 
     def predicted(self, name: str) -> Values:
-        """float64[n]: what a member predicted out of fold."""
-        return read_out_of_fold(self.path / f"train-{name}" / OOF).values
+        """float64[n]: what a member predicted out of fold; windows that the week has not come to are fitted here."""
+        folder = self.path / f"train-{name}"
+        if (folder / OOF).is_file():
+            return read_out_of_fold(folder / OOF).values
+        member = self.members[name]
+        there = [folder / f"fold-{position}.json" for position in range(len(member.windows))]
+        return np.concatenate(
+            [
+                read_out_of_fold(note.with_suffix(".parquet")).values
+                if note.is_file()
+                else self.fitted(member, positions=[at])[0]
+                for at, note in enumerate(there)
+            ]
+        )
 
-    def fitted(self, member: Member, recipe: FitRecipe | None = None) -> tuple[Values, float]:
-        """float64[n] over all windows, and the CPU seconds; from `--work` where they are there."""
-        job = next(iter(self.jobs.values()))
-        trainer = OneRecipe(self.work, EraStore.open(job.store), member, job.seed, Plan(threads=1), recipe=recipe)
-        values, seconds = [], 0.0
-        for position in range(len(member.windows)):
+    def fitted(
+        self, member: Member, recipe: FitRecipe | None = None, positions: Sequence[int] | None = None
+    ) -> tuple[Values, float]:
+        """float64[n] over some windows, or all, and the CPU seconds; from `--work` where they are there."""
+        store, values, seconds = EraStore.open(self.first.store), [], 0.0
+        trainer = OneRecipe(self.work, store, member, self.first.seed, Plan(threads=1), recipe=recipe)
+        for position in range(len(member.windows)) if positions is None else positions:
             place = self.work / f"{member.kind}-{position}-{trainer.fold_signature(position)[:16]}"
             if not place.with_suffix(".json").exists():
                 predicted, cpu, peak = in_child(fit_window, replace(trainer, out=place), position)
@@ -116,6 +155,13 @@ class Week:
             values.append(np.frombuffer(place.with_suffix(".values").read_bytes()))
             seconds += float(json.loads(place.with_suffix(".json").read_text())["cpu_seconds"])
         return np.concatenate(values), seconds
+
+    def judged(self, table: Table, member: Member, recipe: FitRecipe | None = None) -> tuple[Values, float]:
+        """As `fitted`, of the windows that hold judged eras; 0 in the others."""
+        covered = {table.eras[at] for at in table.judged}
+        wanted = [at for at, window in enumerate(member.windows) if covered & set(window.test)]
+        values, seconds = self.fitted(member, recipe, wanted)
+        return np.concatenate([np.zeros(int(table.groups.offsets[-1]) - len(values)), values]), seconds
 
 
 def fit_window(trainer: OneRecipe, position: int) -> bytes:
@@ -187,13 +233,12 @@ def blended(week: Week, table: Table, members: Sequence[Values], method: str) ->
     row, columns = BLENDS[method], np.column_stack(members)
     if row.learns is None:
         return row.combine(columns, table.groups, np.asarray(row.weigh(columns, table.groups)))
-    settings = json.loads((week.path / "settings.json").read_text())
-    asked, window = BlendSettings(**settings["blend"]), next(iter(week.jobs.values())).member.windows[0]
+    asked, member = BlendSettings(**week.settings["blend"]), week.first.member
     learning = Learning(
         meta_model=META_MODEL,
         benchmark=table.benchmark,
-        purge_weeks=target_purge(next(iter(week.jobs.values())).member.target, window.purge_weeks),
-        confidence=float(settings["gate"]["confidence"]),
+        purge_weeks=target_purge(member.target, member.windows[0].purge_weeks),
+        confidence=float(week.settings["gate"]["confidence"]),
         weighing=Weighing(TODAY, asked.half_life, asked.equal_share, asked.most_weight, asked.warm_up),
     )
     learnt = learn_weights(
@@ -204,31 +249,29 @@ def blended(week: Week, table: Table, members: Sequence[Values], method: str) ->
 
 def recipes_of_bags(week: Week) -> Iterator[tuple[str, Member, FitRecipe]]:
     """What each bag of several recipes is made of, with its name."""
-    for name, job in week.jobs.items():
-        bag = job.member.bag
+    for name, member in week.members.items():
+        bag = member.bag
         for recipe in () if bag is None or len(bag.recipes) < 2 else bag.recipes:
             params = json.dumps(recipe.params, separators=(", ", "="))[1:-1].replace('"', "")
-            yield f"{name}: {params}, {recipe.era_step} fits", job.member, recipe
+            yield f"{name}: {params}, {recipe.era_step} fits", member, recipe
 
 
 def report(options: argparse.Namespace) -> None:
     """Fit what is not there, and print each row as soon as it is known."""
     week = Week(options.run_dir.absolute(), options.work.absolute())
-    table = Table(next(iter(week.jobs.values())))
+    table = Table(week.first)
     plain: dict[str, Values] = {}
-    of_kind = {job.member.kind: job.member for job in week.jobs.values()}
     for kind in options.plain:
-        member = replace(of_kind.get(kind, next(iter(of_kind.values()))), kind=kind, name=kind, params={}, bag=None)
-        plain[kind], cpu = week.fitted(member)
+        plain[kind], cpu = week.judged(table, week.alike(kind, {}))
         scores = table.row(f"{kind}, one fit with its defaults", plain[kind], f"{cpu:.0f} CPU s")
         table.usual = table.usual or scores
     for name, member, recipe in () if options.no_recipes else recipes_of_bags(week):
-        values, cpu = week.fitted(member, recipe)
+        values, cpu = week.judged(table, member, recipe)
         table.row(name, values, f"{cpu:.0f} CPU s")
-    members = {name: week.predicted(name) for name in week.finished}
-    for name, values in members.items():
-        bag = week.jobs[name].member.bag
-        table.row(name, values, "" if bag is None else bag.in_words())
+    members = {}
+    for name, member in week.members.items():
+        members[name] = week.predicted(name)
+        table.row(name, members[name], "" if member.bag is None else member.bag.in_words())
     blends(week, table, members, plain)
 
 
@@ -243,8 +286,8 @@ def blends(week: Week, table: Table, members: dict[str, Values], plain: dict[str
         rest = [values for other, values in members.items() if other != name]
         without = table.row(f"blend without {name}", blended(week, table, rest, "rank-gaussian"))
         worth.append((name, *(table.less(whole, without, metric, 4) for metric in ("payout", "corr", "mmc"))))
-    kinds = {name: week.jobs[name].member.kind for name in members}
-    bags = [name for name in members if week.jobs[name].member.bag is not None]
+    kinds = {name: member.kind for name, member in week.members.items()}
+    bags = [name for name, member in week.members.items() if member.bag is not None]
     if bags and all(kinds[name] in plain for name in bags):
         singles = [plain[kinds[name]] if name in bags else values for name, values in members.items()]
         before = table.row("blend, each bag as one fit", blended(week, table, singles, "rank-gaussian"))
