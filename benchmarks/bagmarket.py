@@ -3,9 +3,10 @@
     python -m benchmarks.bagmarket --market FOLDER --work FOLDER [--kinds lightgbm,xgboost,catboost] [--example KINDS]
 
 Each kind of booster is fitted out of fold as its usual bag (eraflow/settings/bag.py), on all features and once more on
-the set `medium`, and those named by --example once more as one fit with the learner's defaults, on `all`. The windows expand, and each
-recipe of a bag is told by itself, too. Each window that is done is kept in `--work`; the same command goes on after a
-kill. Payout is 3 CORR + 15 MMC; bounds and comparisons are of what is paid, at most 1 either way in an era.
+the set `medium`, and those named by --example once more as one fit with the learner's defaults, on `all`. The windows
+expand, and each recipe of a bag is told by itself, too. Each window that is done is kept in `--work`; the same command
+goes on after a kill. Payout is 3 CORR + 15 MMC; bounds and comparisons are of what is paid, at most 1 either way in an
+era.
 """
 
 from __future__ import annotations
