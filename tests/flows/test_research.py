@@ -10,6 +10,8 @@ from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 from eraflow.errors import SettingsError
 from eraflow.runs.conclusion import RunConcludedError
 from eraflow.runs.unfinished import is_unfinished
+from eraflow.settings.models import ModelSettings
+from eraflow.settings.override import settings_from
 from eraflow.settings.run import RunSettings
 from flows.command.cli import parser
 from flows.command.verbs.search import with_options
@@ -59,6 +61,15 @@ def test_who_is_searched_for(tmp_path):
         searched_models(Run(tiny(tmp_path, models=models, search={"models": ["mine"]}), tmp_path))
     with pytest.raises(SettingsError, match="no model"):
         searched_models(Run(tiny(tmp_path, models=[own]), tmp_path))
+
+
+def test_under_laptop_the_bags_are_searched_as_their_learners(tmp_path):
+    run = Run(settings_from("laptop", {"home": str(tmp_path)}), tmp_path)
+    found = searched_models(run)
+    assert [model.name for model in found] == ["lightgbm", "xgboost", "catboost", "mlp", "autoencoder"]
+    assert [model.params for model in found] == [{}] * 5  # what a trial's one fit begins with; no recipe is in it
+    plain = ModelSettings(kind="lightgbm", tuned=True)
+    assert key_of(run, found[0]) == key_of(run, plain)  # so that lightgbm:tuned finds it
 
 
 def test_the_options_of_the_verb_are_settings():
