@@ -1,4 +1,4 @@
-"""The rounds between two weeks: the champion predicts the new live data and submits.
+"""The rounds between two weeks: the champion predicts the new live data and submits, or Numerai runs its model.
 
 prefect deployment run daily/daily
 """
@@ -11,6 +11,7 @@ from eraflow.settings.run import RunSettings
 from tasks.alert import tell_of_trouble
 from tasks.champion import fetch_champion
 from tasks.deliver import deliver
+from tasks.followmodel import follow_model
 from tasks.offer import check_settings
 from tasks.refresh import refresh_live
 from tasks.round import wait_for_round
@@ -38,6 +39,9 @@ def daily(settings: RunSettings = DEFAULTS) -> dict[str, Any]:
         slot = find_model(run, tournament)
         check_settings(run, tournament, trains=False)
         round_now = wait_for_round(run, tournament)
+        if run.settings.submit.sends_model:
+            follow_model(run, tournament, slot, round_now)
+            return conclude(run)
         champion = fetch_champion(run, round_now, slot)
         live = refresh_live(run, tournament, round_now)
         deliver(run, tournament, slot, round_now, champion, live)

@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from eraflow.numerai.client import Slot, Tournament
 from eraflow.numerai.rounds import Round
-from eraflow.numerai.submission import SubmissionRecord
-from eraflow.runs.stage import StageRecord
 from tasks.gate import JudgedEnsemble
 from tasks.predict import predict_twice
+from tasks.prepared import PreparedDelivery
 from tasks.run import Run
+from tasks.sendmodel import ModelUpload
 from tasks.submit import Submission, submit, write_checked_submission
-
-
-@dataclass(frozen=True)
-class PreparedDelivery:
-    """What would be sent.
-
-    Attributes:
-        prediction: the stage that made it, which names the ensemble's signature.
-        file: the file and its checks, all passed.
-    """
-
-    prediction: StageRecord
-    file: SubmissionRecord
 
 
 class Destination(Protocol):
@@ -61,7 +47,8 @@ class CsvUpload:
     def prepare(self, run: Run, shipped: JudgedEnsemble, live: Path) -> PreparedDelivery:
         """`RUN_DIR/submission/submission.csv` after all checks."""
         first, second = predict_twice(run, shipped, live)
-        return PreparedDelivery(first, write_checked_submission(run, first, second, live))
+        file = write_checked_submission(run, first, second, live)
+        return PreparedDelivery(file, str(first.metrics["ensemble_signature"]))
 
     def send(
         self,
@@ -73,10 +60,12 @@ class CsvUpload:
         prepared: PreparedDelivery,
     ) -> Submission:
         """Upload it, unless another submission is filed for this round already."""
-        return submit(run, tournament, slot, round_now, shipped, prepared.prediction, prepared.file)
+        return submit(run, tournament, slot, round_now, shipped, prepared)
 
 
-CSV_UPLOAD = CsvUpload()
+def destination_of(run: Run) -> Destination:
+    """The one that `submit.as` names."""
+    return ModelUpload() if run.settings.submit.sends_model else CsvUpload()
 
 
 def deliver(
@@ -86,11 +75,12 @@ def deliver(
     round_now: Round,
     shipped: JudgedEnsemble,
     live: Path,
-    destination: Destination = CSV_UPLOAD,
+    destination: Destination | None = None,
 ) -> Submission:
     """Prepare and send the prediction of the live file with what the verdict is on; says what became of it.
 
     Raises:
         EraflowError: as `Destination.prepare` and `Destination.send` do.
     """
-    return destination.send(run, tournament, slot, round_now, shipped, destination.prepare(run, shipped, live))
+    chosen = destination or destination_of(run)
+    return chosen.send(run, tournament, slot, round_now, shipped, chosen.prepare(run, shipped, live))

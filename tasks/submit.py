@@ -32,6 +32,7 @@ from eraflow.runs.weekrecord import HELD, timed
 from tasks.gate import JudgedEnsemble
 from tasks.pages.artifacts import show_submission
 from tasks.predict import predict_twice
+from tasks.prepared import PreparedDelivery
 from tasks.register import known_slot
 from tasks.run import Run
 from tasks.stage import LIGHT_TASK
@@ -79,10 +80,14 @@ def find_model(run: Run, tournament: Tournament) -> Slot:
 
     Raises:
         WrongKeyError, NoSuchModelError: the account does not have it.
+        SlotHoldsPickleError: it runs an uploaded model, and predictions are to be sent.
     """
     if run.settings.submit.dry_run and not tournament.has_key:
         return known_slot(run)
-    return tournament.slot(run.settings.submit.model)
+    slot = tournament.slot(run.settings.submit.model)
+    if not run.settings.submit.sends_model:
+        tournament.check_takes_predictions(slot)
+    return slot
 
 
 @task(name="write-submission", task_run_name="write-submission", **LIGHT_TASK)
@@ -138,6 +143,9 @@ def keep_for_later(
     A prediction that fails costs only this possibility: the week is held either way. Where an upload of this run may
     have arrived, nothing is written in its place: what was sent must stay readable.
     """
+    if run.settings.submit.sends_model:
+        get_run_logger().warning("the gate holds this model, so it is neither exported nor kept to be uploaded later")
+        return False
     if unconfirmed_submission(run.path) is not None:
         get_run_logger().error(
             "an upload of this run may have arrived and its prediction stays as it is; look at the submissions of this "
@@ -151,7 +159,7 @@ def keep_for_later(
         get_run_logger().error("the prediction of this week cannot be kept for later: %s", error)
         return False
     made_by = str(first.metrics["ensemble_signature"])
-    _write_down(run, Submission(record, made_by, round_now.number, slot.id, held=True))
+    write_down(run, Submission(record, made_by, round_now.number, slot.id, held=True))
     return True
 
 
@@ -173,8 +181,7 @@ def submit(
     slot: Slot,
     round_now: Round,
     shipped: JudgedEnsemble,
-    predicted: StageRecord,
-    record: SubmissionRecord,
+    prepared: PreparedDelivery,
 ) -> Submission:
     """Send what the verdict allows and read back that it arrived. A dry run stops just before.
 
@@ -186,7 +193,7 @@ def submit(
     Raises:
         GateBlockedError, StaleVerdictError, WrongEnsembleError: the verdict does not allow it.
     """
-    signature = str(predicted.metrics["ensemble_signature"])
+    signature, record = prepared.signature, prepared.file
     now = datetime.now(UTC)
     check_may_submit(shipped.verdict, signature, round_now.number, now, run.settings.gate)
     write_json(run.path / "submission" / "verdict.json", shipped.verdict.as_dict())
@@ -198,7 +205,7 @@ def submit(
     if submission.kept is not None:
         may_be_done = instead_of_what_is_filed(run.path, round_now.close_time)
         write_json(run.path / HELD, {"closes": round_now.close_time.isoformat(), "may_be_done": may_be_done})
-    _write_down(run, submission)
+    write_down(run, submission)
     show_submission(submission.as_dict(), round_now.number)
     return submission
 
@@ -213,7 +220,7 @@ def _send(run: Run, tournament: Tournament, submission: Submission) -> Submissio
             only_sender(settings.home_path, destination(settings), slot, number, logger.info),
             timed(run.path, "submit"),
         ):
-            _write_down(run, replace(submission, sending=True))
+            write_down(run, replace(submission, sending=True))
             state = tournament.submit(
                 Path(submission.record.path),
                 slot,
@@ -226,7 +233,7 @@ def _send(run: Run, tournament: Tournament, submission: Submission) -> Submissio
         if earlier is not None and not knows_what_is_filed(error):
             write_json(run.path / "submission" / "record.json", earlier)
         elif not (isinstance(error, TournamentError) and error.may_have_arrived):
-            _write_down(run, None)
+            write_down(run, None)
         raise
     if not state.ours:
         logger.warning("nothing was sent: %s", kept_in_words(state, number))
@@ -235,7 +242,8 @@ def _send(run: Run, tournament: Tournament, submission: Submission) -> Submissio
     return replace(submission, state=state)
 
 
-def _write_down(run: Run, submission: Submission | None) -> None:
+def write_down(run: Run, submission: Submission | None) -> None:
+    """Write the record of a run's submission, or remove it."""
     path = run.path / "submission" / "record.json"
     if submission is None:
         path.unlink(missing_ok=True)

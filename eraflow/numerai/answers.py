@@ -63,12 +63,12 @@ def _in_utc(moment: datetime) -> datetime:
         raise ValueError("a time within the calendar was expected") from error
 
 
-def _reason_text(value: Any) -> Any:
+def reason_text(value: Any) -> Any:
     """A reason in another shape than text is still a reason."""
     return value if value is None or isinstance(value, str) else json.dumps(value)[:300]
 
 
-def _or_none(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+def or_none(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
     """For what is only told to people: not known where it cannot be read."""
     try:
         return handler(value)
@@ -103,7 +103,7 @@ class ScoreConfig(Answer):
     name: Text
     is_payout: StrictBool | None = Field(None, alias="isPayout")
     default_multiplier: Figure | None = Field(None, alias="defaultMultiplier")
-    clip_threshold: Annotated[Figure | None, WrapValidator(_or_none)] = Field(None, alias="clipThreshold")
+    clip_threshold: Annotated[Figure | None, WrapValidator(or_none)] = Field(None, alias="clipThreshold")
 
 
 class RoundRow(Answer):
@@ -115,8 +115,8 @@ class RoundRow(Answer):
     close_time: Moment | None = Field(None, alias="closeTime")
     target: Text | None = None
     score_configs: list[ScoreConfig | None] | None = Field(None, alias="roundScoreConfigs")
-    payout_factor: Annotated[Figure | None, WrapValidator(_or_none)] = Field(None, alias="payoutFactor")
-    data_datestamp: Annotated[Whole | None, WrapValidator(_or_none)] = Field(None, alias="dataDatestamp")
+    payout_factor: Annotated[Figure | None, WrapValidator(or_none)] = Field(None, alias="payoutFactor")
+    data_datestamp: Annotated[Whole | None, WrapValidator(or_none)] = Field(None, alias="dataDatestamp")
 
 
 class ModelRow(Answer):
@@ -158,7 +158,7 @@ class SubmissionRow(Answer):
     id: Id
     filename: Annotated[str, Field(strict=True)] | None = None
     status: Text | None = None
-    error: Annotated[str | None, BeforeValidator(_reason_text)] = Field(None, alias="errorInfo")
+    error: Annotated[str | None, BeforeValidator(reason_text)] = Field(None, alias="errorInfo")
     selected: StrictBool | None = None
     inserted_at: Moment | None = Field(None, alias="insertedAt")
     round: RoundNumber | None = None

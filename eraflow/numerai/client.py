@@ -20,12 +20,17 @@ from pathlib import Path
 from types import MappingProxyType
 
 from eraflow.machine.awake import awake
-from eraflow.numerai import download, filenames, rounds, submission_state, upload
+from eraflow.numerai import download, filenames, pickles, rounds, slotroute, submission_state, upload
 from eraflow.numerai.answers import Account, ModelRow, question
 from eraflow.numerai.checksums import Labels
 from eraflow.numerai.download import Progress
 from eraflow.numerai.errors import NoSuchModelError
 from eraflow.numerai.graphql import Endpoint, GraphQLClient
+from eraflow.numerai.pickledelivery import DeliveredModel, RoundToServe, Waits, delivered, followed
+from eraflow.numerai.picklediagnostics import Diagnostics, diagnostics_of
+from eraflow.numerai.picklefollow import Show
+from eraflow.numerai.pickles import ActivePickle, PickleState
+from eraflow.numerai.pickleupload import WantedUpload
 from eraflow.numerai.receipts import Receipt
 from eraflow.numerai.retry import LEAST_BYTES_PER_SECOND, RetryPolicy
 from eraflow.numerai.rounds import Round
@@ -210,3 +215,43 @@ class Tournament:
             replace_other=replace,
             name=name,
         )
+
+    def check_takes_predictions(self, slot: Slot) -> None:
+        """Whether predictions may be sent to a slot; SlotHoldsPickleError where it runs an uploaded model."""
+        slotroute.check_takes_predictions(self._graphql, slot.id, slot.name)
+
+    def active_model(self, model_id: str) -> ActivePickle | None:
+        """The uploaded model that a slot runs; None where it takes predictions."""
+        return pickles.active_pickle(self._graphql, model_id)
+
+    def unassign(self, model_id: str) -> None:
+        """Let a slot run no model any more; it then takes predictions."""
+        pickles.assign(self._graphql, model_id, None)
+
+    def deliver_model(
+        self,
+        wanted: WantedUpload,
+        model_id: str,
+        round_now: Round | None,
+        waits: Waits,
+        show: Show,
+        *,
+        replace: bool = False,
+    ) -> DeliveredModel:
+        """Upload a model and follow it to the end of its run for the round; see `pickledelivery.delivered`."""
+        serve = None if round_now is None else RoundToServe(round_now.number, round_now.open_time)
+        return delivered(self._graphql, wanted, model_id, serve, waits, show, replace_predictions=replace)
+
+    def follow_model(self, pickle_id: str, model_id: str, round_now: Round, waits: Waits, show: Show) -> DeliveredModel:
+        """Follow the model that a slot runs through its run for the round; see `pickledelivery.followed`."""
+        serve = RoundToServe(round_now.number, round_now.open_time)
+        return followed(self._graphql, pickle_id, model_id, serve, waits, show)
+
+    def diagnostics(self, model_id: str, state: PickleState, seconds: float) -> Diagnostics | None:
+        """The diagnostics of an uploaded model, as far as they have come; see `picklediagnostics.diagnostics_of`."""
+        return diagnostics_of(self._graphql, model_id, state, seconds)
+
+    def gives_secret_away(self, content: bytes) -> bool:
+        """Whether the secret half of the key stands in some bytes that are about to leave this computer."""
+        secret = self._graphql.endpoint.secret_key
+        return bool(secret) and str(secret).encode() in content

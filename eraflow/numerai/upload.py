@@ -14,33 +14,24 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
-import requests
-import urllib3
 from numerapi import NumerAPI
 
 from eraflow.disk.atomic import StorageError
 from eraflow.numerai.answers import Created, FileAuth, question
 from eraflow.numerai.confirm import confirmed
-from eraflow.numerai.errornames import PASSING_STATUS, SKEW_REMEDY, is_skewed, reason, retry_after
 from eraflow.numerai.errors import (
-    CHECK_NETWORK,
-    AddressRefusedError,
     ApiRefusedError,
-    ClockSkewError,
     DeadlineError,
     NotConfirmedError,
     OddAnswerError,
     RoundClosedError,
-    ServerDownError,
     TournamentError,
     UploadAlteredError,
-    UploadFaultError,
     UploadLostError,
-    UploadRefusedError,
 )
+from eraflow.numerai.fileput import put_file
 from eraflow.numerai.graphql import GraphQLClient
 from eraflow.numerai.readback import SAME, compared
-from eraflow.numerai.retry import within
 from eraflow.numerai.rounds import BETWEEN_ROUNDS, Round, closed_error
 from eraflow.numerai.submission_state import SubmissionState, listing, submissions
 
@@ -76,7 +67,6 @@ _CREATE = """
 
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
 _LONGEST_PREFIX = 100
-_ADDRESS_REFUSED = frozenset({400, 401, 403})  # what storage services say of a signed address that has expired
 
 
 def submit(
@@ -212,17 +202,10 @@ def _compared(graphql: GraphQLClient, submission_id: str, content: bytes) -> str
 
 
 def _uploaded(graphql: GraphQLClient, content: bytes, filename: str, model_id: str) -> str:
-    """The name under which the server keeps the content. An address that is refused is asked for once more."""
-    policy, what = graphql.policy, "uploading the submission"
-    put = partial(_put, graphql, content, filename, model_id)
-    try:
-        return policy.retry(what, put)
-    except AddressRefusedError as error:
-        policy.log(f"{what}: {error.problem}; asking for a fresh address")
-    try:
-        return policy.retry(what, put)
-    except AddressRefusedError as error:
-        raise error.after(2) from error
+    """The name under which the server keeps the content."""
+    asked = question(_AUTH, "submission_upload_auth", FileAuth, {"filename": filename, "modelId": model_id}, key=True)
+    ask: Callable[[], FileAuth] = partial(graphql.ask_once, "asking where to upload", asked, needs_key=True)
+    return put_file(graphql, "uploading the submission", ask, content, filename)
 
 
 def _read(csv: Path) -> bytes:
@@ -251,37 +234,6 @@ def _not_this_round(
             "predict again on the live data of the open round; nothing was sent",
         )
     return closed_error(graphql, current, now)
-
-
-def _put(graphql: GraphQLClient, content: bytes, filename: str, model_id: str) -> str:
-    """Upload the content; the name under which the server keeps it."""
-    asked = question(_AUTH, "submission_upload_auth", FileAuth, {"filename": filename, "modelId": model_id}, key=True)
-    auth: FileAuth = graphql.ask_once("asking where to upload", asked, needs_key=True)
-    policy = graphql.policy
-    work = partial(requests.put, auth.url, data=content, timeout=policy.call_seconds, verify=True)
-    seconds = min(policy.transfer_seconds, policy.call_seconds + len(content) / policy.least_rate)
-    try:
-        response = within(seconds, "uploading the submission", work)
-    except (requests.RequestException, urllib3.exceptions.HTTPError, UnicodeError) as error:
-        raise ServerDownError(
-            f"uploading the submission: the connection broke: {reason(error)}", CHECK_NETWORK
-        ) from None
-    if not 200 <= response.status_code < 300:
-        raise _refused(response, filename)
-    return auth.filename
-
-
-def _refused(response: requests.Response, filename: str) -> TournamentError:
-    status = f"{response.status_code} {response.reason or ''}".strip()
-    problem = f"the file server answered the upload of {filename} with {status}; nothing was submitted"
-    if is_skewed(response):
-        return ClockSkewError(f"{problem}: it finds our time too far from its own (RequestTimeTooSkewed)", SKEW_REMEDY)
-    kind: type[UploadRefusedError] = UploadFaultError if response.status_code in PASSING_STATUS else UploadRefusedError
-    if response.status_code in _ADDRESS_REFUSED:
-        kind = AddressRefusedError
-    refusal = kind(problem, "run again; if it stays so, check the clock of this machine and the rights of the API key")
-    refusal.retry_after = retry_after(response)
-    return refusal
 
 
 def _register(graphql: GraphQLClient, filename: str, model_id: str, round_number: int) -> str:

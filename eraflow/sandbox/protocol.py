@@ -140,10 +140,12 @@ type DataVersion {{ id: ID name: String deprecated: Boolean }}
 type DockerImage {{ id: ID name: String image: String tag: String default: Boolean deprecated: Boolean }}
 type ComputePickle {{
   id: ID filename: String label: String modelId: String assignedModelSlots: [String] validationStatus: String
-  triggerStatus: String diagnosticsStatus: String dockerImageId: ID dockerImageName: String dataVersionId: ID
-  dataVersion: String insertedAt: Time updatedAt: Time triggers: [PickleTrigger]
+  triggerStatus: String diagnosticsStatus: String diagnosticsId: String dockerImageId: ID dockerImageName: String
+  dataVersionId: ID dataVersion: String insertedAt: Time updatedAt: Time triggers: [PickleTrigger]
 }}
-type PickleTrigger {{ id: ID status: String insertedAt: Time statuses: [PickleTriggerStatus] }}
+type PickleTrigger {{
+  id: ID type: String status: String insertedAt: Time submissionId: ID statuses: [PickleTriggerStatus]
+}}
 type PickleTriggerStatus {{ status: String description: String insertedAt: Time }}
 type InvocationLog {{ timestamp: Int message: String }}
 

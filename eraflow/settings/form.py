@@ -23,7 +23,7 @@ OPEN = frozenset({"submit", "data"})
 FIRST: Mapping[str, tuple[str, ...]] = {
     "RunSettings": ("submit", "profile", "data", "models"),
     "DataSettings": ("target", "features"),
-    "SubmitSettings": ("model", "dry_run"),
+    "SubmitSettings": ("model", "as", "dry_run"),
 }
 LAST: Mapping[str, tuple[str, ...]] = {"RunSettings": ("seed", "home", "run_dir")}
 

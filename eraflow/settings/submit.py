@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field, create_model
 
 from eraflow.settings.bounds import DAY_SECONDS, YEAR_MINUTES
 from eraflow.settings.section import Section
@@ -17,8 +19,28 @@ class RoundSettings(Section):
     poll_seconds: float = Field(60, gt=0, le=DAY_SECONDS, description="Time between two looks.")
 
 
-class SubmitSettings(Section):
+PICKLE = "pickle"
+PYTHON = r"3\.\d{1,2}"
+_AS = Field(
+    "csv",
+    title="As",
+    description="What is sent: the predictions of this round (csv), or the model itself, which Numerai then runs each "
+    "round (pickle). A slot takes the one or the other.",
+)
+# `as` is a word of Python's: such a field can only be made by a call.
+if TYPE_CHECKING:
+    _Sent = Section
+else:
+    _Sent = create_model("_Sent", __base__=Section, **{"as": (Literal["csv", "pickle"], _AS)})
+
+
+class SubmitSettings(_Sent):
     """What is sent, and for which model."""
+
+    @property
+    def sends_model(self) -> bool:
+        """Whether the model itself is sent, and not its predictions."""
+        return bool(getattr(self, "as") == PICKLE)
 
     model: str | None = Field(
         None, title="Model slot", description="Numerai model slot. Empty: the only one of the account."
@@ -31,4 +53,26 @@ class SubmitSettings(Section):
     )
     confirm_minutes: float = Field(
         10, gt=0, le=YEAR_MINUTES, description="How long to wait for Numerai to accept the upload."
+    )
+    python: str | None = Field(
+        None,
+        pattern=f"^{PYTHON}$",
+        description="Python of Numerai's image that is to run an uploaded model, such as 3.12. Empty: the Python that "
+        "this runs under.",
+    )
+    model_minutes: float = Field(
+        60,
+        gt=0,
+        le=YEAR_MINUTES,
+        description="How long to wait for Numerai to validate an uploaded model, and again for its run.",
+    )
+    diagnostics_minutes: float = Field(
+        0,
+        ge=0,
+        le=YEAR_MINUTES,
+        description="How long to wait for the diagnostics of an uploaded model. They are looked at again by each "
+        "`eraflow daily`.",
+    )
+    keep_models: int = Field(
+        4, ge=2, le=1000, description="How many uploaded models of a slot are kept in the home, to be restored."
     )

@@ -40,10 +40,11 @@ from flows.command.verbs import (
     show,
     submit,
     ui,
+    upload,
 )
 
 VERBS = (
-    *(run, daily, search, runs, show, predict, export, rehearse, score, compare, sandbox, doctor),
+    *(run, daily, search, runs, show, predict, export, rehearse, upload, score, compare, sandbox, doctor),
     *(models, resume, ui, clean, server, settings, submit, golive, alert),
 )
 """The verbs in the order of the help; each is a module with a function `add(verbs)`."""

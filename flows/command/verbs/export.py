@@ -39,43 +39,17 @@ def add(verbs: Any) -> None:
 def export(arguments: argparse.Namespace) -> int:
     """Write the pickle and its reference; returns the exit code."""
     from eraflow.disk.home import home_folder
-    from eraflow.machine.isolate import run_isolated
-    from eraflow.rehearsal.environment import environment_python, rehearsal_folder
-    from eraflow.rehearsal.pins import pins_for
     from eraflow.runs.conclusion import check_outside_of_concluded
-    from eraflow.runs.scratch import scratch_folder
+    from models.delivery.exported import exported
 
     folder, out, home = _ensemble(arguments), Path(arguments.out), home_folder(arguments.home)
     check_outside_of_concluded(out)
-    pins = pins_for(arguments.python, rehearsal_folder(home))
-    with scratch_folder("eraflow-export-") as scratch:
-        told = run_isolated(
-            "models.delivery.export:write_export_parts",
-            {"ensemble": str(folder), "parts": str(scratch / "parts")},
-            memory_mb=None,
-            timeout_s=None,
-            log=tell,
-            folder=scratch / "work",
-        ).value
-        interpreter = environment_python(pins, home, tell)
-        from models.delivery.export import assemble
-
-        made = assemble(scratch / "parts", interpreter, out, pins.python, _run_of(folder))
-    record = {**made, **told, "ensemble": str(folder)}
+    record = exported(folder, out, arguments.python, home, tell)
     if arguments.json:
         print_record(record)
     else:
         say(_words(record))
     return 0
-
-
-def _run_of(ensemble: Path) -> dict[str, Any] | None:
-    """The identity of the run whose blend/ensemble this is; None for a folder that was taken elsewhere."""
-    from eraflow.disk.ownership import is_run_dir
-    from eraflow.runs.identity import identity
-
-    run_dir = ensemble.resolve().parent.parent
-    return identity(run_dir) if is_run_dir(run_dir) else None
 
 
 def _ensemble(arguments: argparse.Namespace) -> Path:

@@ -64,29 +64,19 @@ def rehearse_pickle(arguments: argparse.Namespace) -> int:
 
 def _rehearsed(arguments: argparse.Namespace, home: Path) -> dict[str, Any]:
     from eraflow.rehearsal.confinedrun import Room
-    from eraflow.rehearsal.container import container_command, docker_answers, image_of
-    from eraflow.rehearsal.environment import environment_python, rehearsal_folder
-    from eraflow.rehearsal.pins import pins_for
-    from eraflow.rehearsal.rehearsing import Stage, rehearse
+    from eraflow.rehearsal.rehearsing import rehearse
+    from eraflow.rehearsal.stages import stage_for
     from eraflow.runs.scratch import scratch_folder
 
-    pins = pins_for(arguments.python, rehearsal_folder(home))
-    chosen: dict[str, Any] = {
-        "pins": pins,
-        "room": Room(arguments.memory_mb, arguments.seconds),
-        "live": Path(arguments.data) if arguments.data else None,
-        "eras": arguments.eras,
-    }
-    if not arguments.no_docker and docker_answers():
-        stage = Stage(
-            lambda folder, room: container_command(pins.python, folder, room),
-            image_of(pins.python),
-            contained=True,
-            **chosen,
-        )
-    else:
-        interpreter = environment_python(pins, home, tell)
-        stage = Stage(lambda folder, room: [str(interpreter), "-I"], "an environment of the image's versions", **chosen)
+    stage = stage_for(
+        arguments.python,
+        home,
+        tell,
+        docker=not arguments.no_docker,
+        room=Room(arguments.memory_mb, arguments.seconds),
+        live=Path(arguments.data) if arguments.data else None,
+        eras=arguments.eras,
+    )
     with scratch_folder("eraflow-rehearse-") as scratch:
         return rehearse(Path(arguments.pickle), stage, scratch, tell)
 

@@ -135,13 +135,13 @@ def _judged_and_sent(run_dir: Path, settings: Any, *, dry_run: bool) -> dict[str
     verdict = allowing_verdict(run, week)
     record = {"run_dir": str(run_dir), "outcome": "ready", "verdict": verdict.as_dict(), "submission": None}
     if not dry_run:
-        with _server_for_keys(settings):
+        with server_for_keys(settings):
             send_later(run, week, verdict)
     return record
 
 
 @contextmanager
-def _server_for_keys(settings: Any) -> Any:
+def server_for_keys(settings: Any) -> Any:
     """A Prefect server where the keys lie in a block of this home and none runs."""
     named = os.environ.get("NUMERAI_PUBLIC_ID") and os.environ.get("NUMERAI_SECRET_KEY")
     with ExitStack() as stack:
