@@ -15,8 +15,8 @@ from eraflow.numerai.submission import SubmissionCheck, SubmissionRecord
 from eraflow.numerai.uploadstore import KeptModel, kept_models, slot_folder
 from eraflow.runs.weekrecord import timed
 from tasks.modeldiagnostics import compare_diagnostics
+from tasks.modelstates import ShownStates
 from tasks.pages.artifacts import show_submission
-from tasks.pages.modelstates import ShownStates
 from tasks.run import Run
 from tasks.runlog import run_log
 from tasks.sendmodel import waits_of, write_receipt

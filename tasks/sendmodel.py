@@ -32,8 +32,8 @@ from eraflow.runs.weekrecord import timed
 from tasks.backtestnote import NOTE, write_backtest_note
 from tasks.gate import JudgedEnsemble
 from tasks.modeldiagnostics import compare_diagnostics
+from tasks.modelstates import ShownStates
 from tasks.pages.artifacts import show_submission
-from tasks.pages.modelstates import ShownStates
 from tasks.prepared import PreparedDelivery
 from tasks.preparemodel import export_model, python_of, rehearse_model
 from tasks.run import Run

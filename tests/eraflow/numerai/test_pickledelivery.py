@@ -1,4 +1,4 @@
-"""A model delivered to the sandbox: found or uploaded, validated, assigned, run; never twice, and every fault by its name."""
+"""A model delivered to the sandbox: found or uploaded, validated, assigned and run, once; each fault by its name."""
 
 from __future__ import annotations
 
