@@ -13,7 +13,7 @@ from models.kinds import make_model
 from tests.models.delivery.conftest import run_alone, trained, write_members
 from tests.own_models import FOLDER
 
-ALONE = """
+REFUSE = """
 import importlib.abc, json, os, pathlib, sys
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 class Refuse(importlib.abc.MetaPathFinder):
@@ -22,12 +22,19 @@ class Refuse(importlib.abc.MetaPathFinder):
             raise ModuleNotFoundError(f"{name} is not here")
 sys.meta_path.insert(0, Refuse())
 import mlflow, numpy as np, pandas as pd
+"""
+"""Begins a process that cannot import this project."""
+
+ALONE = (
+    REFUSE
+    + """
 frame = pd.read_parquet(sys.argv[2])
 for place in sorted(pathlib.Path(sys.argv[1]).rglob("MLmodel")):
     found = mlflow.pyfunc.load_model(str(place.parent)).predict(frame)
     np.save(place.parent.name + ".npy", np.asarray(found).reshape(len(frame)))
 print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
 """
+)
 
 
 @pytest.fixture(scope="module")
