@@ -177,7 +177,7 @@ def _gs_client(storage: Any) -> Any:
 
 def _extra(uri: str, package: str, extra: str, error: ImportError) -> StoreError:
     return StoreExtraMissingError(
-        f"{uri} needs {package}, which is not installed ({error})", f'pip install -c constraints.txt "eraflow[{extra}]"'
+        f"{uri} needs {package}, which is not installed ({error})", f"install it: make install EXTRAS=networks,{extra}"
     )
 
 

@@ -163,7 +163,7 @@ def test_a_wrong_bucket_and_missing_keys_have_names(kind, tmp_path):
 def test_a_missing_library_is_named_with_its_extra(uri, module, monkeypatch):
     monkeypatch.setitem(sys.modules, module, None)
     monkeypatch.setitem(sys.modules, "google.cloud", None)
-    with pytest.raises(StoreExtraMissingError, match=r"eraflow\[(s3|gcs)\]"):
+    with pytest.raises(StoreExtraMissingError, match=r"EXTRAS=networks,(s3|gcs)"):
         check_store(uri)
 
 
