@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from eraflow.disk.ownership import mark_home
 from eraflow.settings.tracking import TrackingSettings
 from eraflow.tracking.tracking import Tracker
 from flows.command.cli import main
@@ -20,6 +21,7 @@ def home(tmp_path_factory):
     given = {"scores": place / "scores.json", "verdict": place / "verdict.json"}
     for number in (1, 2):
         ship(tracker, write_ensemble(place / f"e{number}", seed=number), f"s{number}", seat=ALPHA, **given)
+    mark_home(place / "home")
     return place / "home"
 
 
