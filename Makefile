@@ -12,7 +12,7 @@ MOMENTS ?= 25
 INSTALL = $(or $(PYTHON),python3) deployments/install.py --venv "$(VENV)" --wheels "$(WHEELS)"
 
 .DEFAULT_GOAL := help
-.PHONY: help install ready tools wheelhouse pins run test lint format docs bench bench-full chaos ui clean
+.PHONY: help install ready tools wheelhouse pins run test lint format docs audit bench bench-full chaos ui clean
 
 help:            ## show this list
 	@grep -E '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
@@ -55,6 +55,12 @@ docs: tools      ## write the generated parts of docs/ anew: the settings and th
 pins: tools      ## ask pip's index whether every pinned version has a wheel for Python 3.11 to 3.14
 	$(BIN)/python -m tests.pins
 
+# Never a part of make test, which must not fail where no index answers. pip-audit lies in an environment of its own.
+audit:           ## ask for known weaknesses of the pinned versions (pip-audit; needs the network)
+	@$(or $(PYTHON),python3) -m venv .audit
+	@.audit/bin/python -m pip install --quiet pip-audit
+	@.audit/bin/pip-audit --no-deps --disable-pip --requirement constraints.txt
+
 bench: tools     ## compare with the plain way, side by side: time and peak memory
 	$(BIN)/python -m benchmarks $(ARGS)
 
@@ -68,4 +74,4 @@ ui: ready        ## open the Prefect UI on the runs of this checkout
 	$(BIN)/eraflow ui
 
 clean:           ## remove the virtual environment and caches; .eraflow (data and runs) stays
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build *.egg-info
+	rm -rf $(VENV) .audit .pytest_cache .mypy_cache .ruff_cache build *.egg-info

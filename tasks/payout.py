@@ -5,6 +5,7 @@ from __future__ import annotations
 from prefect import get_run_logger
 
 from eraflow.numerai.rounds import Round
+from eraflow.runs.identity import note_payout
 from eraflow.scoring.payout import TODAY, NothingPaidError, Payout, payout_of
 from tasks.run import Run
 
@@ -18,6 +19,12 @@ def paid(run: Run, round_now: Round) -> Payout:
     Raises:
         NothingPaidError: `payout.multipliers` of the settings names neither CORR nor MMC.
     """
+    payout = _paid(run, round_now)
+    note_payout(run.path, {"corr": payout.corr, "mmc": payout.mmc}, payout.clip)
+    return payout
+
+
+def _paid(run: Run, round_now: Round) -> Payout:
     stated = run.settings.payout
     clip = stated.clip if stated.clip is not None else round_now.payout_clip
     if stated.multipliers is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import shutil
 from collections.abc import Callable, Sequence
@@ -14,14 +13,18 @@ from eraflow.disk.atomic import storage_errors, write_json
 from eraflow.disk.digest import file_sha256
 from eraflow.errors import SettingsError
 from eraflow.rehearsal.confinedrun import Outcome, Room, run_confined
-from eraflow.rehearsal.faults import PicklePythonError, RehearsalFault, fault
+from eraflow.rehearsal.faults import PickleMemoryError, PicklePythonError, PickleTimeError, RehearsalFault, fault
 from eraflow.rehearsal.judging import faults_of
 from eraflow.rehearsal.liveframes import FULL_WIDTH, LIVE_ROWS, write_frames
 from eraflow.rehearsal.picklescan import scanned_faults
 from eraflow.rehearsal.pins import Pins
 from eraflow.rehearsal.reference import ModelReferenceError, Reference, reference_path
+from eraflow.rehearsal.whatfits import eras_that_fit, fewest_to_drop, next_eras, validation_needs
 
 VERDICT_ENDING = ".rehearsal.json"
+FIRST_ERAS = 2
+ENDED_ABOVE = 1.05
+"""What was ended at a limit took at least this much of it; how much more it wanted nobody knows."""
 Command = Callable[[Path, Room], Sequence[str]]
 
 
@@ -36,7 +39,8 @@ class Stage:
         pins: versions of the image.
         room: what Numerai gives.
         live: a live file of one's own; None: one is made, of `rows` and `width`.
-        eras: how many eras are tried at once, beside the live one; below 2: none.
+        eras: how many eras are tried at once at the most, beside the live one: 2, then twice as many each time; below
+            2: none.
     """
 
     command: Command
@@ -68,7 +72,9 @@ def rehearse(pickle: Path, stage: Stage, folder: Path, say: Callable[[str], None
     Returns:
         The verdict, which is written beside the pickle too: file, sha256, python, pins (of which day), where, passed,
         faults (code, problem, remedy), trace, no_network, parts (name, difference, tolerance), live and many (rows,
-        eras, ties, seconds, peak_mb), eras_that_fit, room, modules, estimate.
+        eras, ties, seconds, peak_mb; many is the most that fitted), grown (each number of eras that was tried),
+        eras_that_fit and validation (extrapolated), to_drop (the fewest members without which it would fit), room,
+        modules, estimate, run (the identity of the run that made it).
 
     Raises:
         PickleUnreadableError: it is no pickle.
@@ -91,10 +97,25 @@ def rehearse(pickle: Path, stage: Stage, folder: Path, say: Callable[[str], None
         faults = rehearsal.live()
     if not faults and stage.eras > 1 and stage.live is None:
         faults = rehearsal.many()
+    verdict["to_drop"] = _to_drop(verdict, stage.room, faults)
     verdict["faults"] = [_told(one) for one in faults]
     verdict["passed"] = not faults
     write_json(verdict_path(pickle), verdict)
     return verdict
+
+
+def _to_drop(verdict: dict[str, Any], room: Room, faults: Sequence[RehearsalFault]) -> list[str]:
+    """The members without which a model would fit that took more time or memory than there is."""
+    if verdict["estimate"] is None or not any(isinstance(one, PickleTimeError | PickleMemoryError) for one in faults):
+        return []
+    took = verdict["live"] or {}
+    by_memory = any(isinstance(one, PickleMemoryError) for one in faults)
+    return fewest_to_drop(
+        verdict["estimate"],
+        room,
+        seconds=None if by_memory else max(took.get("seconds", 0.0), room.seconds * ENDED_ABOVE),
+        memory_mb=max(took.get("peak_mb", 0.0), room.memory_mb * ENDED_ABOVE) if by_memory else None,
+    )
 
 
 def _reference(pickle: Path) -> Reference | None:
@@ -119,7 +140,10 @@ def _blank(pickle: Path, stage: Stage, reference: Reference | None) -> dict[str,
         "where": stage.where,
         "room": {"memory_mb": stage.room.memory_mb, "seconds": stage.room.seconds},
         "estimate": None if reference is None else reference.told.get("estimate"),
-        **dict.fromkeys(("no_network", "parts", "live", "many", "eras_that_fit", "modules", "trace")),
+        "run": None if reference is None else reference.told.get("run"),
+        "grown": [],
+        "to_drop": [],
+        **dict.fromkeys(("no_network", "parts", "live", "many", "eras_that_fit", "validation", "modules", "trace")),
     }
 
 
@@ -151,17 +175,27 @@ class _Rehearsal:
         return self._faults(outcome)
 
     def many(self) -> list[RehearsalFault]:
-        """Many eras in one call. That so many do not fit is told and no fault: Numerai's validation comes in parts."""
+        """Several eras in one call, twice as many each time, until `stage.eras` or what one call can take is reached.
+
+        That so many do not fit is told and no fault: Numerai's validation comes in parts.
+        """
         stage, verdict = self.stage, self.verdict
-        self.say(f"{stage.eras} eras at once")
-        outcome = self._run("many", eras=stage.eras)
-        verdict["many"] = {**_figures(outcome), "eras": stage.eras, "fits": outcome.ended_by is None}
-        if outcome.ended_by is not None:
-            return []
-        found = faults_of(outcome, stage.room, stage.pins.python)
-        if not found:
-            verdict["eras_that_fit"] = eras_that_fit(verdict["live"], verdict["many"], stage.room)
-        return found
+        eras: int | None = min(FIRST_ERAS, stage.eras)
+        while eras is not None:
+            self.say(f"{eras} eras at once")
+            outcome = self._run(f"many-{eras}", eras=eras)
+            figures = {**_figures(outcome), "eras": eras, "fits": outcome.ended_by is None}
+            verdict["grown"].append(figures)
+            if outcome.ended_by is not None:
+                verdict["many"] = verdict["many"] or figures
+                return []
+            verdict["many"] = figures
+            if found := faults_of(outcome, stage.room, stage.pins.python):
+                return found
+            verdict["eras_that_fit"] = fit = eras_that_fit(verdict["live"], figures, stage.room)
+            verdict["validation"] = validation_needs(verdict["live"], figures, fit)
+            eras = next_eras(eras, stage.eras, fit)
+        return []
 
     def _run(self, name: str, *, eras: int) -> Outcome:
         """One process with one file."""
@@ -178,17 +212,6 @@ class _Rehearsal:
         error = outcome.report["error"]
         self.verdict["trace"] = None if error is None else error["trace"]
         return faults_of(outcome, self.stage.room, self.stage.pins.python)
-
-
-def eras_that_fit(live: dict[str, Any], many: dict[str, Any], room: Room) -> dict[str, int]:
-    """How many eras one call could take, by the time and by the memory: a line through one era and several."""
-    more = many["eras"] - 1
-    each = max((many["seconds"] - live["seconds"]) / more, 1e-3)
-    held = max((many["peak_mb"] - live["peak_mb"]) / more, 1e-3)
-    return {
-        "time": 1 + math.floor(max(room.seconds - live["seconds"], 0.0) / each),
-        "memory": 1 + math.floor(max(room.memory_mb - live["peak_mb"], 0.0) / held),
-    }
 
 
 def _confined(

@@ -1,7 +1,7 @@
 """What a run is, in one place: by what it is told from others, and by what it can be built again.
 
     RUN/origin.json   written when an attempt of the run begins: command line, start, code, libraries, hardware
-    RUN/data.json     written when the data of the round are verified: sha256 and size of each file
+    RUN/data.json     written when the data of the round are verified: sha256 and size of each file, what an era pays
 
 All else is read from what the run left (`identity`), so that the record, the exported model, MLflow and the file name
 of a submission say the same.
@@ -51,7 +51,20 @@ def note_origin(run_dir: Path, command: Sequence[str] | None = None) -> None:
 
 def note_data(run_dir: Path, files: Mapping[str, Mapping[str, Any]]) -> None:
     """Note the verified files of the round: name in the data set -> path, sha256 and bytes."""
-    write_json(run_dir / DATA, {"files": {name: dict(told) for name, told in sorted(files.items())}})
+    noted = {"files": {name: dict(told) for name, told in sorted(files.items())}}
+    write_json(run_dir / DATA, {**(read_object(run_dir / DATA) or {}), **noted})
+
+
+def note_payout(run_dir: Path, multipliers: Mapping[str, float], clip: float) -> None:
+    """Note what an era pays in this run: a round tells it only while it lasts."""
+    paid = {"multipliers": dict(multipliers), "clip": clip}
+    write_json(run_dir / DATA, {**(read_object(run_dir / DATA) or {}), "payout": paid})
+
+
+def noted_payout(run_dir: Path) -> dict[str, Any] | None:
+    """What `note_payout` noted, as `payout` of the settings takes it; None for a run that did not come so far."""
+    found = (read_object(run_dir / DATA) or {}).get("payout")
+    return found if isinstance(found, dict) else None
 
 
 def data_files(run_dir: Path) -> dict[str, dict[str, Any]]:

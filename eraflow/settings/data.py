@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
+from eraflow.disk.plainnames import is_plain_name
 from eraflow.settings.features import with_files_read
 from eraflow.settings.section import Section
 
@@ -57,6 +58,13 @@ class DataSettings(Section):
     code_warmup: float = Field(
         0.3, ge=0, le=1, description="Share of the updates over which that weight rises from zero."
     )
+
+    @field_validator("version")
+    @classmethod
+    def _is_a_folder_name(cls, value: str) -> str:
+        if not is_plain_name(value):
+            raise ValueError(f"a version is called as Numerai lists it, such as v5.3; found {value[:60]!r}")
+        return value
 
     @field_validator("code_hidden")
     @classmethod

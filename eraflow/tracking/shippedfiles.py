@@ -15,6 +15,7 @@ from typing import Any
 
 from eraflow.disk.atomic import write_json
 from eraflow.disk.digest import value_sha256
+from eraflow.disk.plainnames import is_plain_name
 from eraflow.errors import EraflowError
 from eraflow.tracking.artifactstore import StoreError, store_errors
 from eraflow.tracking.filemanifest import MANIFEST, FileMark, damage, manifest_values, marks_of, read_marks
@@ -121,6 +122,8 @@ def recorded(found: Any, tag: str) -> str:
     value = found.tags.get(tag)
     if not value:
         raise damaged(found, f"it has no tag `{tag}`, so it was not registered by Eraflow")
+    if tag == PLACE_TAG and not is_plain_name(value):
+        raise damaged(found, f"its tag `{tag}` is {str(value)[:60]!r}, which is no folder of its run")
     return str(value)
 
 

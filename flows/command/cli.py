@@ -29,6 +29,7 @@ from flows.command.verbs import (
     models,
     predict,
     rehearse,
+    reproduce,
     resume,
     run,
     runs,
@@ -44,7 +45,7 @@ from flows.command.verbs import (
 )
 
 VERBS = (
-    *(run, daily, search, runs, show, predict, export, rehearse, upload, score, compare, sandbox, doctor),
+    *(run, daily, search, runs, show, reproduce, predict, export, rehearse, upload, score, compare, sandbox, doctor),
     *(models, resume, ui, clean, server, settings, submit, golive, alert),
 )
 """The verbs in the order of the help; each is a module with a function `add(verbs)`."""

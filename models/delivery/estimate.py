@@ -26,22 +26,32 @@ TILE_MB = 60.0
 """Of a tile that is converted, and of the blocks of a network."""
 
 
-def estimate(ensemble: Ensemble, rows: int = LIVE_ROWS, columns: int | None = None) -> dict[str, float]:
-    """`cpu_seconds` and `memory_mb` of one live era.
+def estimate(ensemble: Ensemble, rows: int = LIVE_ROWS, columns: int | None = None) -> dict[str, Any]:
+    """`cpu_seconds` and `memory_mb` of one live era, and of it those of each of the `members`.
 
     Args:
         ensemble: to be shipped.
         rows: of the era.
         columns: of the file that is given to it; None: only its own features.
     """
-    members = [{"kind": str(one["kind"]), "model": model} for one, model in _paired(ensemble)]
     width = len(ensemble.features)
-    seconds = START_SECONDS + sum(_seconds(one["kind"], one["model"], rows, width) for one in members)
+    members = {
+        name: {
+            "cpu_seconds": round(_seconds(str(one["kind"]), model, rows, width), 2),
+            "memory_mb": round(_trees(model) * TREE_BYTES / 2**20, 1),
+        }
+        for name, (one, model) in zip(ensemble.members, _paired(ensemble), strict=True)
+    }
     neutralised = len(ensemble.description["neutralise"]["features"]) if ensemble.neutralises else 0
+    seconds = START_SECONDS + sum(told["cpu_seconds"] for told in members.values())
     seconds += NEUTRALISING_SECONDS * rows * neutralised**2
-    held = sum(_trees(one["model"]) * TREE_BYTES for one in members) + rows * (2.0 * width + (columns or width))
+    held = sum(_trees(model) for _, model in _paired(ensemble)) * TREE_BYTES + rows * (2.0 * width + (columns or width))
     factor = 12.0 * neutralised**2
-    return {"cpu_seconds": round(seconds, 1), "memory_mb": round(START_MB + TILE_MB + (held + factor) / 2**20)}
+    return {
+        "cpu_seconds": round(seconds, 1),
+        "memory_mb": round(START_MB + TILE_MB + (held + factor) / 2**20),
+        "members": members,
+    }
 
 
 def _paired(ensemble: Ensemble) -> Any:

@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from eraflow.disk.atomic import storage_errors, write_json
 from eraflow.disk.digest import file_sha256, value_sha256
+from eraflow.disk.plainnames import is_plain_name
 from eraflow.errors import EraflowError, SettingsError
 from eraflow.machine.plan import Plan
 from eraflow.scoring.ranking import EraGroups
@@ -216,7 +217,10 @@ def read_ensemble(folder: Path | str) -> dict[str, Any]:
         known = NEUTRALISING_FORMAT if "neutralise" in description else FORMAT
         if description["format"] != known or value_sha256(signed) != description["signature"]:
             raise ValueError("its signature does not belong to its content")
-    except (OSError, ValueError, KeyError, AttributeError) as error:
+        odd = [member["name"] for member in description["members"] if not is_plain_name(member["name"])]
+        if odd:
+            raise ValueError(f"a member is called {str(odd[0])[:60]!r}, which is no name of a folder")
+    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise DamagedEnsembleError(f"{path} cannot be used: {error}", "blend the members again") from error
     return description
 

@@ -31,5 +31,5 @@ def mlflow_page(home: Path, address: str) -> str:
 def mlflow_command(home: Path, port: int) -> list[str]:
     """What serves MLflow's pages on the models of a home: one worker is enough for one user."""
     store = sqlite_url(home / "mlflow.db")
-    options = ["--backend-store-uri", store, "--port", str(port), "--workers", "1"]
+    options = ["--backend-store-uri", store, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     return [sys.executable, "-m", "mlflow", "ui", *options]

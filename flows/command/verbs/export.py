@@ -70,8 +70,13 @@ def _ensemble(arguments: argparse.Namespace) -> Path:
 
 
 def _words(record: dict[str, Any]) -> str:
+    from eraflow.rehearsal.confinedrun import Room
+    from eraflow.rehearsal.whatfits import dropping_in_words, fewest_to_drop, members_in_words
+
     expected = record["estimate"]
-    return (
+    dropped = fewest_to_drop(expected, Room())
+    warned = "\n".join([*members_in_words(expected), dropping_in_words(dropped)]) + "\n" if dropped else ""
+    return warned + (
         f"{record['file']}: {', '.join(record['members'])} for Python {record['python']}, "
         f"{record['bytes'] / 2**20:.1f} MiB\n"
         f"expected for a live era: {expected['cpu_seconds']:g} CPU seconds, {expected['memory_mb']:g} MiB\n"

@@ -29,7 +29,14 @@ def add(verbs: Any) -> None:
     verb.add_argument("pickle", metavar="PICKLE", nargs="?", help="the file that `eraflow export` wrote")
     verb.add_argument("--python", metavar="X.Y", default=OURS, help=f"Python of the image (default {OURS})")
     verb.add_argument("--data", metavar="FILE", help="a live file of yours (parquet), instead of one that is made up")
-    verb.add_argument("--eras", type=int, default=4, metavar="N", help="eras that are tried at once (default 4)")
+    verb.add_argument(
+        "--eras",
+        type=int,
+        default=4,
+        metavar="N",
+        help="the most eras that are tried at once: 2, then twice as many each time, as long as one call can take them "
+        "(default 4)",
+    )
     verb.add_argument("--memory-mb", type=float, default=4096, metavar="MB", help="memory it may take (default 4096)")
     verb.add_argument("--seconds", type=float, default=600, metavar="S", help="time it may take (default 600)")
     verb.add_argument("--no-docker", action="store_true", help="do not use Docker, though it is there")
@@ -83,12 +90,16 @@ def _rehearsed(arguments: argparse.Namespace, home: Path) -> dict[str, Any]:
 
 def words(verdict: dict[str, Any]) -> str:
     """The verdict for people."""
+    from eraflow.rehearsal.whatfits import dropping_in_words, members_in_words
+
     room = verdict["room"]
     lines = [f"{verdict['file']}: Python {verdict['python']}, {verdict['where']} of {verdict['pins']}"]
     if verdict["no_network"]:
         lines.append(f"no network: {' and '.join(verdict['no_network'])}")
-    for name in ("live", "many"):
-        told = verdict[name]
+    if verdict["estimate"]:
+        told = verdict["estimate"]
+        lines.append(f"expected for a live era: {told['cpu_seconds']:g} seconds, {told['memory_mb']:g} MiB")
+    for told in (verdict["live"], *verdict["grown"]):
         if told is not None and "rows" in told:
             lines.append(
                 f"{told['eras']} era{'s' if told['eras'] > 1 else ''}, {told['rows']} rows: {told['seconds']:.1f} of "
@@ -96,10 +107,16 @@ def words(verdict: dict[str, Any]) -> str:
                 f"{told['ties']:.1%} ties"
             )
         elif told is not None and not told.get("fits", True):
-            lines.append(f"{told['eras']} eras at once do not fit; one does")
+            lines.append(f"{told['eras']} eras at once do not fit; fewer do")
     if verdict["eras_that_fit"]:
         fit = verdict["eras_that_fit"]
-        lines.append(f"extrapolated: {fit['time']} eras in the time, {fit['memory']} in the memory")
+        lines.append(f"extrapolated: {fit['time']} eras in the time, {fit['memory']} in the memory of one call")
+    if verdict["validation"]:
+        told = verdict["validation"]
+        lines.append(
+            f"the validation set of {told['rows']:,} rows, extrapolated: {told['seconds']:,.0f} seconds in "
+            f"{told['calls']} calls or more"
+        )
     if verdict["parts"]:
         worst = max(verdict["parts"], key=lambda part: part["difference"] / part["tolerance"])
         lines.append(
@@ -107,5 +124,7 @@ def words(verdict: dict[str, Any]) -> str:
             f"{worst['difference']:.1e} of {worst['tolerance']:g}"
         )
     lines += [f"{one['code']}: {one['problem']}; {one['remedy']}" for one in verdict["faults"]]
+    if verdict["to_drop"]:
+        lines += [*members_in_words(verdict["estimate"]), dropping_in_words(verdict["to_drop"])]
     lines.append("passed" if verdict["passed"] else "failed: Numerai could not use this model")
     return "\n".join(lines)

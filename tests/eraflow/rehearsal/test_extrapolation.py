@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eraflow.rehearsal.confinedrun import Room
-from eraflow.rehearsal.rehearsing import eras_that_fit
+from eraflow.rehearsal.whatfits import eras_that_fit
 
 
 @given(
