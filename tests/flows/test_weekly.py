@@ -25,12 +25,17 @@ from flows.command.terminal.printing import plain
 from flows.daily import daily
 from flows.research import research
 from flows.weekly import weekly
+from models.delivery.export import write_export_parts
 from models.prediction.predictor import whole_eras_in
 from tasks.clean import referenced_runs
 from tasks.register import seat_of, tracker
 from tests.weeks import receiver, tiny
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("prefect_server")]
+
+
+PLANTED = "g3heim-planted"
+"""Stands in the environment and in the command line of the week, and in no file that it leaves."""
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +52,12 @@ def shipped(tmp_path_factory, prefect_server):
             {"kind": "catboost", "params": {"n_estimators": 30, "learning_rate": 0.1}},
         ],
     )
-    return settings, weekly(settings)
+    typed = ["eraflow", "run", "--set", f"alert.ping_url=https://hc.example/{PLANTED}", "--token", PLANTED]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.argv", typed)
+        for name in ("NUMERAI_SECRET_KEY", "SLACK_WEBHOOK_URL", "MY_TOKEN"):
+            patch.setenv(name, f"{PLANTED}-{name}")
+        return settings, weekly(settings)
 
 
 def test_the_week_ends_in_an_accepted_submission(shipped):
@@ -65,6 +75,48 @@ def test_the_week_ends_in_an_accepted_submission(shipped):
         "method": "rank-gaussian",
         "weights": dict.fromkeys(("lightgbm", "xgboost", "catboost"), 1 / 3),
     }
+
+
+def test_the_week_tells_what_it_is_everywhere_alike(shipped):
+    settings, record = shipped
+    told = record["identity"]
+    unknown = {name for name, value in told.items() if value is None}
+    assert unknown <= {"git_commit", "git_dirty"}  # of a package that lies in no checkout
+    assert record["submission"]["state"]["filename"].startswith(f"{told['name']}_eraflow-1404-")
+    assert told["weights_sha256"] == record["submission"]["ensemble_signature"]
+    assert told["submission_sha256"] == record["submission"]["file"]["sha256"]
+    client = quiet_mlflow().MlflowClient(sqlite_url(settings.home_path / DATABASE))
+    experiments = [each.experiment_id for each in client.search_experiments()]
+    for run in client.search_runs(experiments, "tags.kind IN ('model', 'ensemble')"):
+        assert run.data.tags["run.settings_sha256"] == told["settings_sha256"]
+        assert run.data.tags["run.data_sha256"] == told["data_sha256"]
+    version = client.get_model_version_by_alias("eraflow-ensemble-sandbox", "champion")
+    assert version.tags["run.name"] == told["name"]
+
+
+def test_no_file_that_a_week_leaves_holds_a_secret(shipped, tmp_path):
+    settings, _ = shipped
+    run_dir = Path(settings.run_dir)
+    write_export_parts(ensemble=str(run_dir / "blend" / "ensemble"), parts=str(tmp_path / "parts"))
+    files = [path for folder in (settings.home_path, tmp_path) for path in folder.rglob("*") if path.is_file()]
+    assert run_dir / "origin.json" in files
+    assert [path for path in files if PLANTED.encode() in path.read_bytes()] == []
+    assert "***" in (run_dir / "origin.json").read_text()
+
+
+def test_a_week_is_built_again_to_the_same_bytes_and_a_changed_one_is_found_out(shipped, tmp_path, capsys):
+    settings, _ = shipped
+    before = contents(settings.run_dir)
+    asked = ["reproduce", settings.run_dir, "--home", str(settings.home_path), "--out", str(tmp_path / "again")]
+    assert main([*asked, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (told["outcome"], told["causes"]) == ("identical", [])
+    names = [one["name"] for one in told["artefacts"]]
+    assert {"features", "folds", "weights", "ensemble", "prediction", "submission"} <= set(names)
+    assert contents(settings.run_dir) == before
+    rebuilt = Path(told["run_dir"])
+    assert json.loads((rebuilt / "submission" / "record.json").read_text())["state"] is None  # it was not sent
+    assert not (tmp_path / "again" / "cache").exists()
 
 
 def test_what_a_member_weighs_stands_in_mlflow_and_in_the_report(shipped):

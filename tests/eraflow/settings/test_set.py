@@ -22,7 +22,7 @@ def one(*assignments, profile="laptop"):
 @pytest.mark.parametrize(
     "text", ["1e5", "5.30", "007", "true", "NaN", "1_000", "[x", "{}", "-", " a b ", "a=b", "ü*?#%"]
 )
-@pytest.mark.parametrize("name", ["submit.model", "data.version", "home", "tracking.experiment", "alert.block"])
+@pytest.mark.parametrize("name", ["submit.model", "data.target", "home", "tracking.experiment", "alert.block"])
 def test_text_is_taken_as_it_stands(name, text):
     found = one(f"{name}={text}").model_dump()
     for part in name.split("."):
