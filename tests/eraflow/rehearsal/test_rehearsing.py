@@ -1,6 +1,7 @@
 """A rehearsal by Numerai's own versions: each planted fault is caught by its name, before anything is sent."""
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -17,6 +18,8 @@ from eraflow.errors import SettingsError
 from eraflow.rehearsal.confinedrun import Room
 from eraflow.rehearsal.reference import ModelReferenceError, Reference, reference_path
 from eraflow.rehearsal.rehearsing import rehearse, verdict_path
+from eraflow.rehearsal.whatfits import VALIDATION_ROWS
+from flows.command.verbs.rehearse import words
 from tests.eraflow.rehearsal.environments import BUILT, interpreter, stage
 
 pytestmark = BUILT
@@ -128,7 +131,10 @@ def test_what_is_good_passes_and_the_verdict_is_of_these_bytes(tmp_path, folder)
     assert verdict["no_network"][0] == "seccomp"
     assert (verdict["live"]["rows"], verdict["many"]["rows"], verdict["many"]["eras"]) == (60, 180, 3)
     assert 0 < verdict["live"]["peak_rss_mb"] < 1000
+    assert [(one["eras"], one["fits"]) for one in verdict["grown"]] == [(2, True), (3, True)]
     assert verdict["eras_that_fit"]["time"] >= 1
+    assert verdict["validation"]["eras"] == math.ceil(VALIDATION_ROWS / 60)
+    assert verdict["to_drop"] == []
     assert json.loads(verdict_path(path).read_text())["sha256"] == file_sha256(path)
 
 
@@ -136,6 +142,19 @@ def test_what_is_good_passes_and_the_verdict_is_of_these_bytes(tmp_path, folder)
 def test_what_takes_too_long_is_ended(tmp_path, folder, body):
     verdict = rehearse(pickled(tmp_path, body), stage(room=Room(seconds=4)), folder)
     assert [one["code"] for one in verdict["faults"]] == ["pickle_time"]
+
+
+def test_what_takes_too_long_names_the_fewest_members_to_drop(tmp_path, folder):
+    path = pickled(tmp_path, SLOW)
+    found = Reference.read(reference_path(path))
+    members = {"small": {"cpu_seconds": 0.5, "memory_mb": 1}, "large": {"cpu_seconds": 1.5, "memory_mb": 1}}
+    estimate = {"cpu_seconds": 3.0, "memory_mb": 400, "members": members}
+    Reference({**found.told, "estimate": estimate}, found.codes, found.members, found.whole).write(reference_path(path))
+    verdict = rehearse(path, stage(room=Room(seconds=4)), folder)
+    assert [one["code"] for one in verdict["faults"]] == ["pickle_time"]
+    assert verdict["to_drop"] == ["large"]
+    assert "large: 1.5 seconds" in words(verdict)
+    assert "the fewest to drop until it fits: large" in words(verdict)
 
 
 def test_memory_that_grows_is_ended_by_its_limit(tmp_path, folder):
