@@ -73,9 +73,10 @@ def compared(name: str, booster: lightgbm.Booster, features: int) -> dict[str, A
     leaves = 1 + sum(len(nodes["tree"]) for nodes in arrays["depths"]) / len(arrays["values"])
     ours, mine = seconds(lambda: tree_predictions(arrays, codes))
     theirs, reference = seconds(lambda: booster.predict(codes, num_threads=1))
+    apart = np.abs(mine - reference).max()
     print(
         f"{name}: {len(arrays['values'])} trees of {leaves:.0f} leaves: LightGBM {theirs:.2f} s, "
-        f"sets of rows {ours:.2f} s, {theirs / ours:.1f} times; largest difference {np.abs(mine - reference).max():.1e}",
+        f"sets of rows {ours:.2f} s, {theirs / ours:.1f} times; largest difference {apart:.1e}",
         flush=True,
     )
     return arrays

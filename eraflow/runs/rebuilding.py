@@ -70,7 +70,7 @@ def rebuilt_settings(run_dir: Path, home: Path, files: Path) -> RunSettings:
             f"the run in {run_dir} ended before its blend", "name a run that has one; `eraflow runs` lists them"
         )
     values = stored.model_dump(mode="json")
-    values["models"] = _members(run_dir, values["models"])
+    values["models"] = _members(run_dir, values["models"], searched=stored.search.before_training)
     values["search"]["before_training"] = False
     changed = {
         "home": str(home),
@@ -157,14 +157,16 @@ def _link(place: Path, target: Path) -> None:
         shutil.copyfile(place, target)
 
 
-def _members(run_dir: Path, models: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _members(run_dir: Path, models: list[dict[str, Any]], *, searched: bool) -> list[dict[str, Any]]:
     """Those that were trained, with the parameters that they were trained with."""
     without = set(read_object(run_dir / LEFT_OUT) or {})
     without |= {name.removeprefix(TRAIN) for name in read_object(run_dir / LOST) or {} if name.startswith(TRAIN)}
-    return [_as_trained(run_dir, model) for model in models if model["name"] not in without]
+    kept = [model for model in models if model["name"] not in without]
+    return [_as_trained(run_dir, model) if model["tuned"] or searched else model for model in kept]
 
 
 def _as_trained(run_dir: Path, model: dict[str, Any]) -> dict[str, Any]:
+    """With what a search had found for it, which is not among the settings."""
     record = read_manifest(run_dir / f"{TRAIN}{model['name']}")
     found = None if record is None else record.metrics.get("params")
-    return {**model, "tuned": False, "params": found} if isinstance(found, dict) else model
+    return {**model, "tuned": False, "params": found if isinstance(found, dict) else model["params"]}
