@@ -28,6 +28,7 @@ ARTEFACTS = (
 """What is compared, in the order in which it is made: name, stages, files of their manifests."""
 LEARNING = ("rate_factor", "clip_norm", "precision", "work_factor", "device")
 """Of a stage's plan, what may change what is learnt; see `eraflow.machine.plan.Plan`."""
+LONGEST = 60
 ORIGIN = {"git_commit": "commit", "python": "Python", "platform": "system", "cpu": "processor", "gpus": "GPUs"}
 
 
@@ -181,4 +182,4 @@ def _last_plan(folder: Path) -> dict[str, Any]:
 def _plain(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "none"
-    return "unknown" if value is None else str(value)
+    return "unknown" if value is None else str(value)[:LONGEST]
