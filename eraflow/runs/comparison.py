@@ -50,7 +50,7 @@ class ArtefactComparison:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class RunComparison:
     """What two runs have in common.
 
     Attributes:
@@ -80,12 +80,12 @@ class Comparison:
         }
 
 
-def compare_folders(original: Path, rebuilt: Path) -> Comparison:
+def compare_folders(original: Path, rebuilt: Path) -> RunComparison:
     """Compare what the manifests of two runs list, and the bytes of their submissions. Nothing is written."""
     found = [_artefact(original, rebuilt, *kind) for kind in ARTEFACTS]
     found.append(_submission(original, rebuilt))
     there = tuple(one for one in found if one is not None)
-    return Comparison(there, tuple(_causes(original, rebuilt)))
+    return RunComparison(there, tuple(_causes(original, rebuilt)))
 
 
 def _artefact(original: Path, rebuilt: Path, name: str, stages: str, pattern: str) -> ArtefactComparison | None:

@@ -1,7 +1,7 @@
 """What a run is, in one place: by what it is told from others, and by what it can be built again.
 
     RUN/origin.json   written when an attempt of the run begins: command line, start, code, libraries, hardware
-    RUN/data.json     written when the data of the round are verified: sha256 and size of each file, what an era pays
+    RUN/inputs.json     written when the data of the round are verified: sha256 and size of each file, what an era pays
 
 All else is read from what the run left (`identity`), so that the record, the exported model, MLflow and the file name
 of a submission say the same.
@@ -27,7 +27,7 @@ from eraflow.runs.stage import LEDGER, read_manifest
 from eraflow.runs.unfinished import SETTINGS, what_decides
 
 ORIGIN = "origin.json"
-DATA = "data.json"
+DATA = "inputs.json"
 BLEND = "blend"
 SHORT = 8
 UNKNOWN = "unknown"

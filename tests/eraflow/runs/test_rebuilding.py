@@ -100,7 +100,7 @@ def test_a_run_that_trained_nothing_is_refused(run_dir, tmp_path, flow):
 
 
 def test_a_run_without_a_blend_or_without_its_files_is_refused(run_dir, tmp_path):
-    (run_dir / "data.json").unlink()
+    (run_dir / "inputs.json").unlink()
     with pytest.raises(NotRebuildableError, match="which files"):
         lay_out_files(run_dir, tmp_path / "files")
     (run_dir / "blend" / "manifest.json").unlink()
