@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from eraflow.disk.digest import file_sha256, value_sha256
+from eraflow.disk.plainnames import stays_within
 
 MANIFEST = "manifest.json"
 
@@ -60,7 +61,7 @@ def read_marks(manifest: Path, signature: str, sha256: str) -> dict[str, FileMar
         raise ValueError(f"{type(error).__name__}: {error}") from error
     if not sha256 or not now.startswith(sha256):
         raise ValueError(f"its hash is {now[:16]}, and {sha256[:16]} was registered")
-    strange = next((name for name in marks if PurePosixPath(name).is_absolute() or ".." in name.split("/")), None)
+    strange = next((name for name in marks if not stays_within(name)), None)
     if strange is not None:
         raise ValueError(f"it names a file outside of its folder: {strange}")
     if values.get("signature") != signature:

@@ -59,11 +59,10 @@ def test_an_ensemble_and_a_manifest_with_such_names_are_refused(tmp_path, name):
     with pytest.raises(DamagedEnsembleError):
         read_ensemble(tmp_path)
     if not stays_within(name):
-        (tmp_path / "manifest.json").write_text(
-            json.dumps({"signature": "s", "files": {name: {"bytes": 1, "sha256": "a"}}})
-        )
-        with pytest.raises(ValueError, match="no file of the ensemble"):
-            read_marks(tmp_path / "manifest.json", "s")
+        values = {"signature": "s", "files": {name: {"bytes": 1, "sha256": "a"}}}
+        (tmp_path / "manifest.json").write_text(json.dumps(values))
+        with pytest.raises(ValueError, match="outside of its folder"):
+            read_marks(tmp_path / "manifest.json", "s", value_sha256(values))
 
 
 def test_what_numerai_and_members_are_called_is_plain():
