@@ -59,7 +59,7 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--venv", default=".venv", help="folder of the virtual environment")
-    parser.add_argument("--extras", default="networks", help="networks, dev, both with a comma, or nothing")
+    parser.add_argument("--extras", default="networks", help="networks, s3, gcs, dev, several with commas, or nothing")
     parser.add_argument("--wheels", default="", metavar="DIR", help="install from this wheelhouse alone, no network")
     parser.add_argument("--wheelhouse", default="", metavar="DIR", help="fetch all wheels into this folder instead")
     parser.add_argument("--ready", action="store_true", help="be content with whatever extras are installed")

@@ -23,6 +23,9 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 TOOLS = {"pytest-timeout", "pytest-xdist", "ruff", "mypy", "types-requests", "types-psutil", "types-pyyaml"}
 """Of the extra dev: plugins and programs, which nothing imports."""
 
+STORES = ("s3", "gcs")
+"""Extras that bring the library of a store of models."""
+
 BOUNDED = {"prefect", "lightgbm", "optuna", "mlflow", "numerapi"}
 """Libraries whose private parts, files or tables are used."""
 
@@ -93,10 +96,12 @@ def unused(paths: Iterator[Path], known: dict[str, Requirement]) -> set[str]:
     return known.keys() - used
 
 
-def test_what_the_product_imports_is_declared_and_only_networks_use_what_their_extra_brings():
-    networks = set(files("models/networks", "models/compression"))
-    assert undeclared((path for path in files(*PRODUCT) if path not in networks), declared("")) == []
+def test_what_the_product_imports_is_declared_and_only_networks_and_stores_use_what_their_extras_bring():
+    networks, stores = set(files("models/networks", "models/compression")), set(files("eraflow/tracking"))
+    others = (path for path in files(*PRODUCT) if path not in networks | stores)
+    assert undeclared(others, declared("")) == []
     assert undeclared(iter(sorted(networks)), declared("", "networks")) == []
+    assert undeclared(iter(sorted(stores)), declared("", *STORES)) == []
 
 
 def test_the_library_of_every_kind_of_model_is_declared_where_the_kind_says():
@@ -106,12 +111,13 @@ def test_the_library_of_every_kind_of_model_is_declared_where_the_kind_says():
 
 
 def test_what_tests_and_measurements_import_is_declared():
-    assert undeclared(files("tests", "benchmarks"), declared("", "networks", "dev")) == []
+    assert undeclared(files("tests", "benchmarks"), declared("", "networks", *STORES, "dev")) == []
 
 
 def test_what_is_declared_is_imported():
     assert unused(files(*PRODUCT), declared("")) == set()
     assert unused(files("models/networks"), declared("networks")) == set()
+    assert unused(files("eraflow/tracking"), declared(*STORES)) == set()
     assert unused(files("tests", "benchmarks"), declared("dev")) == TOOLS
 
 
@@ -119,7 +125,7 @@ def test_no_dependency_is_declared_twice():
     for lines in (PROJECT["dependencies"], *PROJECT["optional-dependencies"].values()):
         names = [canonicalize_name(Requirement(line).name) for line in lines]
         assert len(names) == len(set(names))
-    assert not declared("").keys() & declared("networks", "dev").keys()
+    assert not declared("").keys() & declared("networks", *STORES, "dev").keys()
 
 
 def test_a_module_that_nobody_declares_and_a_dependency_that_nobody_imports_are_found(tmp_path, monkeypatch):
@@ -137,7 +143,7 @@ def test_a_library_whose_private_parts_or_files_are_used_has_an_upper_bound(name
 
 def test_every_declared_dependency_is_pinned_within_its_bounds():
     pinned = {canonicalize_name(name): version for name, version in pins().items()}
-    for name, asked in declared("", "networks", "dev").items():
+    for name, asked in declared("", "networks", *STORES, "dev").items():
         assert name in pinned, name
         assert asked.specifier.contains(pinned[name], prereleases=True), f"{asked} is pinned to {pinned[name]}"
 
@@ -146,7 +152,7 @@ def test_every_declared_dependency_is_pinned_within_its_bounds():
 def needed() -> set[str]:
     """The distributions that are declared, and what these need, with any Python that is supported."""
     found: set[str] = set()
-    waiting = list(declared("", "networks", "dev").values())
+    waiting = list(declared("", "networks", *STORES, "dev").values())
     while waiting:
         asked = waiting.pop()
         name = canonicalize_name(asked.name)
