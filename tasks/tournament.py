@@ -12,6 +12,7 @@ from eraflow.machine.threads import check_threads
 from eraflow.numerai.client import Tournament
 from eraflow.numerai.graphql import Endpoint
 from eraflow.numerai.sendlock import NUMERAI
+from eraflow.rehearsal.environment import rehearsal_folder
 from eraflow.sandbox.calendar import RoundSpec
 from eraflow.sandbox.generate import generate
 from eraflow.sandbox.process import sandbox
@@ -39,7 +40,13 @@ def open_tournament(run: Run, *, sends: bool = True) -> Iterator[Tournament]:
         spec = RoundSpec(target=run.settings.data.target)
         with (
             _state_of(run, state, sends=sends) as own,
-            sandbox(folder, own, version=run.settings.data.version, round_spec=spec) as address,
+            sandbox(
+                folder,
+                own,
+                version=run.settings.data.version,
+                round_spec=spec,
+                rehearsals=rehearsal_folder(run.settings.home_path),
+            ) as address,
         ):
             run_log().info("sandbox serves %s at %s", folder, address.url)
             yield _client(run, Endpoint(address.url, address.public_id, address.secret_key))

@@ -22,9 +22,10 @@ eraflow.machine
 eraflow.data
 eraflow.rows
 eraflow.erastore
-eraflow.numerai eraflow.sandbox
+eraflow.numerai
 eraflow.runs
 eraflow.rehearsal
+eraflow.sandbox
 eraflow.scoring
 eraflow.tracking
 eraflow.discovery

@@ -13,7 +13,7 @@ from eraflow.disk.atomic import storage_errors, write_json, write_text
 from eraflow.disk.locks import my_turn
 from eraflow.errors import EraflowError
 from eraflow.rehearsal.interpreters import find_interpreter
-from eraflow.rehearsal.pins import Pins
+from eraflow.rehearsal.pins import Pins, pins_for
 from eraflow.runs.reclaim import REHEARSALS
 
 COMPLETE = "complete.json"
@@ -56,6 +56,12 @@ def environment_python(pins: Pins, home: Path, say: Say) -> Path:
             say(f"installing the libraries of Numerai's image for Python {pins.python}: about a minute, 1.9 GB, once")
             _build(pins, place)
     return python
+
+
+def built_python(python: str, folder: Path) -> Path | None:
+    """The interpreter of an environment that is built already, of those in a folder; None where there is none."""
+    place = folder / f"{python}-{pins_for(python, folder).digest}"
+    return place / "bin" / "python" if (place / COMPLETE).is_file() else None
 
 
 def _build(pins: Pins, place: Path) -> None:

@@ -168,6 +168,8 @@ def predict(model: Any, count: int, file: dict[str, Any], report: Report) -> dic
         made.append(found)
     whole = pd.concat(made)
     as_the_server(whole, live, report)
+    if file.get("out"):
+        whole.to_csv(file["out"])
     different = whole.iloc[:, 0].groupby(live["era"].reindex(whole.index)).nunique().sum()
     ties = float(1 - different / max(len(whole), 1))
     return {"name": file["name"], "rows": len(live), "eras": int(live["era"].nunique()), "ties": ties}

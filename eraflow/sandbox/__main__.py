@@ -26,6 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     spec = RoundSpec(**json.loads(options.round_json)) if options.round_json else RoundSpec(state=options.round)
     common: dict[str, Any] = {"version": options.version, "round_spec": spec, "models": options.model or ["eraflow"]}
+    common["rehearsals"] = options.rehearsals
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     # It pulls scikit-learn in, which the first submission would otherwise wait for.
     threading.Thread(target=_warm_up, daemon=True).start()
@@ -48,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--model", action="append", help="name of a model slot; may be repeated (default: eraflow)")
     parser.add_argument("--round", choices=("open", "closed"), default="open", help="is a round open?")
     parser.add_argument("--round-json", help="the round in full, as JSON of RoundSpec")
+    parser.add_argument("--rehearsals", type=Path, help="environments in which uploaded models are run")
     parser.add_argument("--parent", type=int, help="end together with this process")
     return parser
 

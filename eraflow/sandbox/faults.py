@@ -57,6 +57,15 @@ class Faults:
         closes_after_put: the round closes when the upload has arrived.
         multipliers_double: the round's multipliers are doubled when live.parquet has been asked for.
 
+    Uploaded models:
+        pickle_fails: found faulty by its validation, with a log.
+        pickle_stuck: its validation never ends.
+        run_fails: its run for the round ends in an error, with a log.
+        run_stuck: its run never ends.
+        pickle_create_lost: registered, and answered 500.
+        image_gone: the images are listed as deprecated.
+        diagnostics_differ: its diagnostics are those of another model, with CORR lower by .2.
+
     The clock:
         clock_offset: seconds, may be negative, by which the server's clock is ahead of this machine's. Not a count.
     """
@@ -92,6 +101,13 @@ class Faults:
     closes_after_live: int = 0
     closes_after_put: int = 0
     multipliers_double: int = 0
+    pickle_fails: int = 0
+    pickle_stuck: int = 0
+    run_fails: int = 0
+    run_stuck: int = 0
+    pickle_create_lost: int = 0
+    image_gone: int = 0
+    diagnostics_differ: int = 0
     clock_offset: int = 0
     spliced_names: set[str] = field(default_factory=set, repr=False)  # half sent; the rest will be another version's
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)

@@ -14,6 +14,7 @@ from graphql import GraphQLError
 from eraflow.sandbox.calendar import TOURNAMENT, Calendar, RoundSpec, iso
 from eraflow.sandbox.datafolder import DataFolder
 from eraflow.sandbox.diagnostics import diagnose
+from eraflow.sandbox.pickleruns import PickleRuns
 from eraflow.sandbox.pickles import DOCKER_IMAGES, PickleRefused, Pickles, data_versions
 from eraflow.sandbox.records import Records
 from eraflow.sandbox.signing import signed
@@ -40,8 +41,10 @@ class Operations:
         round_spec: RoundSpec,
         models: Sequence[str],
         clock: Callable[[], float],
+        rehearsals: Path | None = None,
     ) -> None:
         self.data, self.records, self.clock = data, records, clock
+        self.runs = PickleRuns(records, data, rehearsals, self._file_prediction)
         self.calendar = Calendar(round_spec, clock)
         self.models = {str(uuid.uuid5(uuid.NAMESPACE_URL, f"sandbox/model/{name}")): name for name in models}
 
@@ -53,7 +56,7 @@ class Operations:
     @property
     def pickles(self) -> Pickles:
         """The pickles as they are now."""
-        return Pickles(self.records, self.data.version, self.clock())
+        return Pickles(self.records, self.data.version, self.clock(), self.runs)
 
     def set_round(self, spec: RoundSpec) -> None:
         """Replace the round; its times count from now."""
@@ -207,6 +210,14 @@ class Operations:
             raise GraphQLError(ROUND_CLOSED)
         return self.submissions.create(filename, model, source)
 
+    def _file_prediction(self, csv: Path, model: str, trigger: str) -> dict[str, Any]:
+        """File what a run of an uploaded model has predicted; its submission."""
+        if self.calendar.current() is None:
+            raise PickleRefused(ROUND_CLOSED)
+        name = _unique("predictions.csv")
+        csv.replace(self.records.uploads / name)
+        return self.submissions.create(name, model, "compute", trigger)
+
     def _submission_download(self, info: Any, id: str) -> dict[str, str]:
         found = self.submissions.of(identifier=id)
         if not found or self.records.stored(found[0]["filename"]) is None:
@@ -224,6 +235,8 @@ class Operations:
         return self._shown_diagnostics(record)
 
     def _diagnostics(self, info: Any, id: str | None = None, modelId: str | None = None) -> list[dict[str, Any]]:
+        if id is not None and (of_pickle := self.pickles.diagnostics(id)) is not None:
+            return [of_pickle]
         with self.records.reading() as data:
             found = [
                 record

@@ -1,4 +1,8 @@
-"""Uploaded models: stored, never opened. Their states follow from their age, as those of submissions do."""
+"""Uploaded models and their states.
+
+Where an environment for the image's Python is built they are run (`eraflow/sandbox/pickleruns.py`), and their states
+follow what comes of that; elsewhere they are stored and not opened, and states follow from their age.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import uuid
 from typing import Any
 
 from eraflow.sandbox.calendar import iso
+from eraflow.sandbox.pickleruns import PickleRuns
 from eraflow.sandbox.records import Records
 from eraflow.sandbox.submissions import STATE_SECONDS
 
@@ -42,8 +47,8 @@ class PickleRefused(Exception):
 class Pickles:
     """The pickles of all models, at one moment `now`."""
 
-    def __init__(self, records: Records, version: str, now: float) -> None:
-        self._records, self._versions, self._now = records, data_versions(version), now
+    def __init__(self, records: Records, version: str, now: float, runs: PickleRuns) -> None:
+        self._records, self._versions, self._now, self._runs = records, data_versions(version), now, runs
 
     def create(self, filename: str, model: str | None, image: str | None, version: str | None) -> dict[str, Any]:
         """Register an uploaded file; unknown image or version ids are refused."""
@@ -63,6 +68,7 @@ class Pickles:
             "version": data,
             "at": self._now,
             "failed": path is None or path.stat().st_size == 0,
+            "runs": self._runs.possible(_python(chosen)),
         }
         with self._records.changing() as kept:
             kept["pickles"].append(record)
@@ -73,7 +79,7 @@ class Pickles:
         with self._records.reading() as data:
             taken = set(data["assigned"].values())
             found = [
-                record
+                dict(record)
                 for record in data["pickles"]
                 if identifier in (None, record["id"])
                 and (model in (None, record["model"]) or data["assigned"].get(model) == record["id"])
@@ -103,19 +109,34 @@ class Pickles:
         if wanted is None:
             raise PickleRefused("Model has no assigned pickle")
         record = self._find(wanted)
+        row = {"id": str(uuid.uuid4()), "pickle": wanted, "model": model, "at": self._now}
         with self._records.changing() as data:
-            data["triggers"].append({"id": str(uuid.uuid4()), "pickle": wanted, "model": model, "at": self._now})
+            data["triggers"].append({**row, "runs": self._runs.possible(_python(record["image"]))})
         return self.shown(record)
 
     def logs(self, trigger: str) -> list[dict[str, Any]]:
         """Log lines of a trigger, as far as it has come."""
         with self._records.reading() as data:
             found = next((row for row in data["triggers"] if row["id"] == trigger), None)
+            faulty = [row for row in data["pickles"] if trigger == f"validation-{row['id']}"]
+        if faulty:
+            return [{"timestamp": int(float(faulty[0]["at"])), "message": line} for line in faulty[0].get("log", ())]
         if found is None:
             raise PickleRefused("Trigger not found")
-        texts = {"pending": "queued", "running": "the sandbox stores pickles and does not run them", "success": "done"}
-        states = self._trigger_states(found)
-        return [{"timestamp": int(float(found["at"])), "message": texts[state]} for state in states]
+        texts = {"pending": "queued", "running": "running", "success": "done", "error": str(found.get("error"))}
+        if not found.get("runs"):
+            texts["running"] = "no environment of its Python is built here: the model is stored and not run"
+        lines = [*(texts[state] for state in self._trigger_states(found)[:2]), *found.get("log", ())]
+        lines += [texts[state] for state in self._trigger_states(found)[2:]]
+        return [{"timestamp": int(float(found["at"])), "message": line} for line in lines]
+
+    def diagnostics(self, identifier: str) -> dict[str, Any] | None:
+        """What the diagnostics of an upload have found, by their id; None where there are none of it."""
+        with self._records.reading() as data:
+            named = [
+                row for row in data["pickles"] if identifier == f"diagnostics-{row['id']}" and row.get("diagnosed")
+            ]
+        return None if not named else {"id": identifier, "insertedAt": iso(named[0]["at"]), **named[0]["diagnosed"]}
 
     def shown(self, record: dict[str, Any]) -> dict[str, Any]:
         """A record as the API's `ComputePickle`."""
@@ -123,15 +144,19 @@ class Pickles:
         with self._records.reading() as data:
             slots = [model for model, pickle in data["assigned"].items() if pickle == record["id"]]
             triggers = [row for row in data["triggers"] if row["pickle"] == record["id"]]
-        shown = [self._shown_trigger(row) for row in reversed(triggers)]
+        shown = [self._shown_trigger(row, record) for row in reversed(triggers)]
+        validation = self._validation(record)
+        if validation == "failed" and record.get("log"):
+            shown.append(self._validating(record))
         return {
             "id": record["id"],
             "filename": record["filename"],
             "modelId": record["model"],
             "assignedModelSlots": slots,
-            "validationStatus": self._validation(record),
+            "validationStatus": validation,
             "triggerStatus": shown[0]["status"] if shown else None,
-            "diagnosticsStatus": None,
+            "diagnosticsStatus": self._diagnostics(record),
+            "diagnosticsId": f"diagnostics-{record['id']}" if record.get("diagnosed") else None,
             "dockerImageId": record["image"],
             "dockerImageName": images[record["image"]],
             "dataVersionId": record["version"],
@@ -150,18 +175,47 @@ class Pickles:
 
     def _validation(self, record: dict[str, Any]) -> str:
         passed = int((self._now - record["at"]) // STATE_SECONDS)
+        if record.get("stuck"):
+            return "validating"
+        if record.get("runs") and not record.get("ended") and not record["failed"]:
+            self._runs.validate(record, _python(record["image"]))
+            return ("pending", "validating")[min(1, max(0, passed))]
         if passed < 2:
             return ("pending", "validating")[max(0, passed)]
         return "failed" if record["failed"] else "validated"
 
-    def _trigger_states(self, row: dict[str, Any]) -> tuple[str, ...]:
-        return _TRIGGER_STATES[: 1 + max(0, int((self._now - row["at"]) // STATE_SECONDS))]
+    def _diagnostics(self, record: dict[str, Any]) -> str | None:
+        if not record.get("runs") or not record.get("ended") or record["failed"]:
+            return None
+        return "running" if record.get("diagnosed") is None else str(record["diagnosed"]["status"])
 
-    def _shown_trigger(self, row: dict[str, Any]) -> dict[str, Any]:
+    def _validating(self, record: dict[str, Any]) -> dict[str, Any]:
+        """The run that has found an upload faulty."""
+        steps = [{"status": "failed", "description": line, "insertedAt": iso(record["at"])} for line in record["log"]]
+        named = {"id": f"validation-{record['id']}", "type": "validation", "status": "failed", "submissionId": None}
+        return {**named, "insertedAt": iso(float(record["at"])), "statuses": steps}
+
+    def _trigger_states(self, row: dict[str, Any]) -> tuple[str, ...]:
+        reached = 1 + max(0, int((self._now - row["at"]) // STATE_SECONDS))
+        if row.get("stuck") or (row.get("runs") and not row.get("ended")):
+            return _TRIGGER_STATES[: min(2, reached)]
+        last = "success" if row.get("error") is None else "error"
+        return (*_TRIGGER_STATES[:2], last)[:reached]
+
+    def _shown_trigger(self, row: dict[str, Any], record: dict[str, Any]) -> dict[str, Any]:
         at = float(row["at"])
+        if row.get("runs") and not row.get("ended") and not row.get("stuck"):
+            self._runs.serve(row, record, _python(record["image"]))
         states = self._trigger_states(row)
         steps = [
             {"status": state, "description": None, "insertedAt": iso(at + STATE_SECONDS * step)}
             for step, state in enumerate(states)
         ]
-        return {"id": row["id"], "status": states[-1], "insertedAt": iso(at), "statuses": steps}
+        named = {"id": row["id"], "type": "submission", "status": states[-1], "submissionId": row.get("submission")}
+        return {**named, "insertedAt": iso(at), "statuses": steps}
+
+
+def _python(image: str) -> str:
+    """The Python of an image's id, such as 3.11."""
+    name = next(row["name"] for row in DOCKER_IMAGES if row["id"] == image)
+    return str(name).rpartition(" ")[2]

@@ -56,6 +56,7 @@ def sandbox(
     version: str = "v5.3",
     round_spec: RoundSpec | None = None,
     models: Sequence[str] = ("eraflow",),
+    rehearsals: Path | None = None,
 ) -> Iterator[SandboxAddress]:
     """A sandbox that serves `folder` while the block runs; it is ended at once when the block ends.
 
@@ -69,6 +70,7 @@ def sandbox(
         version: data set version under which the files are offered.
         round_spec: the round; open now by default.
         models: names of the account's model slots.
+        rehearsals: the environments in which uploaded models are run, where they are built; None: none is run.
 
     Raises:
         SandboxStartError: it did not start; with the end of its log.
@@ -81,6 +83,7 @@ def sandbox(
     options = [f"--{name}={value}" for name, value in (("port", 0), ("version", version))]
     options += [f"--model={name}" for name in models]
     options += ["--round-json", json.dumps(asdict(round_spec or RoundSpec()))]
+    options += [] if rehearsals is None else ["--rehearsals", str(rehearsals)]
     command = [sys.executable, "-m", __package__ or "eraflow.sandbox", "--folder", str(folder)]
     command += ["--state-dir", str(state), "--parent", str(os.getpid()), *options]
     with log:
@@ -173,12 +176,14 @@ def serve(
     models: Sequence[str] = ("eraflow",),
     announce: Callable[[str], object] | None = None,
     faults: Mapping[str, int] | None = None,
+    rehearsals: Path | None = None,
 ) -> int:
     """Serve `folder` on 127.0.0.1 until Ctrl-C (or SIGTERM); returns the exit code 0.
 
     Args:
         announce: told once, in a few lines, the address and the keys to export; stdout by default.
         faults: what it does wrong from the start; the names and counts of `sandbox.faults.Faults`.
+        rehearsals: the environments in which uploaded models are run, where they are built; None: none is run.
 
     Raises:
         DataFolderError, StateInUseError, SandboxStartError: it cannot be served, and why.
@@ -186,7 +191,15 @@ def serve(
     # Whoever only starts a sandbox as a child need not load the web framework.
     from eraflow.sandbox.server import make_app
 
-    app = make_app(Path(folder), Path(state_dir), version=version, round_spec=round_spec, models=models, faults=faults)
+    app = make_app(
+        Path(folder),
+        Path(state_dir),
+        version=version,
+        round_spec=round_spec,
+        models=models,
+        faults=faults,
+        rehearsals=rehearsals,
+    )
     listener = _listen(port)
     (announce or _write)(instructions(SandboxAddress(_url(listener), *SANDBOX_KEYS)))
     with suppress(KeyboardInterrupt):  # uvicorn raises it again after its clean shutdown

@@ -21,6 +21,7 @@ from eraflow.sandbox.datafolder import DataFolder
 from eraflow.sandbox.faults import Faults
 from eraflow.sandbox.hostile import API_FAULTS, HostileEdge, api_answer, skewed_answer
 from eraflow.sandbox.operations import Operations
+from eraflow.sandbox.picklefaults import PICKLE_CHANGES, after_pickle_change
 from eraflow.sandbox.records import SANDBOX_KEYS, Records
 from eraflow.sandbox.signing import signature_allows
 
@@ -36,12 +37,14 @@ def make_app(
     models: Sequence[str] = ("eraflow",),
     clock: Callable[[], float] = time.time,
     faults: Mapping[str, int] | None = None,
+    rehearsals: Path | None = None,
 ) -> FastAPI:
     """The application that serves `folder` as data set `version` and keeps what it receives in `state_dir`.
 
     Args:
         clock: seconds since 1970; the armed fault `clock_offset` is added to it.
         faults: armed from the start, as in `Faults`.
+        rehearsals: the environments in which uploaded models are run; None: they are stored and not run.
 
     Raises:
         DataFolderError: the folder is not in tournament layout.
@@ -53,7 +56,8 @@ def make_app(
     def now() -> float:
         return clock() + armed.clock_offset
 
-    operations = Operations(DataFolder(folder, version), Records(state_dir), round_spec or RoundSpec(), models, now)
+    spec, data = round_spec or RoundSpec(), DataFolder(folder, version)
+    operations = Operations(data, Records(state_dir), spec, models, now, rehearsals)
     app = FastAPI(title="Eraflow sandbox", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.operations, app.state.faults = operations, armed
     app.add_middleware(HostileEdge, faults=armed, clock=now)
@@ -94,6 +98,11 @@ def _reply(
     if protocol.asks_for(document, "submissions") and faults.take("submissions_odd"):
         for row in (reply.get("data") or {}).get("submissions") or []:
             row["insertedAt"] = 20261121
+    if protocol.asks_for(document, "computePickleDockerImages") and faults.take("image_gone"):
+        rows = reply["data"]["computePickleDockerImages"]
+        reply["data"]["computePickleDockerImages"] = [{**row, "deprecated": True} for row in rows]
+    if "errors" not in reply and protocol.asks_for(document, *PICKLE_CHANGES):
+        return after_pickle_change(operations, faults, document, reply)
     if "errors" not in reply and protocol.asks_for(document, "createSubmission", "create_submission"):
         if faults.take("create_twice"):
             protocol.answer(document, operations.resolvers(), variables, base)

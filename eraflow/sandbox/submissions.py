@@ -55,7 +55,7 @@ class Submissions:
     def __init__(self, records: Records, data: DataFolder, calendar: Calendar, clock: Callable[[], float]) -> None:
         self._records, self._data, self._calendar, self._clock = records, data, calendar, clock
 
-    def create(self, filename: str, model: str, source: str | None) -> dict[str, Any]:
+    def create(self, filename: str, model: str, source: str | None, trigger: str | None = None) -> dict[str, Any]:
         """Take a submission for the round that is open now (the caller has checked that one is)."""
         judged = judge_submission(self._records.stored(filename), self._data)
         record = {
@@ -66,6 +66,7 @@ class Submissions:
             "at": self._clock(),  # after the judging, so that every state can be seen
             "late": self._calendar.is_late,
             "source": source,
+            "trigger": trigger,
             **asdict(judged),
         }
         with self._records.changing() as data:
@@ -94,7 +95,7 @@ class Submissions:
             "insertedAt": iso(float(record["at"])),
             "round": lambda info: self._calendar.row(record["round"]),
             "submittedCount": record["rows"],
-            "triggerId": None,
+            "triggerId": record.get("trigger"),
         }
 
     def received(self) -> list[dict[str, Any]]:

@@ -43,6 +43,7 @@ def serve(arguments: argparse.Namespace) -> int:
         SettingsError: a fault that there is not, or no whole number for it.
     """
     from eraflow.disk.home import make_home
+    from eraflow.rehearsal.environment import rehearsal_folder
     from eraflow.sandbox.generate import generate
     from eraflow.sandbox.process import serve as serve_sandbox
     from eraflow.settings.override import settings_from
@@ -55,7 +56,14 @@ def serve(arguments: argparse.Namespace) -> int:
         folder = Path(arguments.data).expanduser().resolve()
     else:
         folder = generate(home / "data", settings.sandbox, version=arguments.version)
-    return serve_sandbox(folder, home / "state", port=arguments.port, version=arguments.version, faults=faults)
+    return serve_sandbox(
+        folder,
+        home / "state",
+        port=arguments.port,
+        version=arguments.version,
+        faults=faults,
+        rehearsals=rehearsal_folder(settings.home_path),
+    )
 
 
 def _faults(given: Sequence[str]) -> dict[str, int]:

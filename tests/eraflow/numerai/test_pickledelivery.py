@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 import requests
 
@@ -16,8 +20,16 @@ from eraflow.numerai.client import Slot, Tournament
 from eraflow.numerai.errors import UploadRefusedError
 from eraflow.numerai.graphql import Endpoint
 from eraflow.numerai.pickledelivery import Waits
-from eraflow.numerai.pickleerrors import NotOfferedError, SlotHoldsPickleError
+from eraflow.numerai.pickleerrors import (
+    NotOfferedError,
+    PickleNotReadyError,
+    PickleRejectedError,
+    PickleRunFailedError,
+    SlotHoldsPickleError,
+    SlotSentPredictionsError,
+)
 from eraflow.numerai.pickleupload import WantedUpload
+from eraflow.numerai.submission_csv import write_submission
 from eraflow.sandbox.generate import generate
 from eraflow.sandbox.process import SandboxAddress, sandbox
 from eraflow.settings.source import SandboxSettings
@@ -141,3 +153,113 @@ def test_a_slot_with_a_model_takes_no_predictions_until_it_is_set_free(
         tournament.check_takes_predictions(slot)
     tournament.unassign(slot.id)
     tournament.check_takes_predictions(Slot(slot.id, slot.name))
+
+
+@pytest.mark.parametrize(
+    ("faults", "error", "said"),
+    [
+        ({"pickle_fails": 1}, PickleRejectedError, "the sandbox was told to fail"),
+        ({"run_fails": 1}, PickleRunFailedError, "the sandbox was told to fail"),
+        ({"pickle_stuck": 1}, PickleNotReadyError, "did not validate the model within 1 s"),
+        ({"run_stuck": 1}, PickleNotReadyError, "did not run the model within 1 s"),
+        ({"image_gone": 1}, NotOfferedError, "no image for Python 3.11 any more: it is deprecated"),
+    ],
+)
+def test_what_goes_wrong_there_has_a_name_and_its_log(
+    tournament: Tournament,
+    wanted: WantedUpload,
+    arm: Callable[..., None],
+    faults: dict[str, int],
+    error: type[Exception],
+    said: str,
+) -> None:
+    arm(**faults)
+    model_id, seen = tournament.model_id(None), []
+    with pytest.raises(error, match=said):
+        tournament.deliver_model(
+            wanted, model_id, tournament.current_round(), Waits(1.0, 1.0), lambda *told: seen.append(told)
+        )
+    if error in (PickleRejectedError, PickleRunFailedError):
+        assert any("told to fail" in text for _, _, text in seen) or error is PickleRunFailedError
+
+
+def test_a_model_that_failed_is_sent_again_and_one_that_is_stuck_is_waited_for(
+    deliver: Callable[..., Any], arm: Callable[..., None], tmp_path: Path
+) -> None:
+    arm(pickle_fails=1)
+    with pytest.raises(PickleRejectedError):
+        deliver()
+    arm(run_fails=1)
+    with pytest.raises(PickleRunFailedError):
+        deliver()
+    found, seen = deliver()
+    assert found.run.status == "success"
+    state = json.loads((tmp_path / "state" / "state.json").read_text())
+    assert (len(state["pickles"]), len(state["triggers"])) == (2, 2)
+    assert ("run", "error") in seen
+
+
+def test_a_lost_answer_to_the_registration_registers_once(
+    deliver: Callable[..., Any], arm: Callable[..., None], tmp_path: Path
+) -> None:
+    arm(pickle_create_lost=1)
+    deliver()
+    assert len(json.loads((tmp_path / "state" / "state.json").read_text())["pickles"]) == 1
+
+
+def test_a_slot_that_predictions_were_filed_for_gets_no_model(
+    deliver: Callable[..., Any], tournament: Tournament, folder: Path, tmp_path: Path
+) -> None:
+    ids = pq.read_table(folder / "live.parquet", columns=["id"])["id"].to_pylist()
+    csv = write_submission(ids, list(range(len(ids))), tmp_path / "submission.csv")
+    current = tournament.current_round()
+    assert current is not None
+    tournament.submit(csv, tournament.model_id(None), current.number, confirm_seconds=20)
+    with pytest.raises(SlotSentPredictionsError, match=r"submit\.replace=true uploads it all the same"):
+        deliver()
+
+
+STEPS = 40
+"""More requests than a delivery makes, so that the last one is not killed at all."""
+
+
+@pytest.mark.parametrize("answered", [False, True])
+def test_a_sender_killed_at_any_request_uploads_and_triggers_once(
+    tournament: Tournament, wanted: WantedUpload, tmp_path: Path, answered: bool
+) -> None:
+    """Killed before a request is sent, or after the server has answered it and before anybody knows."""
+    model_id, round_now, survived = tournament.model_id(None), tournament.current_round(), 0
+    for step in range(1, STEPS + 1):
+        (tmp_path / "model.pkl").write_bytes(f"model {answered} {step}".encode())
+        mine = replace(wanted, sha256=sha256(wanted.pickle.read_bytes()).hexdigest())
+        child = os.fork()
+        if child == 0:
+            _kill_at(step, answered=answered)
+            tournament.deliver_model(mine, model_id, round_now, WAITS, lambda *_: None)
+            os._exit(0)
+        survived += os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        found = tournament.deliver_model(mine, model_id, round_now, WAITS, lambda *_: None)
+        state = json.loads((tmp_path / "state" / "state.json").read_text())
+        uploads = [row["id"] for row in state["pickles"] if mine.stem in row["filename"]]
+        runs = [row["id"] for row in state["triggers"] if row["pickle"] == found.pickle.id]
+        assert (uploads, runs, state["assigned"][model_id]) == ([found.pickle.id], [found.run.id], found.pickle.id)
+        if survived:
+            break
+    assert survived == 1, "every delivery was killed: there are more steps than were tried"
+    assert step > 6
+
+
+def _kill_at(step: int, *, answered: bool) -> None:
+    """End this process at its request of that number."""
+    count, send = iter(range(1, 1_000_000)), requests.Session.send
+
+    def counted(self: Any, request: Any, **options: Any) -> Any:
+        mine = next(count) == step
+        if mine and not answered:
+            os.kill(os.getpid(), signal.SIGKILL)
+        reply = send(self, request, **options)
+        if mine:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return reply
+
+    requests.Session.send = counted  # type: ignore[method-assign]
