@@ -103,18 +103,16 @@ def begin_rebuilding(settings: RunSettings) -> RunSettings:
     return chosen
 
 
-def lay_out_files(run_dir: Path, into: Path, given: Path | None = None) -> None:
-    """Lay the verified files of a run's round into a folder, as links where the file system can.
+def verified_files(run_dir: Path, given: Path | None = None) -> dict[str, Path]:
+    """The files of a run's round, name to place, each with the bytes that the run noted. Nothing is written.
 
     Args:
         run_dir: of the run.
-        into: the folder, made here.
-        given: where the files lie; None: where the run had them.
+        given: folder in which they lie; None: where the run had them.
 
     Raises:
         NotRebuildableError: the run does not tell which files it worked with.
         RoundDataGoneError: a file is not there, or holds something else.
-        StorageError: `into` cannot be written.
     """
     files = data_files(run_dir)
     if not files:
@@ -122,16 +120,25 @@ def lay_out_files(run_dir: Path, into: Path, given: Path | None = None) -> None:
             f"the run in {run_dir} does not tell which files it worked with",
             "name a run of this version or a newer one",
         )
-    places = {name: Path(told["path"]) if given is None else given / name for name, told in files.items()}
+    places = {name: Path(told["path"]) if given is None else given / Path(name).name for name, told in files.items()}
     problems = [why for name, told in files.items() if (why := _problem(places[name], told)) is not None]
     if problems:
         raise RoundDataGoneError(
             f"{len(problems)} of {len(files)} files of its round are not there as they were: {'; '.join(problems[:3])}",
             "a home keeps the files of two rounds; name a folder that holds them with --data",
         )
+    return places
+
+
+def lay_out_files(files: Mapping[str, Path], into: Path) -> None:
+    """Lay files, name to place, into a folder that is made here, as links where the file system can.
+
+    Raises:
+        StorageError: `into` cannot be written.
+    """
     with storage_errors(into):
         into.mkdir(parents=True, exist_ok=True)
-        for name, place in places.items():
+        for name, place in files.items():
             _link(place, into / Path(name).name)
 
 

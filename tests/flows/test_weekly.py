@@ -87,7 +87,9 @@ def test_the_week_tells_what_it_is_everywhere_alike(shipped):
     assert told["submission_sha256"] == record["submission"]["file"]["sha256"]
     client = quiet_mlflow().MlflowClient(sqlite_url(settings.home_path / DATABASE))
     experiments = [each.experiment_id for each in client.search_experiments()]
-    for run in client.search_runs(experiments, "tags.kind IN ('model', 'ensemble')"):
+    found = [run for kind in ("model", "ensemble") for run in client.search_runs(experiments, f"tags.kind = '{kind}'")]
+    assert len(found) == 4
+    for run in found:
         assert run.data.tags["run.settings_sha256"] == told["settings_sha256"]
         assert run.data.tags["run.data_sha256"] == told["data_sha256"]
     version = client.get_model_version_by_alias("eraflow-ensemble-sandbox", "champion")

@@ -48,7 +48,14 @@ def reproduce(arguments: argparse.Namespace) -> int:
     announce_start(as_json=arguments.json)
     from eraflow.disk.home import home_folder, make_home
     from eraflow.runs.conclusion import check_outside_of_concluded
-    from eraflow.runs.rebuilding import FOLDER, begin_rebuilding, lay_out_files, rebuilt_settings, remove_bulk
+    from eraflow.runs.rebuilding import (
+        FOLDER,
+        begin_rebuilding,
+        lay_out_files,
+        rebuilt_settings,
+        remove_bulk,
+        verified_files,
+    )
     from eraflow.runs.runlist import find_run
 
     home = home_folder(arguments.home)
@@ -56,8 +63,9 @@ def reproduce(arguments: argparse.Namespace) -> int:
     place = Path(arguments.out).expanduser().resolve() if arguments.out else _free(home / FOLDER / run_dir.name)
     check_outside_of_concluded(place)
     settings = rebuilt_settings(run_dir, place, place / "files")
+    files = verified_files(run_dir, Path(arguments.data).expanduser() if arguments.data else None)
     make_home(place)
-    lay_out_files(run_dir, place / "files", Path(arguments.data) if arguments.data else None)
+    lay_out_files(files, place / "files")
     tell(f"{run_dir.name} is built again in {place}; nothing of it is sent")
     try:
         return _run_and_compare(run_dir, begin_rebuilding(settings), arguments)

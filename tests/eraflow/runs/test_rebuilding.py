@@ -15,6 +15,7 @@ from eraflow.runs.rebuilding import (
     begin_rebuilding,
     lay_out_files,
     rebuilt_settings,
+    verified_files,
 )
 from eraflow.runs.unfinished import note_run
 from tests.weeks import tiny
@@ -80,16 +81,16 @@ def test_its_folder_holds_the_settings_and_is_that_of_a_run(run_dir, tmp_path):
 
 
 def test_the_files_are_laid_out_from_where_they_lay_or_from_a_folder(run_dir, tmp_path):
-    lay_out_files(run_dir, tmp_path / "files")
+    lay_out_files(verified_files(run_dir), tmp_path / "files")
     assert sorted(path.name for path in (tmp_path / "files").iterdir()) == ["live.parquet", "train.parquet"]
     (tmp_path / "data").rename(tmp_path / "moved")
     with pytest.raises(RoundDataGoneError, match=r"2 of 2 files.*gone.*--data"):
-        lay_out_files(run_dir, tmp_path / "again")
-    lay_out_files(run_dir, tmp_path / "again", tmp_path / "moved")
+        verified_files(run_dir)
+    lay_out_files(verified_files(run_dir, tmp_path / "moved"), tmp_path / "again")
+    assert (tmp_path / "again" / "live.parquet").read_text() == "live.parquet"
     (tmp_path / "moved" / "live.parquet").write_text("live.PARQUET")
     with pytest.raises(RoundDataGoneError, match=r"1 of 2 files.*has changed"):
-        lay_out_files(run_dir, tmp_path / "third", tmp_path / "moved")
-    assert not (tmp_path / "third").exists()
+        verified_files(run_dir, tmp_path / "moved")
 
 
 @pytest.mark.parametrize("flow", ["daily", "research"])
@@ -102,7 +103,7 @@ def test_a_run_that_trained_nothing_is_refused(run_dir, tmp_path, flow):
 def test_a_run_without_a_blend_or_without_its_files_is_refused(run_dir, tmp_path):
     (run_dir / "inputs.json").unlink()
     with pytest.raises(NotRebuildableError, match="which files"):
-        lay_out_files(run_dir, tmp_path / "files")
+        verified_files(run_dir)
     (run_dir / "blend" / "manifest.json").unlink()
     with pytest.raises(NotRebuildableError, match="before its blend"):
         rebuilt_settings(run_dir, tmp_path / "new", tmp_path / "files")
