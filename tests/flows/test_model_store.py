@@ -52,7 +52,7 @@ def test_the_week_is_submitted_and_the_log_says_how_to_register_later(unregister
 def test_it_is_registered_later_promoted_and_sent_without_its_store(unregistered, tmp_path, capsys):
     settings, record = unregistered
     run, home = Run(settings, Path(settings.run_dir)), settings.home_path
-    with s3_store() as store:
+    with s3_store():
         assert register_later(run.path) == (1, True)
         assert register_later(run.path) == (1, True)
         assert main(["models", "promote", "1", "--home", str(home), "--why", "by hand", "--json"]) == 0
@@ -68,9 +68,8 @@ def test_it_is_registered_later_promoted_and_sent_without_its_store(unregistered
             check=False,
         )
         assert done.returncode == 0, done.stderr
-        store.stop()
     found, sent = pd.read_parquet(tmp_path / "found.parquet"), pd.read_csv(record["submission"]["file"]["path"])
-    assert list(found.index) == list(sent["id"])
+    found = found.loc[sent["id"]]  # the submission is sorted
     ours = np.argsort(np.argsort(sent["prediction"].to_numpy()))
     np.testing.assert_allclose(found["prediction"], (ours + 0.5) / len(sent), atol=1e-12)
     with environment(AWS_EC2_METADATA_DISABLED="true"):
