@@ -304,7 +304,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run-dir", type=Path, required=True, help="folder of a week on real data")
     parser.add_argument("--work", type=Path, required=True, help="what is done is kept here")
-    parser.add_argument("--plain", type=lambda text: text.split(","), default=["lightgbm"])
+    parser.add_argument(
+        "--plain",
+        type=lambda text: [kind for kind in text.split(",") if kind],
+        default=["lightgbm"],
+        help="learners as one fit with their defaults; the first is the usual recipe; empty: none",
+    )
     parser.add_argument("--no-recipes", action="store_true", help="leave the recipes of the bags out")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
