@@ -1,6 +1,7 @@
 """What the ensemble of a finished week is worth, beside its members, each recipe of its bags, and the usual recipe.
 
     python -m benchmarks.ensemblemarket --run-dir RUN --work FOLDER [--plain lightgbm,xgboost,catboost] [--no-recipes]
+        [--members NAMES]
 
 The week is one of real data, for example
 
@@ -83,6 +84,7 @@ class Week:
 
     path: Path
     work: Path
+    only: Sequence[str] = ()
 
     @cached_property
     def jobs(self) -> dict[str, TrainJob]:
@@ -108,9 +110,11 @@ class Week:
 
     @cached_property
     def members(self) -> dict[str, Member]:
-        """Those of the settings; they all learn the run's own target."""
+        """Those of the settings, or of these only some; they all learn the run's own target."""
         found = {}
         for model in (ModelSettings(**one) for one in self.settings["models"]):
+            if self.only and model.name not in self.only:
+                continue
             if model.learn != "target" or model.also_learn or model.target is not None:
                 raise SystemExit(f"{model.name} learns something of its own: judge a week whose members do not")
             if model.name in self.jobs:
@@ -258,7 +262,7 @@ def recipes_of_bags(week: Week) -> Iterator[tuple[str, Member, FitRecipe]]:
 
 def report(options: argparse.Namespace) -> None:
     """Fit what is not there, and print each row as soon as it is known."""
-    week = Week(options.run_dir.absolute(), options.work.absolute())
+    week = Week(options.run_dir.absolute(), options.work.absolute(), options.members)
     table = Table(week.first)
     plain: dict[str, Values] = {}
     for kind in options.plain:
@@ -309,6 +313,9 @@ def main() -> None:
         type=lambda text: [kind for kind in text.split(",") if kind],
         default=["lightgbm"],
         help="learners as one fit with their defaults; the first is the usual recipe; empty: none",
+    )
+    parser.add_argument(
+        "--members", type=lambda text: text.split(","), default=[], help="names; empty: all of the week"
     )
     parser.add_argument("--no-recipes", action="store_true", help="leave the recipes of the bags out")
     options = parser.parse_args()
