@@ -29,7 +29,7 @@ ARTEFACTS = (
 LEARNING = ("rate_factor", "clip_norm", "precision", "work_factor", "device")
 """Of a stage's plan, what may change what is learnt; see `eraflow.machine.plan.Plan`."""
 LONGEST = 60
-ORIGIN = {"git_commit": "commit", "python": "Python", "platform": "system", "cpu": "processor", "gpus": "GPUs"}
+ORIGIN = {"git_commit": "commit", "python": "Python", "platform": "system", "cpu": "processor", "gpus": "set of GPUs"}
 
 
 @dataclass(frozen=True)

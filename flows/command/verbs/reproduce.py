@@ -138,7 +138,8 @@ def _parts(told: dict[str, Any]) -> list[RenderableType]:
         return [words(f"{error['code']}: {error['problem']}\nWhat to do: {error['remedy']}", "bold red"), where]
     head = words("Identical: every byte that was compared is the same.", "bold green")
     if not told["identical"]:
-        first = next(one["name"] for one in told["artefacts"] if one["state"] != IDENTICAL)
+        found = (one["name"] for one in told["artefacts"] if one["state"] != IDENTICAL)
+        first = next(found, "the beginning, for the run's folder holds no finished stage any more")
         head = words(f"Different, from: {first}. What comes after it is made from it.", "bold red")
     rows = [(one["name"], str(one["files"]), str(len(one["differing"])), one["state"]) for one in told["artefacts"]]
     parts: list[RenderableType] = [head, table(("artefact", "files", "differ", ""), rows)]
