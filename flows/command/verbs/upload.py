@@ -14,7 +14,7 @@ from flows.command.terminal.outputs import print_record, tell
 if TYPE_CHECKING:
     from eraflow.settings.run import RunSettings
 
-MAY_CHANGE = ("gate.", "submit.", "source.", "alert.")
+MAY_CHANGE = ("gate.", "submit.", "source.", "sandbox.", "data.version", "alert.")
 
 
 def add(verbs: Any) -> None:
@@ -27,8 +27,12 @@ def add(verbs: Any) -> None:
         "again after whatever broke it: nothing is uploaded twice. The run's own folder stays as it is; what was "
         "uploaded is kept in the home. Exit code 3: the gate has blocked this run.",
     )
-    what = verb.add_mutually_exclusive_group(required=True)
-    what.add_argument("--run-dir", metavar="DIR", help="upload the ensemble of this run")
+    verb.add_argument(
+        "--run-dir",
+        metavar="DIR",
+        help="upload the ensemble of this run; with one of the next three, take its settings",
+    )
+    what = verb.add_mutually_exclusive_group()
     what.add_argument("--restore", action="store_true", help="let the slot run the model that it ran before this one")
     what.add_argument("--list", action="store_true", help="the models of the slot that are kept")
     what.add_argument("--unassign", action="store_true", help="let the slot run no model: it then takes predictions")
@@ -59,10 +63,10 @@ def upload(arguments: argparse.Namespace) -> int:
 
     run = Run(settings, Path(str(settings.run_dir or settings.home_path)))
     with server_for_keys(settings):
-        if arguments.run_dir:
-            record = uploaded_run(run, tell)
-        else:
+        if arguments.restore or arguments.unassign or arguments.list:
             record = (restored if arguments.restore else unassigned if arguments.unassign else listed)(run)
+        else:
+            record = uploaded_run(run, tell)
     if arguments.json:
         print_record(record)
     else:
@@ -77,6 +81,10 @@ def _settings(arguments: argparse.Namespace) -> RunSettings:
     from eraflow.runs.continuation import stored_settings
     from eraflow.settings.override import settings_from, settings_on
 
+    if not (arguments.run_dir or arguments.restore or arguments.list or arguments.unassign):
+        raise SettingsError(
+            "upload needs a run", "name its folder with --run-dir, or say --restore, --list or --unassign"
+        )
     for assignment in arguments.set:
         key = assignment.partition("=")[0].strip()
         if not key.startswith(MAY_CHANGE):
