@@ -30,8 +30,14 @@ def log(monkeypatch):
     return found
 
 
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path, monkeypatch):
+    """A run notes in its folder what an era pays."""
+    monkeypatch.chdir(tmp_path)
+
+
 def run(**payout):
-    return Run(RunSettings.model_validate({"profile": "sandbox", "payout": payout}), Path("unused"))
+    return Run(RunSettings.model_validate({"profile": "sandbox", "payout": payout}), Path("run"))
 
 
 def of_round(multipliers, clip=None):
