@@ -142,7 +142,7 @@ def judged_on(
         targets: float32[m] or [m, k]; see `Piece`.
         offsets: of the eras, where the rows consist of whole ones; else None.
     """
-    x = (device.tensor(codes).to(torch.float32) - CENTRE) * SCALE
+    x = device.tensor(codes).to(torch.float32).sub_(CENTRE).mul_(SCALE)
     eras = None if offsets is None else device.tensor(offsets)
     with device.autocast():
         output = module(x, eras) if network.takes_offsets else module(x)

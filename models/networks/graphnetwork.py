@@ -3,7 +3,7 @@
 The neighbours stand in one table instead of a list of edges for each row, and a few rows at a time pass through all
 layers: what is gathered for their edges stays in the processor's cache, and is computed again for the gradient instead
 of being kept. The layers compute what torch-geometric's GATv2Conv and GINConv do, and call their weights by the same
-names.
+names. Their own `forward` is what a GPU computes; on the processor, models/networks/graphoncpu.py computes the same.
 """
 
 from __future__ import annotations
@@ -16,12 +16,14 @@ import torch
 from torch.utils.checkpoint import checkpoint
 
 from models.networks.featuregraph import NONE, Table
+from models.networks.graphoncpu import LayersOnCpu, Stack
+from models.networks.graphpasses import OrderedGraph, attention_layer, sum_layer
 from models.networks.graphshape import SLOPE, GraphShape
 from models.networks.losses import SquaredError
 from models.networks.network import Network
 
-CHUNK_VALUES = {"cpu": 1 << 20, "cuda": 1 << 24}
-"""Values that are gathered at once. The CPU's trains fastest of 2^16 to 2^21 on 780 features; the GPU's is a guess."""
+CHUNK_VALUES = 1 << 24
+"""Values that are gathered at once on a GPU; a guess."""
 
 
 @dataclass(frozen=True)
@@ -149,11 +151,23 @@ class GraphNetwork(torch.nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """float[n] of float32[n, f]."""
-        rows = max(1, CHUNK_VALUES[x.device.type] // self._row_values)
-        graph = Graph.of(self.neighbours)
-        nodes = torch.cat([self._again(part, graph) for part in x.split(rows)])
+        nodes = self._on_cpu(x) if x.device.type == "cpu" else self._on_gpu(x)
         found: torch.Tensor = self.readout(self.dropout(nodes))[:, 0]
         return found
+
+    def _on_cpu(self, x: torch.Tensor) -> torch.Tensor:
+        """float32[n, f * width]: all nodes behind the layers, by the passes of models/networks/graphpasses.py."""
+        named = [dict(layer.named_parameters()) for layer in self.layers]
+        stack = Stack(OrderedGraph.of(self.neighbours.numpy()), PASSES[type(self.layers[0])], [*map(list, named)])
+        weights = [weight for layer in named for weight in layer.values()]
+        found: torch.Tensor = LayersOnCpu.apply(x, stack, self.embedding, *weights)
+        return found
+
+    def _on_gpu(self, x: torch.Tensor) -> torch.Tensor:
+        """The same in operations of torch alone."""
+        rows = max(1, CHUNK_VALUES // self._row_values)
+        graph = Graph.of(self.neighbours)
+        return torch.cat([self._again(part, graph) for part in x.split(rows)])
 
     def _again(self, x: torch.Tensor, graph: Graph) -> torch.Tensor:
         """The nodes, computed anew when their gradient is asked for; nothing in there is random."""
@@ -171,6 +185,10 @@ class GraphNetwork(torch.nn.Module):
         for layer in self.layers:
             hidden = layer(hidden, graph).relu_()
         return hidden.transpose(0, 1).flatten(1)
+
+
+PASSES = {AttentionLayer: attention_layer, SumLayer: sum_layer}
+"""A layer on the processor."""
 
 
 def graph_network(table: Table, shape: GraphShape) -> Network:

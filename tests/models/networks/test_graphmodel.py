@@ -1,4 +1,4 @@
-"""gatv2 and gin: torch-geometric's layers and NumPy's compute the same; resumed to the same bytes; no leak."""
+"""gatv2 and gin: torch-geometric's layers, the processor's and NumPy's compute the same; resumed to the same bytes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import hashlib
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from models.base.protocol import ModelSettingsError
 from models.kinds import count_weights, load_model, make_model, model_class
@@ -99,17 +101,62 @@ def test_numpy_gives_what_the_trained_module_gives(kind, table):
     assert forward(weights, codes[order]).tobytes() == found[order].tobytes()
 
 
+def values_and_gradients(module, way, x):
+    """What all layers give, and the gradients of a function of it that treats no node like another."""
+    nodes = getattr(module, way)(x)
+    loss = (nodes * torch.sin(torch.arange(nodes.numel())).reshape(nodes.shape)).square().sum()
+    weights = [module.embedding, *module.layers.parameters()]
+    return [nodes.detach(), *torch.autograd.grad(loss, weights, allow_unused=True, materialize_grads=True)]
+
+
+def assert_alike(found, expected):
+    for one, other in zip(found, expected, strict=True):
+        scale = max(1.0, float(other.abs().max()))  # measured: at most 8e-7 of it
+        torch.testing.assert_close(one, other, atol=1e-5 * scale, rtol=0)
+
+
+@st.composite
+def tables(draw):
+    """Any symmetric graph of two to nine features."""
+    count = draw(st.integers(2, 9))
+    every = [(one, other) for one in range(count) for other in range(one)]
+    pairs = draw(st.lists(st.sampled_from(every), unique=True))
+    neighbours = [sorted({*(b for a, b in pairs if a == f), *(a for a, b in pairs if b == f)}) for f in range(count)]
+    widest = max(map(len, neighbours))
+    return np.array([[*mine, *[NONE] * (widest - len(mine))] for mine in neighbours]).reshape(count, widest)
+
+
 @every_graph
-def test_rows_at_a_time_change_neither_values_nor_gradients(kind, monkeypatch):
+@settings(max_examples=25, deadline=None)
+@given(table=tables(), seed=st.integers(0, 99))
+def test_the_processor_and_torch_alone_give_the_same_values_and_gradients_over_any_graph(kind, table, seed):
+    module = module_of(kind, table.astype(np.int64))
+    x = torch.randn(30, len(table), generator=torch.Generator().manual_seed(seed))
+    assert_alike(values_and_gradients(module, "_on_cpu", x), values_and_gradients(module, "_on_gpu", x))
+
+
+@every_graph
+@pytest.mark.parametrize("way", ["_on_cpu", "_on_gpu"])
+def test_rows_at_a_time_change_neither_values_nor_gradients(kind, way, monkeypatch):
     x = torch.randn(40, len(TABLE))
     found = []
     for values in (1, 1 << 20):
-        monkeypatch.setitem(graphnetwork.CHUNK_VALUES, "cpu", values)
-        module = module_of(kind)
-        output = module(x)
-        found.append([output.detach(), *torch.autograd.grad(output.square().mean(), list(module.parameters()))])
-    for one, other in zip(*found, strict=True):
-        torch.testing.assert_close(one, other, atol=1e-5 * max(1.0, float(other.detach().abs().max())), rtol=0)
+        monkeypatch.setattr(graphnetwork, "CHUNK_VALUES", values)
+        monkeypatch.setattr("models.networks.graphoncpu.CHUNK_VALUES", values)
+        found.append(values_and_gradients(module_of(kind), way, x))
+    assert_alike(*found)
+
+
+@every_graph
+def test_the_bits_of_the_processor_do_not_depend_on_how_many_threads_torch_and_numpy_have(kind):
+    from threadpoolctl import threadpool_limits
+
+    x, digests = torch.randn(300, len(TABLE), generator=torch.Generator().manual_seed(2)), set()
+    for threads in (1, 2):
+        with threadpool_limits(threads, "blas"):
+            parts = values_and_gradients(module_of(kind), "_on_cpu", x)
+        digests.add(hashlib.sha256(b"".join(each.numpy().tobytes() for each in parts)).hexdigest())
+    assert len(digests) == 1
 
 
 @every_graph
