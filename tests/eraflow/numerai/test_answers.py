@@ -153,7 +153,7 @@ def test_after_a_registration_no_odd_answer_makes_it_not_sent(
     """The registration arrived: the outcome is accepted, or that it is not known; never that nothing was sent."""
     from eraflow.numerai import upload
 
-    monkeypatch.setattr(upload, "_put", lambda *_: "stored.csv")
+    monkeypatch.setattr(upload, "_uploaded", lambda *_: "stored.csv")
     csv = tmp_path_factory.getbasetemp() / "submission.csv"
     csv.write_bytes(CSV)
     call = data.draw(st.sampled_from(["create_submission", "submissions", "submissionDownloadAuth"]))
@@ -243,7 +243,7 @@ def test_an_unexpected_failure_after_the_registration_is_not_taken_for_not_sent(
     def breaks(*_: Any) -> Any:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(upload, "_put", lambda *_: "stored.csv")
+    monkeypatch.setattr(upload, "_uploaded", lambda *_: "stored.csv")
     monkeypatch.setattr(upload, "confirmed", breaks)
     told.say = lambda operation: {"data": {operation: [] if operation == "submissions" else answers()[operation]}}
     csv = tmp_path / "submission.csv"
