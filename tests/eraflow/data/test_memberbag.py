@@ -88,7 +88,7 @@ def test_the_other_names_of_the_usual_parameters_are_those_that_the_learners_kno
 
 
 @pytest.mark.parametrize(
-    ("kind", "name"), [(k, n) for k, all in OTHER_NAMES.items() for ns in all.values() for n in ns]
+    ("kind", "name"), [(k, n) for k, all in OTHER_NAMES.items() for ns in all.values() for n in sorted(ns)]
 )
 def test_a_member_may_state_a_parameter_by_any_of_its_names(kind, name):
     from models.kinds import make_model
