@@ -7,14 +7,16 @@ import shutil
 import subprocess
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 
 from eraflow.errors import EraflowError
 from eraflow.machine.cgroups import MIB, GroupLimits, group_limits
 from eraflow.machine.plan import MIN_ROWS_IN_MEMORY, Device, Plan
-from eraflow.settings.machine import MachineSettings
+
+if TYPE_CHECKING:  # the command's help needs no pydantic
+    from eraflow.settings.machine import MachineSettings
 
 MIN_MEMORY_MB = 300  # Python, NumPy, a booster and one small block of rows
 SHARE_OF_FREE = 0.85  # the rest is for the flow itself and for what others take meanwhile
