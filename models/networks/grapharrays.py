@@ -9,7 +9,7 @@ once, so that a row's bits depend on nothing but the row.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -99,7 +99,7 @@ def _forward(weights: Arrays, codes: Floats, layer: Layer) -> Floats:
     order, slots = by_neighbours(weights["neighbours"].astype(np.int64))
     embedding, readout = weights["embedding"][order].T, _in_order(weights["readout.weight"], order)
     result = np.empty(len(x), dtype=np.float32)
-    for part in tiles(len(x), max(1, CHUNK_VALUES // len(order))):
+    for part in chunks(len(x), len(order)):
         nodes: Embedded | Hidden = Embedded(embedding, np.ascontiguousarray(x[part].T[order]))
         number = 0
         while (name := LAYER.format(number)) + KNOWN_BY[layer] in weights:
@@ -109,6 +109,12 @@ def _forward(weights: Arrays, codes: Floats, layer: Layer) -> Floats:
         flat = hidden.reshape(len(readout), -1).astype(np.float64)
         result[part] = readout @ flat + weights["readout.bias"]
     return result
+
+
+def chunks(rows: int, features: int) -> Iterator[slice]:
+    """The rows, in parts of one size but for a row that go through the layers at once."""
+    parts = -(-rows * features // CHUNK_VALUES)
+    return tiles(rows, -(-rows // max(1, parts)) or 1)
 
 
 def by_neighbours(table: Table) -> tuple[npt.NDArray[np.int64], Slots]:

@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from models.base.rows import tiles
 from models.networks.arrayoperations import Floats
-from models.networks.grapharrays import CHUNK_VALUES
+from models.networks.grapharrays import chunks
 from models.networks.graphpasses import Back, EmbeddedNodes, LayerNodes, Named, Nodes, OrderedGraph
 
 Layer = Callable[[Named, Nodes, OrderedGraph], tuple[Floats, Back]]
@@ -46,7 +45,7 @@ class LayersOnCpu(torch.autograd.Function):
         ctx.save_for_backward(x, embedding, *weights)
         ctx.stack = stack
         values, arrays = x.detach().numpy(), [each.detach().numpy() for each in (embedding, *weights)]
-        parts = [_Pass(stack, values[part], arrays).nodes() for part in _chunks(values)]
+        parts = [_Pass(stack, values[part], arrays).nodes() for part in chunks(*values.shape)]
         return torch.from_numpy(np.concatenate(parts)).flatten(1)
 
     @staticmethod
@@ -56,7 +55,7 @@ class LayersOnCpu(torch.autograd.Function):
         values, arrays = x.numpy(), [each.detach().numpy() for each in tensors]
         slopes = slope.detach().reshape(*x.shape, -1).numpy()
         totals = [np.zeros_like(each) for each in arrays]
-        for part in _chunks(values):
+        for part in chunks(*values.shape):
             for total, mine in zip(totals, _Pass(ctx.stack, values[part], arrays).back(slopes[part]), strict=True):
                 total += mine
         return None, None, *map(torch.from_numpy, totals)
@@ -102,7 +101,3 @@ class _Pass:
         of_embedding = np.empty_like(slope.T)
         of_embedding[self._order] = slope.T
         return [of_embedding, *found]
-
-
-def _chunks(values: Floats) -> list[slice]:
-    return list(tiles(len(values), max(1, CHUNK_VALUES // max(1, values.shape[1]))))

@@ -142,7 +142,7 @@ def test_rows_at_a_time_change_neither_values_nor_gradients(kind, way, monkeypat
     found = []
     for values in (1, 1 << 20):
         monkeypatch.setattr(graphnetwork, "CHUNK_VALUES", values)
-        monkeypatch.setattr("models.networks.graphoncpu.CHUNK_VALUES", values)
+        monkeypatch.setattr("models.networks.grapharrays.CHUNK_VALUES", values)
         found.append(values_and_gradients(module_of(kind), way, x))
     assert_alike(*found)
 
