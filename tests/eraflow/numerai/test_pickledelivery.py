@@ -22,9 +22,6 @@ from eraflow.numerai.graphql import Endpoint
 from eraflow.numerai.pickledelivery import Waits
 from eraflow.numerai.pickleerrors import (
     NotOfferedError,
-    PickleNotReadyError,
-    PickleRejectedError,
-    PickleRunFailedError,
     SlotHoldsPickleError,
     SlotSentPredictionsError,
 )
@@ -153,58 +150,6 @@ def test_a_slot_with_a_model_takes_no_predictions_until_it_is_set_free(
         tournament.check_takes_predictions(slot)
     tournament.unassign(slot.id)
     tournament.check_takes_predictions(Slot(slot.id, slot.name))
-
-
-@pytest.mark.parametrize(
-    ("faults", "error", "said"),
-    [
-        ({"pickle_fails": 1}, PickleRejectedError, "the sandbox was told to fail"),
-        ({"run_fails": 1}, PickleRunFailedError, "the sandbox was told to fail"),
-        ({"pickle_stuck": 1}, PickleNotReadyError, "did not validate the model within 1 s"),
-        ({"run_stuck": 1}, PickleNotReadyError, "did not run the model within 1 s"),
-        ({"image_gone": 1}, NotOfferedError, "no image for Python 3.11 any more: it is deprecated"),
-    ],
-)
-def test_what_goes_wrong_there_has_a_name_and_its_log(
-    tournament: Tournament,
-    wanted: WantedUpload,
-    arm: Callable[..., None],
-    faults: dict[str, int],
-    error: type[Exception],
-    said: str,
-) -> None:
-    arm(**faults)
-    model_id, seen = tournament.model_id(None), []
-    with pytest.raises(error, match=said):
-        tournament.deliver_model(
-            wanted, model_id, tournament.current_round(), Waits(1.0, 1.0), lambda *told: seen.append(told)
-        )
-    if error in (PickleRejectedError, PickleRunFailedError):
-        assert any("told to fail" in text for _, _, text in seen) or error is PickleRunFailedError
-
-
-def test_a_model_that_failed_is_sent_again_and_one_that_is_stuck_is_waited_for(
-    deliver: Callable[..., Any], arm: Callable[..., None], tmp_path: Path
-) -> None:
-    arm(pickle_fails=1)
-    with pytest.raises(PickleRejectedError):
-        deliver()
-    arm(run_fails=1)
-    with pytest.raises(PickleRunFailedError):
-        deliver()
-    found, seen = deliver()
-    assert found.run.status == "success"
-    state = json.loads((tmp_path / "state" / "state.json").read_text())
-    assert (len(state["pickles"]), len(state["triggers"])) == (2, 2)
-    assert ("run", "error") in seen
-
-
-def test_a_lost_answer_to_the_registration_registers_once(
-    deliver: Callable[..., Any], arm: Callable[..., None], tmp_path: Path
-) -> None:
-    arm(pickle_create_lost=1)
-    deliver()
-    assert len(json.loads((tmp_path / "state" / "state.json").read_text())["pickles"]) == 1
 
 
 def test_a_slot_that_predictions_were_filed_for_gets_no_model(
