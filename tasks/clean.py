@@ -20,6 +20,7 @@ from eraflow.runs.reclaim import (
     folder_pieces,
     kept_runs,
     leftovers,
+    reproduction_pieces,
     run_pieces,
     store_pieces,
 )
@@ -50,6 +51,7 @@ def planned_cleaning(home: Path, *, bulk_days: float, keep_days: float, max_gb: 
     moment = now()
     kept = kept_runs(home, referenced_runs(home), moment)
     pieces = [*leftovers(home), *run_pieces(home, kept), *store_pieces(home, kept), *_bin_pieces(home)]
+    pieces += reproduction_pieces(home)
     if not any(why in (AT_WORK, UNFINISHED) for why in kept.values()):  # those may need what was fetched
         copies = {name for tracker in _trackers(home) for name in copies_in_use(tracker)}
         pieces += [piece for piece in folder_pieces(home) if not (piece.kind == COPY and piece.path.name in copies)]

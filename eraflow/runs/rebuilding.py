@@ -25,7 +25,6 @@ from eraflow.runs.weekrecord import LEFT_OUT, LOST, TRAIN
 from eraflow.settings.run import RunSettings, merge
 
 WEEKLY = "weekly"
-FOLDER = "reproductions"
 BULK = ("files", "data", "sandbox", "cache")
 """What of a rebuilt run's home only served the building."""
 

@@ -32,6 +32,8 @@ FOLDS = "cache/folds"
 """Where finished folds are kept from week to week, each a folder."""
 REHEARSALS = "cache/rehearsal"
 """Where the environments of rehearsals are kept, each a folder of some 1.9 GB."""
+REPRODUCTIONS = "reproductions"
+"""Where runs are built again, each in a home of its own."""
 REMOVED = ".removed-"
 AT_WORK, UNFINISHED = "at work", "unfinished: --resume goes on with it"
 REFERENCED = "a registered model or a search points to it"
@@ -153,10 +155,21 @@ def folder_pieces(home: Path) -> list[Removable]:
     ]
 
 
+def reproduction_pieces(home: Path) -> list[Removable]:
+    """Runs that were built again, each with its home; they go only while nobody builds there."""
+    return [
+        Removable(
+            "rebuilt run", path, tuple(_files(path)), max(map(_mtime, [path, *_files(path)])), _when_idle(path, path)
+        )
+        for path in home.glob(f"{REPRODUCTIONS}/*/")
+        if not path.name.startswith(".")
+    ]
+
+
 def leftovers(home: Path) -> list[Removable]:
     """What a cleaning that was killed has renamed and not removed: it goes at once."""
     parents = [home / "runs", home / "sandbox", home / "champion", *home.glob("data/*/")]
-    parents += [home / BASES, home / FOLDS, home / REHEARSALS]
+    parents += [home / BASES, home / FOLDS, home / REHEARSALS, home / REPRODUCTIONS]
     found = [path for parent in parents for path in parent.glob(f"{REMOVED}*") if path.is_dir()]
     return [Removable("leftover", path, tuple(_files(path)), 0.0, partial(_gone, path)) for path in found]
 

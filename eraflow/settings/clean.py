@@ -15,7 +15,8 @@ class CleanSettings(Section):
         14,
         ge=1,
         description="Age in days at which what can be made or fetched again goes: era stores of finished runs, binned "
-        "data, finished folds, environments of rehearsals, downloads and generated data that nothing used since.",
+        "data, finished folds, environments of rehearsals, rebuilt runs, downloads and generated data that nothing "
+        "used since.",
     )
     keep_days: float = Field(
         180, ge=1, description="Age in days at which finished runs go whole, with their models and scores."

@@ -49,7 +49,7 @@ def reproduce(arguments: argparse.Namespace) -> int:
     from eraflow.disk.home import home_folder, make_home
     from eraflow.runs.conclusion import check_outside_of_concluded
     from eraflow.runs.rebuilding import (
-        FOLDER,
+        REPRODUCTIONS,
         begin_rebuilding,
         lay_out_files,
         rebuilt_settings,
@@ -60,7 +60,7 @@ def reproduce(arguments: argparse.Namespace) -> int:
 
     home = home_folder(arguments.home)
     run_dir = find_run(home, arguments.run)
-    place = Path(arguments.out).expanduser().resolve() if arguments.out else _free(home / FOLDER / run_dir.name)
+    place = Path(arguments.out).expanduser().resolve() if arguments.out else _free(home / REPRODUCTIONS / run_dir.name)
     check_outside_of_concluded(place)
     settings = rebuilt_settings(run_dir, place, place / "files")
     files = verified_files(run_dir, Path(arguments.data).expanduser() if arguments.data else None)

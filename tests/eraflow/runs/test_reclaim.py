@@ -9,7 +9,15 @@ import pytest
 from eraflow.runs import reclaim, stage
 from eraflow.runs.cleaningplan import carry_out, plan
 from eraflow.runs.inuse import idle, in_use
-from eraflow.runs.reclaim import folder_pieces, kept_runs, leftovers, run_pieces, size_of, store_pieces
+from eraflow.runs.reclaim import (
+    folder_pieces,
+    kept_runs,
+    leftovers,
+    reproduction_pieces,
+    run_pieces,
+    size_of,
+    store_pieces,
+)
 from eraflow.runs.rundir import locked
 from eraflow.runs.sharedstages import SharedStages
 
@@ -57,7 +65,7 @@ class Home:
     def plan(self, bulk_days=14, keep_days=60, max_bytes=None, referenced=()):
         kept = kept_runs(self.path, referenced, NOW)
         pieces = [*leftovers(self.path), *run_pieces(self.path, kept), *store_pieces(self.path, kept)]
-        pieces += folder_pieces(self.path)
+        pieces += [*folder_pieces(self.path), *reproduction_pieces(self.path)]
         return plan(pieces, self.path, kept, bulk_days=bulk_days, keep_days=keep_days, max_bytes=max_bytes, now=NOW)
 
     def names(self):
@@ -187,3 +195,18 @@ def test_a_killed_cleaning_is_completed_by_the_next(home, monkeypatch):
     assert [each.piece.kind for each in found.going] == ["leftover"]
     carry_out(found.going)
     assert home.names() == {"newest"}
+
+
+def test_a_run_that_was_built_again_goes_when_it_is_old_and_nobody_builds_there(home):
+    for name, days in (("old", 20), ("young", 2), ("busy", 20)):
+        place = home.path / reclaim.REPRODUCTIONS / name
+        (place / "runs").mkdir(parents=True)
+        (place / "runs" / "model.bin").write_bytes(bytes(50_000))
+        for path in [place / "runs" / "model.bin", place / "runs", place]:
+            os.utime(path, (NOW - days * DAY,) * 2)
+    chosen = home.plan().going
+    with in_use(home.path / reclaim.REPRODUCTIONS / "busy"):
+        done, refused = carry_out(chosen)
+    assert {planned.piece.path.name for planned in done} == {"old"}
+    assert {path.name: why for path, why in refused.items()} == {"busy": "somebody works with it now"}
+    assert sorted(path.name for path in (home.path / reclaim.REPRODUCTIONS).iterdir()) == ["busy", "young"]
