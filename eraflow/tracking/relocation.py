@@ -43,7 +43,8 @@ def relocate(database: Path, artifacts: Path) -> int:
 
 
 def _former_places(connection: sqlite3.Connection, artifacts: Path) -> list[str]:
-    known = connection.execute("SELECT name FROM sqlite_master WHERE name = 'experiments'").fetchone()
+    # MLflow makes its tables one by one; where that was broken off, nothing lies anywhere yet, and MLflow goes on.
+    known = connection.execute("SELECT name FROM sqlite_master WHERE name = 'experiment_tags'").fetchone()
     if known is None:
         return []
     rows = connection.execute(
