@@ -114,8 +114,8 @@ def words(verdict: dict[str, Any]) -> str:
     if verdict["validation"]:
         told = verdict["validation"]
         lines.append(
-            f"the validation set of {told['rows']:,} rows, extrapolated: {told['seconds']:,.0f} seconds in "
-            f"{told['calls']} calls or more"
+            f"extrapolated to validation, {told['rows']:,} rows: {told['seconds']:,.0f} seconds in "
+            f"{told['calls']}+ calls"
         )
     if verdict["parts"]:
         worst = max(verdict["parts"], key=lambda part: part["difference"] / part["tolerance"])

@@ -64,8 +64,15 @@ def test_the_words_fit_a_terminal_and_end_with_the_verdict():
         "room": {"memory_mb": 4096, "seconds": 600},
         "no_network": ["seccomp"],
         "live": figures,
-        "many": {"eras": 64, "fits": False, "seconds": 1.0, "peak_mb": 4100.0},
-        "eras_that_fit": None,
+        "grown": [{**figures, "eras": 32}, {"eras": 64, "fits": False, "seconds": 1.0, "peak_mb": 4100.0}],
+        "eras_that_fit": {"time": 64, "memory": 42},
+        "validation": {"rows": 4_130_000, "seconds": 92_345.0, "calls": 1620},
+        "estimate": {
+            "cpu_seconds": 620.4,
+            "memory_mb": 4100.0,
+            "members": {"lightgbm": {"cpu_seconds": 600.0, "memory_mb": 900.0}},
+        },
+        "to_drop": ["lightgbm"],
         "parts": [
             {"name": "mlp", "difference": 2e-6, "tolerance": 1e-5},
             {"name": "the whole", "difference": 0.0, "tolerance": 1e-4},
@@ -76,5 +83,7 @@ def test_the_words_fit_a_terminal_and_end_with_the_verdict():
     lines = words(verdict).splitlines()
     assert max(map(len, lines)) <= 80
     assert lines[-1] == "failed: Numerai could not use this model"
-    assert "64 eras at once do not fit; one does" in lines
+    assert "64 eras at once do not fit; fewer do" in lines
+    assert "expected for a live era: 620.4 seconds, 4100 MiB" in lines
+    assert lines[-3:-1] == ["lightgbm: 600.0 seconds, 900 MiB", "the fewest to drop until it fits: lightgbm"]
     assert "pickle_nan: 3 predictions are NaN; fill" in lines
