@@ -49,13 +49,13 @@ def reproduce(arguments: argparse.Namespace) -> int:
     from eraflow.disk.home import home_folder, make_home
     from eraflow.runs.conclusion import check_outside_of_concluded
     from eraflow.runs.rebuilding import (
-        REPRODUCTIONS,
         begin_rebuilding,
         lay_out_files,
         rebuilt_settings,
         remove_bulk,
         verified_files,
     )
+    from eraflow.runs.reclaim import REPRODUCTIONS
     from eraflow.runs.runlist import find_run
 
     home = home_folder(arguments.home)
