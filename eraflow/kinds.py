@@ -71,8 +71,9 @@ class TrainingPace:
 
     Each is for a row, first whatever its width, then (`_column`) for each of its columns. Those of the networks are
     lines through 195 and 780 columns, on a busy computer with cores of 2.45 GHz and AVX2; `python -m
-    benchmarks.networkgrowth` measures them anew. The mlp was measured with 256 and 256 units, of which its usual sizes
-    have .57 of the weights. Those of LightGBM go through its trainings in docs/results.md (95 and
+    benchmarks.networkgrowth` measures them anew. The graphs' learnt and judged rows are those of `python -m
+    benchmarks.networks` at 780 columns on a free computer. The mlp was measured with 256 and 256 units, of which its
+    usual sizes have .57 of the weights. Those of LightGBM go through its trainings in docs/results.md (95 and
     2,748 columns); XGBoost and CatBoost took 1.41 and 1.53 times as long there.
 
     Attributes:
@@ -258,14 +259,14 @@ ROWS = (
         "models.networks.graphmodel:GatV2Model",
         "models.networks.graphmodel:attention_weight_count",
         replace(NETWORK_COST, base_mb=290, column=280_000, thread_mb=60, vram_base_mb=1_300, batch_value=512),
-        pace=TrainingPace(0, 9.9, 0, 2.3, 0, 5.1),
+        pace=TrainingPace(0, 4.0, 0, 2.3, 0, 0.97),
     ),
     _network(
         "gin",
         "models.networks.graphmodel:GinModel",
         "models.networks.graphmodel:sum_weight_count",
         replace(NETWORK_COST, base_mb=290, column=160_000, thread_mb=25, vram_base_mb=1_300, batch_value=512),
-        pace=TrainingPace(0, 2.3, 0, 0.42, 0, 1.05),
+        pace=TrainingPace(0, 1.1, 0, 0.42, 0, 0.59),
     ),
 )
 KINDS: dict[str, Kind] = {row.name: row for row in ROWS}
