@@ -93,7 +93,7 @@ def test_laptop_names_boosters_and_networks_and_all_of_them_end_in_its_hours_on_
 
 
 def test_what_would_not_end_is_left_out_with_the_figures_and_what_to_do():
-    chosen = members_in_time(all_kinds("machine.training_hours=12"), TWO)
+    chosen = members_in_time(all_kinds("machine.training_hours=9.5"), TWO)
     gone = set(chosen.left_out)
     assert gone
     assert gone | set(names(chosen.settings)) == set(KINDS)
