@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import TypeVar
 
 from eraflow.numerai.errors import ApiRefusedError, TournamentError
@@ -134,23 +135,13 @@ class Follower:
 
     def _trigger(self, opened: datetime, earlier: Trigger | None) -> None:
         """Ask for a run; when the answer is lost it is looked for before it is asked again."""
-        policy, what = self.graphql.policy, "triggering the model"
-        ask = trigger_question(self.model_id, self.pickle_id)
-        for attempt in range(1, policy.attempts + 1):
-            try:
-                self.graphql.ask_once(what, ask, needs_key=True)
-                return
-            except TournamentError as error:
-                if not (error.passing or isinstance(error, ApiRefusedError)):
-                    raise
-                if error.passing:
-                    policy.pause(what, attempt, error)
-                found = self._state().run_since(opened)
-                if found is not None and (earlier is None or found.id != earlier.id):
-                    policy.log(f"{what}: it had arrived, as {found.id}")
-                    return
-                if not error.passing or attempt == policy.attempts:
-                    raise error.after(attempt) from error
+        what, asked = "triggering the model", trigger_question(self.model_id, self.pickle_id)
+
+        def arrived(_: TournamentError) -> Trigger | None:
+            found = self._state().run_since(opened)
+            return None if found is not None and earlier is not None and found.id == earlier.id else found
+
+        self.graphql.policy.once(what, partial(self.graphql.ask_once, what, asked, needs_key=True), arrived)
 
     def _state(self) -> PickleState:
         what = "reading the state of the model"

@@ -17,7 +17,7 @@ from numerapi import NumerAPI
 
 from eraflow.disk.atomic import StorageError
 from eraflow.numerai.answers import Created, FileAuth, question
-from eraflow.numerai.errors import ApiRefusedError, NotConfirmedError, TournamentError
+from eraflow.numerai.errors import NotConfirmedError, TournamentError
 from eraflow.numerai.fileput import put_file
 from eraflow.numerai.graphql import GraphQLClient
 from eraflow.numerai.pickleanswers import OfferRow
@@ -164,24 +164,14 @@ def _found(graphql: GraphQLClient, wanted: WantedUpload, model_id: str) -> Pickl
 
 def _registered(graphql: GraphQLClient, filename: str, model_id: str, image_id: str, version_id: str) -> PickleState:
     """Register what was put; when the answer is lost, or is an error, it is looked for before it is asked again."""
-    policy, what = graphql.policy, "registering the model"
+    what = "registering the model"
     create = _create(filename, model_id, image_id, version_id)
-    for attempt in range(1, policy.attempts + 1):
-        try:
-            created: Created = graphql.ask_once(what, create, needs_key=True)
-            return PickleState(created.id, filename, "pending")
-        except TournamentError as error:
-            if not (error.passing or isinstance(error, ApiRefusedError)):
-                raise
-            if error.passing:
-                policy.pause(what, attempt, error)
-            arrived = _arrived(graphql, filename, model_id, error)
-            if arrived is not None:
-                policy.log(f"{what}: it had arrived, as {arrived.id}")
-                return arrived
-            if not error.passing or attempt == policy.attempts:
-                raise error.after(attempt) from error
-    raise ValueError(f"attempts must be at least 1, found {policy.attempts}")
+
+    def ask() -> PickleState:
+        created: Created = graphql.ask_once(what, create, needs_key=True)
+        return PickleState(created.id, filename, "pending")
+
+    return graphql.policy.once(what, ask, partial(_arrived, graphql, filename, model_id))
 
 
 def _arrived(graphql: GraphQLClient, filename: str, model_id: str, error: TournamentError) -> PickleState | None:

@@ -8,12 +8,22 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from eraflow.machine.awake import awake, join_awake
-from eraflow.numerai.errors import DeadlineError, NoThreadError, TournamentError
+from eraflow.numerai.errors import ApiRefusedError, DeadlineError, NoThreadError, TournamentError
+
+
+class HasId(Protocol):
+    """Something that the server knows."""
+
+    @property
+    def id(self) -> str:
+        """By which it is asked for."""
+
 
 T = TypeVar("T")
+Known = TypeVar("Known", bound=HasId)
 
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 60.0
@@ -62,6 +72,40 @@ class RetryPolicy:
                 if attempt == self.attempts:
                     raise error.after(attempt) from error
                 self.pause(what, attempt, error)
+        raise ValueError(f"attempts must be at least 1, found {self.attempts}")
+
+    def once(
+        self,
+        what: str,
+        ask: Callable[[], T],
+        arrived: Callable[[TournamentError], Known | None],
+        given_up: Callable[[TournamentError, int], TournamentError] | None = None,
+    ) -> T | Known:
+        """What a request gives that must not arrive twice.
+
+        When the answer is lost, or is an error, the request may have arrived all the same: before it is repeated or
+        given up, we look.
+
+        Args:
+            what: for messages.
+            ask: sends the request, once.
+            arrived: what the request has made, where it is there; is told why nobody knows.
+            given_up: from the last error and the attempts that were made to what is raised. Usually that error.
+        """
+        for attempt in range(1, self.attempts + 1):
+            try:
+                return ask()
+            except TournamentError as error:
+                if not (error.passing or isinstance(error, ApiRefusedError)):
+                    raise
+                if error.passing:
+                    self.pause(what, attempt, error)
+                found = arrived(error)
+                if found is not None:
+                    self.log(f"{what}: it had arrived, as {found.id}")
+                    return found
+                if not error.passing or attempt == self.attempts:
+                    raise (error.after(attempt) if given_up is None else given_up(error, attempt)) from error
         raise ValueError(f"attempts must be at least 1, found {self.attempts}")
 
     def pause(self, what: str, attempt: int, error: TournamentError) -> None:

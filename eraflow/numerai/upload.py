@@ -237,29 +237,19 @@ def _not_this_round(
 
 
 def _register(graphql: GraphQLClient, filename: str, model_id: str, round_number: int) -> str:
-    """Create the submission; its id.
-
-    When the answer is lost, or is an error, the request may have arrived all the same: before it is repeated or
-    given up, we look.
-    """
-    policy = graphql.policy
+    """Create the submission; its id. When the answer is lost it is looked for before it is asked again."""
     what = "registering the submission"
-    for attempt in range(1, policy.attempts + 1):
-        try:
-            created: Created = graphql.ask_once(what, _create(filename, model_id), needs_key=True)
-            return created.id
-        except TournamentError as error:
-            if not (error.passing or isinstance(error, ApiRefusedError)):
-                raise
-            if error.passing:
-                policy.pause(what, attempt, error)
-            arrived = _arrived(graphql, filename, model_id, round_number)
-            if arrived is not None:
-                policy.log(f"{what}: it had arrived, as {arrived.id}")
-                return arrived.id
-            if not error.passing or attempt == policy.attempts:
-                raise _not_registered(error, attempt, filename, round_number) from error
-    raise ValueError(f"attempts must be at least 1, found {policy.attempts}")
+
+    def ask() -> Created:
+        created: Created = graphql.ask_once(what, _create(filename, model_id), needs_key=True)
+        return created
+
+    return graphql.policy.once(
+        what,
+        ask,
+        lambda _: _arrived(graphql, filename, model_id, round_number),
+        lambda error, attempt: _not_registered(error, attempt, filename, round_number),
+    ).id
 
 
 def _arrived(graphql: GraphQLClient, filename: str, model_id: str, round_number: int) -> SubmissionState | None:
