@@ -21,6 +21,8 @@ from models.networks.graphshape import SLOPE
 from models.networks.inputs import CENTRE, SCALE
 from models.networks.weightfile import Arrays
 
+STRAIGHT, BENT = np.float32((1 + SLOPE) / 2), np.float32((1 - SLOPE) / 2)
+"""leaky(v) = STRAIGHT * v + BENT * |v|"""
 CHUNK_VALUES = 1 << 15
 """Values of one channel of so many rows as are computed at once: a few such arrays stay in the processor's cache."""
 LAYER = "layers.{}."
@@ -144,6 +146,19 @@ def _attention(weights: Arrays, name: str, nodes: Embedded | Hidden, slots: Slot
     return found
 
 
+def add_neighbours(total: Floats, channel: Floats, slots: Slots, heard: Floats) -> None:
+    """Add to each feature what its neighbours have.
+
+    Args:
+        total: float32[f, n], what it is added to.
+        channel: float32[f, n], what the features have.
+        slots: who is heard.
+        heard: float32[f, n], overwritten.
+    """
+    for slot in slots:
+        total[: len(slot)] += channel.take(slot, axis=0, out=heard[: len(slot)], mode="clip")
+
+
 def add_mean(total: Floats, left: Floats, shares: Floats, slots: Slots) -> None:
     """Add to each node the mean of itself and its neighbours, by one head of gatv2.
 
@@ -200,11 +215,11 @@ def slot_by_slot(stacked: Floats, slots: Slots) -> list[Floats]:
 def _score(scores: list[Floats], left: Floats, right: Floats, vector: Floats, slots: Slots) -> None:
     """Write the scores: float32[f, n] of a node with itself, then float32[first features, n] of each slot.
 
-    The score is the sum over the channels of a * leaky(l + r), and leaky(v) is (1 + SLOPE) / 2 * v + (1 - SLOPE) / 2 *
-    |v|. The first part is a sum for each node alone; only the second needs every pair.
+    The score is the sum over the channels of a * leaky(l + r). The straight part of leaky is a sum for each node alone;
+    only the one that bends needs every pair.
     """
-    straight, bent = np.float32((1 + SLOPE) / 2), np.float32((1 - SLOPE) / 2) * np.abs(vector)
-    from_left, from_right = (_weighted(straight * vector, each) for each in (left, right))
+    bent = BENT * np.abs(vector)
+    from_left, from_right = (_weighted(STRAIGHT * vector, each) for each in (left, right))
     np.add(from_left, from_right, out=scores[0])
     for slot, score in zip(slots, scores[1:], strict=True):
         np.add(from_left.take(slot, axis=0, mode="clip"), from_right[: len(slot)], out=score)
@@ -236,8 +251,7 @@ def _sum(weights: Arrays, name: str, nodes: Embedded | Hidden, slots: Slots) -> 
     hidden = (1 + weights[name + "eps"]) * each
     heard = np.empty_like(each[0])
     for channel, into, shift in zip(each, hidden, bias, strict=True):
-        for slot in slots:
-            into[: len(slot)] += channel.take(slot, axis=0, out=heard[: len(slot)], mode="clip")
+        add_neighbours(into, channel, slots, heard)
         into += shift
     np.maximum(hidden, np.float32(0), out=hidden)
     return Hidden(hidden).linear(weights[name + "nn.2.weight"], weights[name + "nn.2.bias"])

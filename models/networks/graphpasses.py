@@ -17,11 +17,17 @@ import torch
 
 from models.networks.arrayoperations import Floats
 from models.networks.featuregraph import Table
-from models.networks.grapharrays import Slots, add_mean, by_neighbours, neighbour_shares, slot_by_slot
-from models.networks.graphshape import SLOPE
+from models.networks.grapharrays import (
+    BENT,
+    STRAIGHT,
+    Slots,
+    add_mean,
+    add_neighbours,
+    by_neighbours,
+    neighbour_shares,
+    slot_by_slot,
+)
 
-STRAIGHT, BENT = np.float32((1 + SLOPE) / 2), np.float32((1 - SLOPE) / 2)
-"""leaky(v) = STRAIGHT * v + BENT * |v|"""
 SIGN = np.int32(-(1 << 31))
 """The bit of a float32 that holds its sign."""
 
@@ -54,11 +60,6 @@ class OrderedGraph:
         by_pair = np.argsort(pairs)
         found = [features + by_pair[np.searchsorted(pairs, each, sorter=by_pair)] for each in theirs]
         return cls(order, slots, found)
-
-    def added(self, x: Floats, into: Floats, held: Floats) -> None:
-        """Add to each feature what its neighbours have, float32[f, n]; `held` is overwritten."""
-        for slot in self.slots:
-            into[: len(slot)] += x.take(slot, axis=0, out=held[: len(slot)], mode="clip")
 
 
 class EmbeddedNodes:
@@ -117,7 +118,7 @@ def sum_layer(weights: Named, nodes: Nodes, graph: OrderedGraph) -> tuple[Floats
     hidden = factor * each
     held = np.empty_like(each[0])
     for channel, into, shift in zip(each, hidden, weights["nn.0.bias"], strict=True):
-        graph.added(channel, into, held)
+        add_neighbours(into, channel, graph.slots, held)
         into += shift
     inner = LayerNodes(np.maximum(hidden, np.float32(0), out=hidden))
     found = inner.linear(weights["nn.2.weight"])
@@ -129,7 +130,7 @@ def sum_layer(weights: Named, nodes: Nodes, graph: OrderedGraph) -> tuple[Floats
         before *= hidden > 0
         own = factor * before
         for channel, into in zip(before, own, strict=True):
-            graph.added(channel, into, held)
+            add_neighbours(into, channel, graph.slots, held)
         return {
             "eps": np.array([_dot(before, each)], dtype=np.float32),
             "nn.0.weight": nodes.back(weights["nn.0.weight"], own),
