@@ -14,6 +14,7 @@ from eraflow.disk.digest import file_sha256
 from eraflow.disk.jsonobject import read_object
 from eraflow.numerai.submission import SubmissionCheck, SubmissionRecord
 from eraflow.rehearsal.faults import BY_CODE
+from eraflow.rehearsal.judging import nearest_to_its_limit
 from eraflow.rehearsal.rehearsing import rehearse, verdict_path
 from eraflow.rehearsal.stages import stage_for
 from eraflow.runs.scratch import scratch_folder
@@ -103,7 +104,7 @@ def _record(told: dict[str, Any], verdict: dict[str, Any]) -> SubmissionRecord:
         "rehearsal": f"passed with exactly these bytes (sha256 {verdict['sha256'][:12]})",
     }
     if verdict["parts"]:
-        worst = max(verdict["parts"], key=lambda part: part["difference"] / part["tolerance"])
+        worst = nearest_to_its_limit(verdict["parts"])
         said["parts"] = f"{worst['name']} is nearest to its limit: {worst['difference']:.1e} of {worst['tolerance']:g}"
     checks = tuple(SubmissionCheck(name, True, text) for name, text in said.items())
     return SubmissionRecord(str(told["file"]), str(told["sha256"]), int(live["rows"]), checks)

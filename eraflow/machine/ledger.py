@@ -61,6 +61,12 @@ class Ledger:
         """
         return [row for row in self._read() if row["kind"] != "close"]
 
+    @property
+    def last_plan(self) -> dict[str, Any]:
+        """The plan of the newest attempt; empty where there was none."""
+        rows = self.rows
+        return dict(rows[-1]["plan"]) if rows else {}
+
     def failures(self) -> list[FailureKind]:
         """The failures that the next plan must learn from, oldest first; what `next_plan` takes.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Sequence
 from typing import Any
 
 from eraflow.errors import EraflowError
@@ -50,6 +51,11 @@ def faults_of(outcome: Outcome, room: Room, python: str) -> list[RehearsalFault]
         return [_raised(report["error"], report["step"], python)]
     found = [fault(BY_CODE[code], text) for code, text in report["problems"]]
     return found + [_differs(part) for part in report.get("parts", []) if not part["difference"] <= part["tolerance"]]
+
+
+def nearest_to_its_limit(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Of the compared parts the one whose difference takes the most of its tolerance."""
+    return max(parts, key=lambda part: float(part["difference"] / part["tolerance"]))
 
 
 def _ended(outcome: Outcome, room: Room, python: str) -> RehearsalFault | None:

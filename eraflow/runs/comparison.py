@@ -164,19 +164,13 @@ def _libraries(mine: Mapping[str, str], theirs: Mapping[str, str]) -> Iterator[s
 def _plans(original: Path, rebuilt: Path) -> Iterator[str]:
     """Stages whose last attempt learnt by another plan, as answers to failures do it."""
     for folder in sorted(original.glob("train-*")):
-        plans = [_last_plan(run_dir / folder.name) for run_dir in (original, rebuilt)]
+        plans = [Ledger(run_dir / folder.name / LEDGER).last_plan for run_dir in (original, rebuilt)]
         if not all(plans):
             continue
         names = [name for name in LEARNING if plans[0].get(name) != plans[1].get(name)]
         if names:
             told = ", ".join(f"{name} {plans[0].get(name)}, now {plans[1].get(name)}" for name in names)
             yield f"{folder.name} was trained by another plan: {told}"
-
-
-def _last_plan(folder: Path) -> dict[str, Any]:
-    path = folder / LEDGER
-    rows = Ledger(path).rows if path.exists() else []
-    return dict(rows[-1]["plan"]) if rows else {}
 
 
 def _plain(value: Any) -> str:

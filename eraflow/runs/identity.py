@@ -130,8 +130,7 @@ def not_deterministic(run_dir: Path) -> dict[str, str]:
     """
     found = {}
     for folder in sorted(run_dir.glob("train-*")):
-        rows = _ledger_plans(folder / LEDGER)
-        if not rows or rows[-1].get("device") != "cuda":
+        if Ledger(folder / LEDGER).last_plan.get("device") != "cuda":
             continue
         record = read_manifest(folder)
         params = (record.metrics.get("params") if record is not None else None) or {}
@@ -142,10 +141,6 @@ def not_deterministic(run_dir: Path) -> dict[str, str]:
             else "trained on a GPU with deterministic=false"
         )
     return found
-
-
-def _ledger_plans(path: Path) -> list[dict[str, Any]]:
-    return [row["plan"] for row in Ledger(path).rows] if path.exists() else []
 
 
 def _own_weights(run_dir: Path) -> str | None:

@@ -90,6 +90,7 @@ def _rehearsed(arguments: argparse.Namespace, home: Path) -> dict[str, Any]:
 
 def words(verdict: dict[str, Any]) -> str:
     """The verdict for people."""
+    from eraflow.rehearsal.judging import nearest_to_its_limit
     from eraflow.rehearsal.whatfits import dropping_in_words, members_in_words
 
     room = verdict["room"]
@@ -118,7 +119,7 @@ def words(verdict: dict[str, Any]) -> str:
             f"{told['calls']}+ calls"
         )
     if verdict["parts"]:
-        worst = max(verdict["parts"], key=lambda part: part["difference"] / part["tolerance"])
+        worst = nearest_to_its_limit(verdict["parts"])
         lines.append(
             f"{len(verdict['parts']) - 1} parts compared; nearest to its limit is {worst['name']}: "
             f"{worst['difference']:.1e} of {worst['tolerance']:g}"
