@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from eraflow.settings.form import draw
-from eraflow.settings.writable import check_writable
+from eraflow.settings.writable import check_text, check_writable
 
 
 class Section(BaseModel):
@@ -30,9 +30,11 @@ class Section(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _empty_means_none(cls, values: Any) -> Any:
-        """An emptied text box of the form, where there need not be a text."""
+        """An emptied text box of the form, where there need not be a text; text that is no Unicode gets no further."""
         if not isinstance(values, dict):
             return values
+        for name in cls.model_fields.keys() & values.keys():
+            check_text(values[name], name)
         optional = {name for name, field in cls.model_fields.items() if field.default is None}
         return {name: None if value == "" and name in optional else value for name, value in values.items()}
 

@@ -34,6 +34,16 @@ def check_writable(value: Any, name: str) -> None:
             raise NotWritableError(f"{shown(where)} is {one}, and no setting takes a number that is not finite")
         if isinstance(one, int) and not -(2**63) <= one < 2**63:
             raise NotWritableError(f"{shown(where)} is a whole number beyond 64 bits")
+    check_text(value, name)
+
+
+def check_text(value: Any, name: str) -> None:
+    """That every text within a value is Unicode, before anything is said about it: a message could not be shown.
+
+    Raises:
+        ValueError: it holds text that is none.
+    """
+    for where, _, one in _leaves(value, name):
         if isinstance(one, str) and not _is_text(one):
             raise NotWritableError(f"{shown(where)} holds {shown(one)}, which is no Unicode text")
 

@@ -101,6 +101,15 @@ def test_whatever_is_accepted_is_finite_and_comes_back_as_it_was(values):
     assert all(math.isfinite(leaf) for leaf in leaves(made.model_dump()) if isinstance(leaf, float))
 
 
+@pytest.mark.parametrize("text", ["\ud800", "s3://\ud800", "a\0b"])
+@pytest.mark.parametrize("key", ["tracking.artifacts", "tracking.uri", "data.version", "run_dir", "home"])
+def test_text_that_is_no_unicode_is_refused_in_words_that_can_be_shown(key, text):
+    head, _, name = key.partition(".")
+    with pytest.raises(SettingsError, match="is no Unicode text") as refused:
+        validated({"profile": "sandbox", head: {name: text} if name else text})
+    assert str(refused.value).isascii()
+
+
 @pytest.mark.parametrize("path", [path for path, _ in FIELDS], ids=lambda path: ".".join(map(str, path)))
 @pytest.mark.parametrize("number", [math.inf, math.nan])
 def test_no_field_takes_a_number_that_is_not_finite_from_any_door(path, number):
