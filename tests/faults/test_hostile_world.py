@@ -308,7 +308,7 @@ def test_submitting_twice_is_recognised(world, week, tmp_path):
     assert len(world.received()) == 1
 
 
-def test_every_fault_is_met_in_this_file():
+def test_every_fault_is_met_by_a_week():
     """A fault that no week meets proves nothing."""
-    text = Path(__file__).read_text()
+    text = "".join(path.read_text() for path in sorted(Path(__file__).parent.glob("test_hostile_*.py")))
     assert [name for name in Faults.names() if name not in text] == []
