@@ -18,6 +18,7 @@ from tasks.compress import compress
 from tasks.deliver import deliver
 from tasks.features import build_features
 from tasks.gate import decide, held, ours
+from tasks.leaks import look_for_leaks
 from tasks.offer import check_settings
 from tasks.payout import paid
 from tasks.refresh import refresh
@@ -61,7 +62,8 @@ def weekly(settings: RunSettings = DEFAULTS) -> dict[str, Any] | State:
         blended = blend(run, features, members, neutralisation, payout)
         backtested = backtest(run, data, features, members, blended, neutralisation, payout)
         tracked = track(run, features, members, blended, backtested)
-        verdict = decide(run, features, members, blended, backtested, champion_scores(run, features, slot), round_now)
+        leaks, last = look_for_leaks(run, data, features), champion_scores(run, features, slot)
+        verdict = decide(run, features, members, blended, backtested, last, round_now, leaks)
 
         shipped, why_not = ours(blended, verdict), ""
         if not verdict.passed and run.settings.gate.on_block == "champion":

@@ -12,6 +12,7 @@ from prefect import get_run_logger, task
 from prefect.client.schemas.objects import State
 from prefect.states import Failed
 
+from eraflow.discovery.leakstage import read_leaks
 from eraflow.disk.atomic import write_json
 from eraflow.gate.adaptedbases import adapted_bases
 from eraflow.gate.gate import GateBlockedError, judge
@@ -20,7 +21,7 @@ from eraflow.gate.verdict import Verdict
 from eraflow.numerai.rounds import Round
 from eraflow.runs.stage import StageRecord
 from eraflow.runs.weekrecord import HELD, write_outcome
-from eraflow.scoring.backtest import BLEND, read_scores
+from eraflow.scoring.backtest import BLEND, read_benchmark, read_scores
 from eraflow.scoring.scoring import ModelScores
 from tasks.features import Features
 from tasks.pages.artifacts import show_verdict
@@ -46,10 +47,12 @@ def decide(
     backtested: StageRecord,
     champion: ModelScores | None,
     round_now: Round,
+    leaks: StageRecord | None = None,
 ) -> Verdict:
     """The verdict on exactly this ensemble for this round; stored in `RUN_DIR/gate/verdict.json` and shown."""
+    scores = read_scores(backtested.path)
     verdict = judge(
-        read_scores(backtested.path)[BLEND],
+        scores[BLEND],
         champion=champion,
         settings=run.settings.gate,
         horizon_days=features.contract.horizon_days,
@@ -59,6 +62,8 @@ def decide(
         models_wanted=len(run.settings.models),
         now=datetime.now(UTC),
         bases=adapted_bases(run.path),
+        benchmark=read_benchmark(backtested.path, scores),
+        leaks=None if leaks is None else read_leaks(leaks.path),
     )
     write_json(run.path / "gate" / "verdict.json", verdict.as_dict())
     show_verdict(verdict)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from eraflow.errors import EraflowError
 from eraflow.gate.adaptedbases import AdaptedBase
-from eraflow.gate.rules import RULES, Case
+from eraflow.gate.case import Case
+from eraflow.gate.rules import RULES
 from eraflow.gate.verdict import RuleResult, Verdict
 from eraflow.scoring.ranking import ScoreInputError
 from eraflow.scoring.scoring import ModelScores
@@ -49,6 +51,8 @@ def judge(
     models_wanted: int,
     now: datetime,
     bases: tuple[AdaptedBase, ...] = (),
+    benchmark: ModelScores | None = None,
+    leaks: Mapping[str, Any] | None = None,
 ) -> Verdict:
     """Apply every rule that is switched on.
 
@@ -62,11 +66,13 @@ def judge(
         models_trained, models_wanted: members of the ensemble, and how many the settings name.
         now: the time, with its time zone.
         bases: of the members that adapt one; they are told of, no rule asks for them.
+        benchmark: scores of the benchmark on the same eras; None: there is none.
+        leaks: what the stage that looks for leaks found; None: it did not run.
 
     Returns:
         A verdict; it passes when no rule blocks. Rules that had nothing to judge are listed as such.
     """
-    case = Case(scores, champion, settings, horizon_days, models_trained, models_wanted)
+    case = Case(scores, champion, settings, horizon_days, models_trained, models_wanted, benchmark, leaks)
     found = tuple(result for rule in RULES for result in rule(case))
     return Verdict(
         passed=all(result.passed for result in found),

@@ -16,6 +16,9 @@ LOW_BMC = "gate.bmc_bound=-1"
 # What switches a rule off. `predictions` has no setting: what is not finite cannot be sent.
 SWITCHED_OFF = {
     "models": "gate.min_models=1",
+    "feature_copy": "gate.max_copy=null",
+    "feature_corr": "gate.max_feature_corr=null",
+    "lead": "gate.max_lead=null",
     "corr": "gate.corr_bound=null",
     "bmc": "gate.bmc_bound=null",
     "bmc_not_negative": LOW_BMC,

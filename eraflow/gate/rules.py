@@ -7,90 +7,36 @@ of .9 for a certificate: there a floor is asked for, and that harm is not proved
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
-from eraflow.gate.verdict import Kind, RuleResult
-from eraflow.scoring.scoring import NO_ERAS, EraScores, ModelScores
+from eraflow.gate.case import Ask, Case, needed, on_common_eras, too_few
+from eraflow.gate.leakrules import feature_copy, feature_corr, lead
+from eraflow.gate.verdict import RuleResult
+from eraflow.scoring.scoring import NO_ERAS, EraScores
 from eraflow.scoring.statistics import (
     NEGLIGIBLE,
     difference_of_windows,
     ewc_interval,
     max_drawdown,
     min_eras,
-    overlap_weeks,
     paired_comparison,
 )
-from eraflow.settings.gate import GateSettings
-
-
-@dataclass(frozen=True)
-class Case:
-    """What is judged, and by which settings."""
-
-    scores: ModelScores
-    champion: ModelScores | None
-    settings: GateSettings
-    horizon_days: int
-    models_trained: int
-    models_wanted: int
-
-    @property
-    def overlap(self) -> int:
-        """Weeks over which labels overlap."""
-        return overlap_weeks(self.horizon_days)
-
-    def era_scores(self, metric: str) -> EraScores:
-        """The eras of a metric; none when it was not measured."""
-        return self.scores.per_era.get(metric, NO_ERAS)
-
-
-@dataclass(frozen=True)
-class _Ask:
-    """What a rule asks for, and of which eras: the part of its result that is known before judging."""
-
-    name: str
-    kind: Kind
-    threshold: float | None
-    over: EraScores
-    error_rate: float | None = None
-
-    def result(self, passed: bool, text: str, figure: float | None = None, bound: float | None = None) -> RuleResult:
-        eras = self.over.eras
-        return RuleResult(
-            name=self.name,
-            passed=passed,
-            threshold=self.threshold,
-            figure=_finite(figure),
-            bound=_finite(bound),
-            eras=len(eras),
-            first_era=eras[0] if eras else "",
-            last_era=eras[-1] if eras else "",
-            kind=self.kind,
-            text=f"{self.name} ({self.kind}): {text}; {_span(self.over)}",
-            error_rate=self.error_rate,
-        )
-
-    def not_judged(self, why: str) -> RuleResult:
-        found = self.result(True, f"not judged, {why}")
-        return RuleResult(**{**vars(found), "judged": False})
 
 
 def models(case: Case) -> list[RuleResult]:
     """Enough models must have been trained for the blend to be what was meant."""
     least = case.settings.min_models
     text = f"{case.models_trained} of {case.models_wanted} models were trained, at least {least} wanted"
-    ask = _Ask("models", "floor", least, NO_ERAS)
+    ask = Ask("models", "floor", least, NO_ERAS)
     return [ask.result(case.models_trained >= least, text, case.models_trained)]
 
 
 def predictions(case: Case) -> list[RuleResult]:
     """No prediction may be missing, and no era's predictions constant. This rule cannot be switched off."""
     missing, unscored = case.scores.missing_predictions, case.scores.unscored_eras
-    ask = _Ask("predictions", "cap", 0, case.era_scores("corr"))
+    ask = Ask("predictions", "cap", 0, case.era_scores("corr"))
     text = f"{missing} of {case.scores.rows} rows without a finite prediction, none allowed"
     if unscored:
         text += f"; {len(unscored)} eras cannot be scored (constant or missing predictions), the first is {unscored[0]}"
@@ -115,8 +61,8 @@ def mmc(case: Case) -> list[RuleResult]:
     if floor is None:
         return []
     over = case.era_scores("mmc")
-    ask = _Ask("mmc_floor", "floor", floor, over)
-    if (why := _too_few(case, "mmc")) is not None:
+    ask = Ask("mmc_floor", "floor", floor, over)
+    if (why := too_few(case, "mmc")) is not None:
         return [ask.not_judged(why), _not_negative(case, "mmc")]
     mean = float(np.mean(over.values))
     text = f"mean MMC {mean:+.4f}, must lie above {floor:+.4f} (a point estimate, no bound)"
@@ -135,12 +81,12 @@ def recent(case: Case) -> list[RuleResult]:
         return []
     over = case.era_scores("corr")
     last = EraScores(over.eras[-window:], over.values[-window:])
-    ask = _Ask("recent", "alarm", 0.0, last, 1 - confidence)
+    ask = Ask("recent", "alarm", 0.0, last, 1 - confidence)
     past = over.values[: -(window + case.overlap)]
     if min(len(past), len(last.values)) < min_eras(case.overlap):
         return [
             ask.not_judged(
-                f"{len(past)} eras before the window, {len(last.values)} in it; {_need(case)} needed in each"
+                f"{len(past)} eras before the window, {len(last.values)} in it; {needed(case)} needed in each"
             )
         ]
     found = difference_of_windows(past, last.values, case.overlap, confidence)
@@ -157,7 +103,7 @@ def drawdown(case: Case) -> list[RuleResult]:
     if cap is None:
         return []
     over = case.era_scores("corr")
-    ask = _Ask("drawdown", "cap", cap, over)
+    ask = Ask("drawdown", "cap", cap, over)
     if not over.eras:
         return [ask.not_judged("no era has a CORR")]
     fall, gain = max_drawdown(over.values), float(np.sum(over.values))
@@ -173,7 +119,7 @@ def exposure(case: Case) -> list[RuleResult]:
     if cap is None:
         return []
     over = case.era_scores("max_exposure")
-    ask = _Ask("exposure", "cap", cap, over)
+    ask = Ask("exposure", "cap", cap, over)
     if not over.eras:
         return [ask.not_judged("exposure was not measured")]
     mean = float(np.mean(over.values))
@@ -186,7 +132,7 @@ def champion(case: Case) -> list[RuleResult]:
     if confidence is None:
         return []
     common, theirs, why = _common_eras(case)
-    ask = _Ask("champion", "comparison", 0.0, common, 1 - confidence)
+    ask = Ask("champion", "comparison", 0.0, common, 1 - confidence)
     if why is not None:
         return [ask.not_judged(why)]
     found = paired_comparison(common.values, theirs.values, case.overlap, confidence)
@@ -199,8 +145,8 @@ def champion(case: Case) -> list[RuleResult]:
 
 def _certificate(case: Case, metric: str, threshold: float) -> RuleResult:
     over = case.era_scores(metric)
-    ask = _Ask(metric, "certificate", threshold, over)
-    if (why := _too_few(case, metric)) is not None:
+    ask = Ask(metric, "certificate", threshold, over)
+    if (why := too_few(case, metric)) is not None:
         mean = float(np.mean(over.values)) if over.values else None
         return ask.result(False, f"no bound can be given, {why}", mean)
     confidence = case.settings.confidence
@@ -215,8 +161,8 @@ def _certificate(case: Case, metric: str, threshold: float) -> RuleResult:
 def _not_negative(case: Case, metric: str) -> RuleResult:
     over = case.era_scores(metric)
     confidence = case.settings.confidence
-    ask = _Ask(f"{metric}_not_negative", "alarm", 0.0, over, 1 - confidence)
-    if (why := _too_few(case, metric)) is not None:
+    ask = Ask(f"{metric}_not_negative", "alarm", 0.0, over, 1 - confidence)
+    if (why := too_few(case, metric)) is not None:
         return ask.not_judged(why)
     found = ewc_interval(over.values, case.overlap, confidence)
     text = f"mean {metric.upper()} {found.mean:+.4f}, upper {confidence:.0%} bound {found.high:+.4f}, blocks below 0"
@@ -229,37 +175,18 @@ def _common_eras(case: Case) -> tuple[EraScores, EraScores, str | None]:
         return NO_ERAS, NO_ERAS, "there is no champion yet"
     if case.champion.target != case.scores.target:
         return NO_ERAS, NO_ERAS, f"the champion was judged on {case.champion.target}"
-    ours = dict(zip(*case.era_scores("corr"), strict=True))
-    theirs = dict(zip(*case.champion.per_era.get("corr", NO_ERAS), strict=True))
-    eras = tuple(era for era in ours if era in theirs)
-    pair = [EraScores(eras, tuple(values[era] for era in eras)) for values in (ours, theirs)]
+    eras, ours, theirs = on_common_eras(case.era_scores("corr"), case.champion.per_era.get("corr", NO_ERAS))
+    pair = [EraScores(eras, tuple(values.tolist())) for values in (ours, theirs)]
     few = len(eras) < min_eras(case.overlap)
-    return pair[0], pair[1], f"{len(eras)} eras in common, {_need(case)} needed" if few else None
-
-
-def _too_few(case: Case, metric: str) -> str | None:
-    eras = len(case.era_scores(metric).eras)
-    if eras >= min_eras(case.overlap):
-        return None
-    missing = "" if eras else f"{metric.upper()} has no era (nothing to compare with covers the judged eras), "
-    return f"{missing}{eras} eras, {_need(case)} needed"
-
-
-def _need(case: Case) -> str:
-    return f"at least {min_eras(case.overlap)} (twice the {case.overlap} weeks that labels overlap)"
-
-
-def _span(over: EraScores) -> str:
-    return f"{len(over.eras)} eras {over.eras[0]} to {over.eras[-1]}" if over.eras else "no eras"
-
-
-def _finite(value: float | None) -> float | None:
-    return float(value) if value is not None and math.isfinite(value) else None
+    return pair[0], pair[1], f"{len(eras)} eras in common, {needed(case)} needed" if few else None
 
 
 RULES: tuple[Callable[[Case], list[RuleResult]], ...] = (
     models,
     predictions,
+    feature_copy,
+    feature_corr,
+    lead,
     corr,
     bmc,
     mmc,

@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from eraflow.discovery.leakstage import LEAKS, LEAKS_STAGE
 from eraflow.disk.digest import file_sha256
 from eraflow.disk.jsonobject import read_object
 from eraflow.disk.plainpaths import read_parquet
@@ -19,7 +20,7 @@ from eraflow.numerai.submission import SubmissionRecord, check_submission
 from eraflow.numerai.submission_csv import write_submission
 from eraflow.runs.stage import DamagedStageError, StageRecord, require
 from eraflow.runs.weekrecord import members
-from eraflow.scoring.backtest import BLEND, read_scores
+from eraflow.scoring.backtest import BLEND, read_benchmark, read_scores
 from eraflow.scoring.scoring import ModelScores
 from eraflow.settings.gate import GateSettings
 from eraflow.settings.run import RunSettings
@@ -75,7 +76,8 @@ class StoredWeek:
         if self.backtested is None:
             return read_verdict(self.path / "submission" / "verdict.json")
         gate: GateSettings = self.settings.gate
-        scores = read_scores(self.backtested.path)[BLEND]
+        scored = read_scores(self.backtested.path)
+        scores = scored[BLEND]
         return judge(
             scores,
             champion=champion,
@@ -87,6 +89,8 @@ class StoredWeek:
             models_wanted=len(self.settings.models),
             now=now,
             bases=adapted_bases(self.path),
+            benchmark=read_benchmark(self.backtested.path, scored),
+            leaks=read_object(self.path / LEAKS_STAGE / LEAKS),
         )
 
 

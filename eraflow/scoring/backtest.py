@@ -216,3 +216,10 @@ def read_scores(folder: Path) -> dict[str, ModelScores]:
     """What `backtest` wrote."""
     written = json.loads((folder / SCORES).read_text())
     return {name: ModelScores.from_dict(values) for name, values in written.items()}
+
+
+def read_benchmark(folder: Path, scores: Mapping[str, ModelScores]) -> ModelScores | None:
+    """The scores of the benchmark among those that `backtest` wrote; None where there is none."""
+    compared_with = read_object(folder / COMPARISONS) or {}
+    named = {compared["benchmark"] for compared in compared_with.values()}
+    return next((scores[name] for name in named if name in scores), None)

@@ -19,6 +19,28 @@ class GateSettings(Section):
     confidence: float = Field(
         0.95, gt=0.5, lt=1, description="One-sided confidence of the bounds of CORR, BMC and MMC (EWC interval)."
     )
+    max_feature_corr: float | None = Field(
+        0.02,
+        gt=0,
+        le=1,
+        description="Cap: the mean correlation of a single feature with a target within eras may not certainly be more "
+        "than this (EWC bound, 99.9% over all features), nor lie above 0.8 in any era. More is a leak; the feature is "
+        "named.",
+    )
+    max_copy: float | None = Field(
+        0.04,
+        gt=0,
+        le=1,
+        description="Alarm when a feature holds values copied from a target in about more than this share of the rows, "
+        "beyond chance: in all eras, in a quarter of a year or in one. The feature is named.",
+    )
+    max_lead: float | None = Field(
+        0.04,
+        gt=0,
+        le=1,
+        description="Cap: mean CORR may not certainly lie further above the benchmark's than this, nor, where that is "
+        "more, than the benchmark's own. More is too good to be true.",
+    )
     corr_bound: float | None = Field(
         0.0,
         description="Certificate: the calibrated lower bound of mean CORR over all out-of-fold eras must lie above "

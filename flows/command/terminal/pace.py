@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from eraflow.discovery.leakstage import LEAKS_STAGE
 from eraflow.disk.jsonobject import read_object
 from eraflow.kinds import SEARCHED
 from eraflow.runs.unfinished import SETTINGS
@@ -36,6 +37,7 @@ def planned_steps(flow_name: str, settings: RunSettings) -> list[str]:
         *(f"{TRAIN}{model.name}" for model in settings.models),
         "blend",
         "backtest",
+        LEAKS_STAGE,
         *(["track"] if settings.tracking.enabled else []),
         "predict-live",
         "predict-again",

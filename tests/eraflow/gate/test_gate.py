@@ -45,9 +45,13 @@ def sound(**changes):
     return measured(**{"corr": wave(0.02), **scores, **changes})
 
 
-def decide(scores, *, champion=None, days=20, trained=3, wanted=3, now=NOW, **changes) -> Verdict:
+def decide(
+    scores, *, champion=None, days=20, trained=3, wanted=3, now=NOW, benchmark=None, leaks=None, **changes
+) -> Verdict:
     return judge(
         scores,
+        benchmark=benchmark,
+        leaks=leaks,
         champion=champion,
         settings=GateSettings(**changes),
         horizon_days=days,
@@ -68,12 +72,18 @@ def blocking(verdict):
 
 
 def test_a_sound_ensemble_passes_and_every_rule_says_on_what():
-    verdict = decide(sound(), champion=sound(corr=wave(0.019, seed=3)))
+    honest = {"feature": "feature_a", "corr": 0.01, "bound": 0.0, "era_corr": 0.2, "copy": 0.0}
+    looked = {"features": 1, "targets": {"target_x_20": {"features": [honest]}}}
+    benchmark = measured(wave(0.015, seed=4))
+    verdict = decide(sound(), champion=sound(corr=wave(0.019, seed=3)), benchmark=benchmark, leaks=looked)
     assert verdict.passed
     assert verdict.reasons() == []
     assert [found.name for found in verdict.rules] == [
         "models",
         "predictions",
+        "feature_copy",
+        "feature_corr",
+        "lead",
         "corr",
         "bmc",
         "mmc_floor",
@@ -86,7 +96,7 @@ def test_a_sound_ensemble_passes_and_every_rule_says_on_what():
     for found in verdict.rules:
         assert found.state == "passed"
         assert f"({found.kind})" in found.text
-        if found.name != "models":
+        if found.name not in ("models", "feature_copy", "feature_corr"):
             assert f"{found.eras} eras {found.first_era} to {found.last_era}" in found.text
     corr = rule(verdict, "corr")
     assert (corr.eras, corr.first_era, corr.last_era, corr.threshold) == (330, "0001", "0330", 0.0)
@@ -102,12 +112,13 @@ def test_the_note_tells_the_chance_of_a_wrong_block():
     assert "10 rules were judged" in note
     assert "bmc_not_negative 5%, mmc_not_negative 5%, recent 1%, champion 5%" in note
     assert "about 15% together" in note  # 1 - .95^3 x .99 = .151
-    assert "Not judged: champion" in decide(sound()).note
+    assert "Not judged: feature_copy, feature_corr, lead, champion" in decide(sound()).note
 
 
 def test_each_alarm_and_comparison_carries_its_own_error_rate():
     rules = decide(sound(), champion=sound(), bmc_bound=None, recent_confidence=0.98, confidence=0.9).rules
     assert {found.name: round(found.error_rate, 3) for found in rules if found.error_rate is not None} == {
+        "feature_copy": 0.002,
         "bmc_not_negative": 0.1,
         "mmc_not_negative": 0.1,
         "recent": 0.02,

@@ -19,6 +19,7 @@ STAGES = {
     "train": "models.training.train:train_model",
     "blend": "models.ensembles.blend:blend_members",
     "backtest": "eraflow.scoring.backtest:backtest",
+    "leaks": "eraflow.discovery.leakstage:find_leaks",
     "predict": "models.prediction.predict:predict_live",
 }
 BOOSTERS = {kind: KINDS[kind].path for kind in ("lightgbm", "xgboost", "catboost")}
@@ -98,7 +99,7 @@ def test_what_can_change_no_byte_leaves_every_stage_valid(tree, file, old, new):
             "eraflow/scoring/ranking.py",
             "def signed_power(",
             "@cache\ndef signed_power(",
-            {"train", "search", "select", "backtest", "blend", "predict"},
+            {"train", "search", "select", "backtest", "leaks", "blend", "predict"},
             id="decorator of a function two imports away",
         ),
         pytest.param(
