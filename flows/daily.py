@@ -12,6 +12,7 @@ from tasks.alert import tell_of_trouble
 from tasks.champion import fetch_champion
 from tasks.deliver import deliver
 from tasks.followmodel import follow_model
+from tasks.livescores import fetch_live_scores
 from tasks.offer import check_settings
 from tasks.refresh import refresh_live
 from tasks.round import wait_for_round
@@ -37,6 +38,7 @@ def daily(settings: RunSettings = DEFAULTS) -> dict[str, Any]:
         return ended
     with open_run(settings, "daily", trains=False) as run, open_tournament(run) as tournament:
         slot = find_model(run, tournament)
+        fetch_live_scores(run, tournament, slot)
         check_settings(run, tournament, trains=False)
         round_now = wait_for_round(run, tournament)
         if run.settings.submit.sends_model:

@@ -19,6 +19,7 @@ from tasks.deliver import deliver
 from tasks.features import build_features
 from tasks.gate import decide, held, ours
 from tasks.leaks import look_for_leaks
+from tasks.livescores import fetch_live_scores
 from tasks.offer import check_settings
 from tasks.payout import paid
 from tasks.refresh import refresh
@@ -49,6 +50,7 @@ def weekly(settings: RunSettings = DEFAULTS) -> dict[str, Any] | State:
         return ended
     with open_run(settings, "weekly") as run, open_tournament(run) as tournament:
         slot = find_model(run, tournament)
+        fetch_live_scores(run, tournament, slot)
         check_settings(run, tournament)
         round_now = wait_for_round(run, tournament)
         data = refresh(run, tournament, round_now)

@@ -8,6 +8,7 @@ from typing import Protocol
 from eraflow.numerai.client import Slot, Tournament
 from eraflow.numerai.rounds import Round
 from tasks.gate import JudgedEnsemble
+from tasks.livescores import note_promise
 from tasks.predict import predict_twice
 from tasks.prepared import PreparedDelivery
 from tasks.run import Run
@@ -83,4 +84,6 @@ def deliver(
         EraflowError: as `Destination.prepare` and `Destination.send` do.
     """
     chosen = destination or destination_of(run)
-    return chosen.send(run, tournament, slot, round_now, shipped, chosen.prepare(run, shipped, live))
+    sent = chosen.send(run, tournament, slot, round_now, shipped, chosen.prepare(run, shipped, live))
+    note_promise(run, slot, shipped, sent)
+    return sent

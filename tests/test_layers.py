@@ -30,6 +30,7 @@ eraflow.scoring
 eraflow.tracking
 eraflow.discovery
 eraflow.reports
+eraflow.livescores
 eraflow.gate
 models
 models.base

@@ -20,12 +20,13 @@ from pathlib import Path
 from types import MappingProxyType
 
 from eraflow.machine.awake import awake
-from eraflow.numerai import download, filenames, pickles, rounds, slotroute, submission_state, upload
+from eraflow.numerai import download, filenames, livescores, pickles, rounds, slotroute, submission_state, upload
 from eraflow.numerai.answers import Account, ModelRow, question
 from eraflow.numerai.checksums import Labels
 from eraflow.numerai.download import Progress
 from eraflow.numerai.errors import NoSuchModelError
 from eraflow.numerai.graphql import Endpoint, GraphQLClient
+from eraflow.numerai.livescores import ScoreRow
 from eraflow.numerai.pickledelivery import DeliveredModel, RoundToServe, Waits, delivered, followed
 from eraflow.numerai.picklediagnostics import Diagnostics, diagnostics_of
 from eraflow.numerai.picklefollow import Show
@@ -187,6 +188,14 @@ class Tournament:
     def submissions(self, model_id: str) -> list[SubmissionState]:
         """All submissions of a model, the newest first; those that cannot be read are left out."""
         return submission_state.submissions(self._graphql, model_id).states
+
+    def live_scores(self, model_id: str, last_rounds: int | None = None) -> tuple[list[ScoreRow], int]:
+        """What the submissions of a model have scored by now; see `livescores.live_scores`."""
+        return livescores.live_scores(self._graphql, model_id, last_rounds)
+
+    def now(self) -> datetime:
+        """The time at the tournament, UTC."""
+        return self._now()
 
     def submit(
         self,

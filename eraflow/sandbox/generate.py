@@ -6,6 +6,7 @@ The memory needed is that of a few eras, whatever their number. The same setting
 
 from __future__ import annotations
 
+import copy
 import json
 import time
 from contextlib import ExitStack
@@ -20,6 +21,7 @@ from eraflow.disk.atomic import atomic_path, storage_errors, write_json
 from eraflow.sandbox.erasign import EraSign, plant_sign
 from eraflow.sandbox.files import TableFile, columns_of, repeated, row_ids, schema
 from eraflow.sandbox.naming import Division, FeatureNames, benchmark_column, name_features, target_column
+from eraflow.sandbox.outcomes import META_MODEL, write_outcome
 from eraflow.sandbox.pairrule import plant_pairs
 from eraflow.sandbox.truth import (
     OVERLAP,
@@ -35,6 +37,7 @@ from eraflow.settings.source import SandboxSettings
 GENERATOR = 1  # raise it when the same settings give other bytes
 STAMP = "generated.json"
 STALE_SECONDS = 600.0
+RESOLVED_LATER = 1000  # weeks after which every target of an era is known, whatever its horizon
 BLOCK = 128  # features drawn at once
 ALONE_AND_IN_CLUSTER = 0.5, 0.4  # of a feature's variance; a tenth is its group's
 ALONE_AND_IN_CLUSTER_BESIDE_THEMES = 0.3, 0.2
@@ -126,6 +129,17 @@ class Generator:
             benchmarks=views,
             meta_model=uniform_ranks(self._view(self.meta_model, position, z, rng)),
         )
+
+    def seen_from(self, live: int) -> Generator:
+        """The same world when era `live` is the live one: what is not resolved by then has no labels."""
+        later = copy.copy(self)
+        later.last = live
+        return later
+
+    def outcome(self, position: int) -> dict[str, Any]:
+        """What becomes of the rows of an era, whenever that is known: ids, targets, benchmarks, meta model."""
+        era = self.seen_from(position + RESOLVED_LATER).era(position)
+        return {"id": era.ids.to_pylist(), **era.targets, **era.benchmarks, META_MODEL: era.meta_model}
 
     def codes(self, position: int) -> np.ndarray:
         """Features int8[features, rows] of an era: five equal bins each, correlated within clusters and groups."""
@@ -255,6 +269,7 @@ def generate(folder: Path, settings: SandboxSettings, version: str = "v5.3", *, 
     _write_part(folder, "train", generator, range(train), int(BENCHMARK_FROM * train))
     _write_part(folder, "validation", generator, range(train, end), train)
     _write_part(folder, "live", generator, range(end, end + 1), end)
+    write_outcome(folder, "live", generator.outcome(end))
     files = {path.name: path.stat().st_size for path in sorted(folder.glob("*.parquet"))}
     write_json(folder / STAMP, {**wanted, "files": files})
     return folder
@@ -312,7 +327,7 @@ def _write_part(folder: Path, part: str, generator: Generator, positions: range,
             if position >= benchmark_from:
                 beside.add(base | era.benchmarks)
             if meta is not None and position >= meta_from:
-                meta.add(base | {"numerai_meta_model": era.meta_model})
+                meta.add(base | {META_MODEL: era.meta_model})
 
 
 def _main_schema(generator: Generator, part: str) -> pa.Schema:

@@ -14,6 +14,7 @@ from graphql import GraphQLError
 from eraflow.sandbox.calendar import TOURNAMENT, Calendar, RoundSpec, iso
 from eraflow.sandbox.datafolder import DataFolder
 from eraflow.sandbox.diagnostics import diagnose
+from eraflow.sandbox.livescores import ScoreBook, chosen_rows
 from eraflow.sandbox.pickleruns import PickleRuns
 from eraflow.sandbox.pickles import DOCKER_IMAGES, PickleRefused, Pickles, data_versions
 from eraflow.sandbox.records import Records
@@ -44,6 +45,7 @@ class Operations:
         rehearsals: Path | None = None,
     ) -> None:
         self.data, self.records, self.clock = data, records, clock
+        self.scores = ScoreBook(data.folder, records.folder / "scores")
         self.runs = PickleRuns(records, data, rehearsals, self._file_prediction)
         self.calendar = Calendar(round_spec, clock)
         self.models = {str(uuid.uuid5(uuid.NAMESPACE_URL, f"sandbox/model/{name}")): name for name in models}
@@ -74,7 +76,7 @@ class Operations:
             "submissions": lambda info, id=None, modelId=None: self.submissions.of(modelId, id),
             "submissionUploadAuth": self._upload("submission", ".csv"),
             "submissionDownloadAuth": self._submission_download,
-            "submissionScores": lambda info, modelId, **_: self._scores(modelId),
+            "submissionScores": self._scores,
             "diagnosticsUploadAuth": self._upload("diagnostics", ".csv"),
             "diagnostics": self._diagnostics,
             "computePickleDataVersions": lambda info, **_: data_versions(self.data.version),
@@ -129,10 +131,14 @@ class Operations:
         ]
         return {"id": USERNAME, "username": USERNAME, "models": models}
 
-    def _scores(self, model: str) -> list[dict[str, Any]]:
-        """No round of the sandbox is ever resolved, so there are no scores yet, as in a new account."""
-        self._known(model)
-        return []
+    def _scores(self, info: Any, modelId: str, tournament: int = TOURNAMENT, **chosen: Any) -> list[dict[str, Any]]:
+        """What the selected submissions of a model have scored by now."""
+        self._known(modelId)
+        mine = [each for each in self.submissions.received() if each["model"] == modelId and each["selected"]]
+        rows = [
+            row for each in mine for row in self.scores.of(each, self.records.stored(each["filename"]), self.clock())
+        ]
+        return chosen_rows(rows, **chosen)
 
     def _pipeline(self, info: Any, tournament: str = "classic", **_: Any) -> dict[str, Any]:
         opened = self.calendar.row(self.calendar.spec.number)["openTime"]

@@ -24,6 +24,7 @@ from eraflow.sandbox.operations import Operations
 from eraflow.sandbox.picklefaults import PICKLE_CHANGES, after_pickle_change
 from eraflow.sandbox.records import SANDBOX_KEYS, Records
 from eraflow.sandbox.signing import signature_allows
+from eraflow.sandbox.tournamentfile import told_tournament
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +49,7 @@ def make_app(
 
     Raises:
         DataFolderError: the folder is not in tournament layout.
+        TournamentFileError: its .tournament.json, which says what time it is there, cannot be understood.
         StateInUseError: another sandbox works on `state_dir`.
     """
     armed = Faults()
@@ -56,7 +58,10 @@ def make_app(
     def now() -> float:
         return clock() + armed.clock_offset
 
-    spec, data = round_spec or RoundSpec(), DataFolder(folder, version)
+    data = DataFolder(folder, version)
+    spec = round_spec or RoundSpec()
+    if (told := told_tournament(data.folder, spec)) is not None:
+        spec, armed.clock_offset = told.round, round(told.now.timestamp() - clock())
     operations = Operations(data, Records(state_dir), spec, models, now, rehearsals)
     app = FastAPI(title="Eraflow sandbox", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.operations, app.state.faults = operations, armed

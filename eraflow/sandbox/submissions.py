@@ -65,6 +65,8 @@ class Submissions:
             "round": self._calendar.spec.number,
             "at": self._clock(),  # after the judging, so that every state can be seen
             "late": self._calendar.is_late,
+            "closes": self._calendar.staking_closes,
+            "target": self._calendar.spec.target,
             "source": source,
             "trigger": trigger,
             **asdict(judged),

@@ -26,6 +26,7 @@ from flows.command.verbs import (
     doctor,
     export,
     golive,
+    live,
     models,
     predict,
     rehearse,
@@ -46,6 +47,7 @@ from flows.command.verbs import (
 
 VERBS = (
     *(run, daily, search, runs, show, reproduce, predict, export, rehearse, upload, score, compare, sandbox, doctor),
+    live,
     *(models, resume, ui, clean, server, settings, submit, golive, alert),
 )
 """The verbs in the order of the help; each is a module with a function `add(verbs)`."""

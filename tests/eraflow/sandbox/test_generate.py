@@ -149,8 +149,9 @@ def test_benchmarks_start_late_and_the_meta_model_later(small_folder: Path) -> N
 def test_the_same_settings_give_the_same_bytes(tmp_path: Path, small_folder: Path) -> None:
     again = generate(tmp_path / "again", SMALL)
     other = generate(tmp_path / "other", SMALL, seed=4)
-    for path in small_folder.iterdir():
-        assert (again / path.name).read_bytes() == path.read_bytes(), path.name
+    for path in sorted(path for path in small_folder.rglob("*") if path.is_file()):
+        name = path.relative_to(small_folder)
+        assert (again / name).read_bytes() == path.read_bytes(), name
     assert (other / "train.parquet").read_bytes() != (small_folder / "train.parquet").read_bytes()
 
 

@@ -1,0 +1,1 @@
+"""Live scores of past submissions: kept in the home, compared with what the backtest promised, and drawn."""
