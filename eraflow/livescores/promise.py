@@ -25,7 +25,7 @@ USUAL = (0.05, 0.95)
 
 
 @dataclass(frozen=True)
-class Promise:
+class LivePromise:
     """What was promised of one submission.
 
     Attributes:
@@ -74,30 +74,30 @@ def promise_of(
     target: str,
     horizon_days: int,
     multipliers: Mapping[str, float] | None,
-) -> Promise:
+) -> LivePromise:
     """The promise that a backtest makes; eras that a metric does not cover are left out of it."""
     per_era = {
         metric: [float(value) for value in scores.per_era[metric][1] if np.isfinite(value)]
         for metric in METRICS
         if metric in scores.per_era
     }
-    return Promise(submission, round_number, signature, run, target, horizon_days, dict(multipliers or {}), per_era)
+    return LivePromise(submission, round_number, signature, run, target, horizon_days, dict(multipliers or {}), per_era)
 
 
-def keep_promise(folder: Path, promise: Promise) -> Path:
+def keep_promise(folder: Path, promise: LivePromise) -> Path:
     """Write it into the folder of a slot's scores; the same one again changes nothing."""
     place = folder / FOLDER
     place.mkdir(parents=True, exist_ok=True)
     return write_json(place / f"{promise.round_number}-{value_sha256(promise.submission)[:12]}.json", asdict(promise))
 
 
-def promises(folder: Path) -> dict[str, Promise]:
+def promises(folder: Path) -> dict[str, LivePromise]:
     """Submission id -> its promise; one that cannot be read is none."""
     found = {}
     for path in sorted((folder / FOLDER).glob("*.json")):
         told: dict[str, Any] | None = read_object(path)
         try:
-            promise = Promise(**(told or {}))
+            promise = LivePromise(**(told or {}))
         except TypeError:
             continue
         found[promise.submission] = promise

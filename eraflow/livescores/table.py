@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from eraflow.livescores.promise import Promise, promises
+from eraflow.livescores.promise import LivePromise, promises
 from eraflow.livescores.store import SlotScores
 from eraflow.scoring.payout import TODAY, payout_of
 
@@ -64,7 +64,7 @@ def live_lines(slot: SlotScores) -> list[LiveLine]:
     return sorted(lines, key=lambda line: (-line.round_number, line.submission))
 
 
-def horizon_of(names: Iterator[str] | list[str], promise: Promise | None) -> int:
+def horizon_of(names: Iterator[str] | list[str], promise: LivePromise | None) -> int:
     """Of which horizon the scores of a submission are read: that of its promise, else the longest one told."""
     told = [int(named[2]) for name in names if (named := _NAMED.fullmatch(name))]
     if promise is not None and promise.horizon_days in told:
@@ -72,7 +72,7 @@ def horizon_of(names: Iterator[str] | list[str], promise: Promise | None) -> int
     return max(told, default=60)
 
 
-def _line(slot: SlotScores, number: int, submission: str, rows: pl.DataFrame, promise: Promise | None) -> LiveLine:
+def _line(slot: SlotScores, number: int, submission: str, rows: pl.DataFrame, promise: LivePromise | None) -> LiveLine:
     found = {str(row["score"]): row for row in rows.iter_rows(named=True)}
     horizon = horizon_of(list(found), promise)
     values = {metric: (found.get(f"{metric}{horizon}") or {}).get("value") for metric in ("corr", "mmc", "bmc")}
@@ -97,7 +97,7 @@ def _line(slot: SlotScores, number: int, submission: str, rows: pl.DataFrame, pr
     )
 
 
-def _paid(corr: float | None, mmc: float | None, promise: Promise | None) -> float | None:
+def _paid(corr: float | None, mmc: float | None, promise: LivePromise | None) -> float | None:
     if corr is None or mmc is None:
         return None
     multipliers = {} if promise is None else promise.multipliers

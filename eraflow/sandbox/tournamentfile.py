@@ -26,19 +26,19 @@ class TournamentFileError(EraflowError):
 
 
 @dataclass(frozen=True)
-class Told:
+class ServedMoment:
     """The moment at which the sandbox begins, with its time zone, and the round then."""
 
     now: datetime
     round: RoundSpec
 
 
-def tell_tournament(folder: Path, told: Told) -> Path:
+def tell_tournament(folder: Path, told: ServedMoment) -> Path:
     """Write it; the sandboxes that are started from now on begin there."""
     return write_json(folder / FILE, {"now": told.now.isoformat(), "round": asdict(told.round)})
 
 
-def told_tournament(folder: Path, otherwise: RoundSpec) -> Told | None:
+def told_tournament(folder: Path, otherwise: RoundSpec) -> ServedMoment | None:
     """What the file says; fields of the round that it leaves out are those of `otherwise`. None: there is no file.
 
     Raises:
@@ -56,4 +56,4 @@ def told_tournament(folder: Path, otherwise: RoundSpec) -> Told | None:
             raise ValueError("a time without a time zone")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise TournamentFileError(f"{path} cannot be understood ({error})", "remove it, or write it anew") from error
-    return Told(now, spec)
+    return ServedMoment(now, spec)
