@@ -14,8 +14,9 @@ from tasks.features import build_features
 from tasks.offer import check_settings
 from tasks.payout import paid
 from tasks.refresh import refresh
+from tasks.round import round_ahead
 from tasks.run import ended_before, open_run
-from tasks.search import research_round, search_all
+from tasks.search import search_all
 from tasks.tournament import open_tournament
 
 DEFAULTS = RunSettings()
@@ -34,8 +35,8 @@ def research(settings: RunSettings = DEFAULTS) -> dict[str, Any]:
         return ended
     with open_run(settings, "research") as run, open_tournament(run, sends=False) as tournament:
         check_settings(run, tournament)
-        round_now = research_round(run, tournament)
-        data = refresh(run, tournament, round_now)
+        ahead = round_ahead(run, tournament)
+        data = refresh(run, tournament, ahead)
         features = build_features(run, data)
-        search_all(run, features, paid(run, round_now))
+        search_all(run, features, paid(run, ahead))
         return write_search_outcome(run.path)

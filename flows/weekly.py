@@ -22,9 +22,9 @@ from tasks.leaks import look_for_leaks
 from tasks.livescores import fetch_live_scores
 from tasks.offer import check_settings
 from tasks.payout import paid
-from tasks.refresh import refresh
+from tasks.refresh import live_file, refresh
 from tasks.register import register, track
-from tasks.round import wait_for_round
+from tasks.round import round_ahead, wait_for_round
 from tasks.run import conclude, ended_before, open_run
 from tasks.select import select
 from tasks.submit import find_model, keep_for_later
@@ -45,36 +45,45 @@ DEFAULTS = RunSettings()
     persist_result=False,
 )
 def weekly(settings: RunSettings = DEFAULTS) -> dict[str, Any] | State:
-    """Fetch, train, blend, judge and submit; returns the run's record, or the state `Held` when the gate blocks."""
+    """Fetch, train, blend, judge and submit; returns the run's record, or the state `Held` when the gate blocks.
+
+    All that needs no live file is done before the round opens. A round that then pays otherwise than was told ahead
+    costs another blend and backtest, and no training.
+    """
     if (ended := ended_before(settings)) is not None:
         return ended
     with open_run(settings, "weekly") as run, open_tournament(run) as tournament:
         slot = find_model(run, tournament)
         fetch_live_scores(run, tournament, slot)
         check_settings(run, tournament)
-        round_now = wait_for_round(run, tournament)
-        data = refresh(run, tournament, round_now)
+        ahead = round_ahead(run, tournament)
+        data = refresh(run, tournament, ahead)
         neutralisation = chosen_neutralisation(run, data)
         features = build_features(run, data)
-        payout = paid(run, round_now)
+        payout = paid(run, ahead)
         search_first(run, features, payout)
         chosen = select(run, features)
         coded = compress(run, features)
         members = train_all(run, features, chosen, coded)
         blended = blend(run, features, members, neutralisation, payout)
         backtested = backtest(run, data, features, members, blended, neutralisation, payout)
+        round_now = wait_for_round(run, tournament)
+        if (payout_now := paid(run, round_now)) != payout:
+            blended = blend(run, features, members, neutralisation, payout_now)
+            backtested = backtest(run, data, features, members, blended, neutralisation, payout_now)
         tracked = track(run, features, members, blended, backtested)
         leaks, last = look_for_leaks(run, data, features), champion_scores(run, features, slot)
         verdict = decide(run, features, members, blended, backtested, last, round_now, leaks)
 
+        live = live_file(run, tournament, data, round_now)
         shipped, why_not = ours(blended, verdict), ""
         if not verdict.passed and run.settings.gate.on_block == "champion":
             shipped, why_not = stand_in(run, round_now, slot)
         if shipped is None:
             ensemble, made_by = blended.path / "ensemble", verdict.ensemble_signature
-            predicted = keep_for_later(run, slot, round_now, ensemble, made_by, data.files.live, verdict)
+            predicted = keep_for_later(run, slot, round_now, ensemble, made_by, live, verdict)
             return held(run, verdict, round_now, why_not, predicted=predicted)
-        sent = deliver(run, tournament, slot, round_now, shipped, data.files.live)
+        sent = deliver(run, tournament, slot, round_now, shipped, live)
         if verdict.passed and sent.state is not None:
             register(run, blended, backtested, tracked, verdict, round_now, slot)
         return conclude(run)

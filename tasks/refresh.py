@@ -6,6 +6,8 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from prefect import get_run_logger, task
 
@@ -20,8 +22,8 @@ from eraflow.numerai.inspection import LiveJob, RoundJob
 from eraflow.numerai.receipts import Receipt
 from eraflow.numerai.rounds import Round
 from eraflow.runs.attempt import Work
-from eraflow.runs.fetching import STAGE, Fetching
-from eraflow.runs.identity import note_data
+from eraflow.runs.fetching import LIVE_STAGE, STAGE, Fetching
+from eraflow.runs.identity import data_files, note_data
 from tasks.run import Run
 from tasks.stage import STAGE_TASK, run_stage
 from tasks.tournament import source_key
@@ -52,24 +54,31 @@ class Data:
         catalog: features.json, as it was checked.
         signature: over all but the live files. A new live file alone retrains nothing; the prediction has its own
             signature over it.
+        round_number: the round that was open, or was to open next, when they were fetched.
     """
 
     files: DataFiles
     contract: Contract
     catalog: Catalog
     signature: str
+    round_number: int
 
 
 @task(name="refresh", task_run_name="refresh", **STAGE_TASK)
-def refresh(run: Run, tournament: Tournament, round_now: Round) -> Data:
-    """Download what changed, reuse what is proven unchanged, decode what is new, and check the contract."""
+def refresh(run: Run, tournament: Tournament, ahead: Round) -> Data:
+    """Download what changed, reuse what is proven unchanged, decode what is new, and check the contract.
+
+    Args:
+        ahead: the round that the run works for. Before it opens, its live files are not there: `live_file` fetches
+            the one that is needed later.
+    """
     logger = get_run_logger()
     version = run.settings.data.version
-    root, wanted = _root(run), _wanted(tournament, version)
-    places = {f"{version}/{name}": _place(root, name, round_now.number) for name in wanted}
+    root, wanted = _root(run), _wanted(tournament, version, with_live=ahead.is_open)
+    places = {f"{version}/{name}": _place(root, name, ahead.number) for name in wanted}
     fetch = _fetching(run, tournament, places)
     record = fetch.until_whole(lambda receipts: run_stage(run, _contract_work(run, receipts)))
-    _drop_old_rounds(root, round_now.number, logger.info)
+    _drop_old_rounds(root, ahead.number, logger.info)
     receipts = {name.partition("/")[2]: receipt for name, receipt in fetch.receipts.items()}
     _note(run, receipts)
     contract = from_json(Contract, record.metrics["contract"])
@@ -77,29 +86,50 @@ def refresh(run: Run, tournament: Tournament, round_now: Round) -> Data:
     signature = value_sha256(learned_from)
     logger.info("data contract holds: %s", contract.describe())
     files = _data_files(receipts)
-    return Data(files, contract, read_catalog(files.features_json), signature)
+    return Data(files, contract, read_catalog(files.features_json), signature, ahead.number)
+
+
+def live_file(run: Run, tournament: Tournament, data: Data, round_now: Round) -> Path:
+    """The live file of the open round: fetched with the others, or now, where the round was not open by then.
+
+    Raises:
+        EraflowError: it is not what the ensemble needs, see `check_live`; the round may have another version of data.
+    """
+    if data.files.live is not None and data.round_number == round_now.number:
+        return data.files.live
+    return refresh_live(run, tournament, round_now, data)
 
 
 @task(name="refresh-live", task_run_name="refresh-live", **STAGE_TASK)
-def refresh_live(run: Run, tournament: Tournament, round_now: Round) -> Path:
-    """Download only the live file of this round, for a prediction with the champion."""
+def refresh_live(run: Run, tournament: Tournament, round_now: Round, data: Data | None = None) -> Path:
+    """Download only the live file of this round: for the champion, or for a run that began before the round opened.
+
+    Args:
+        data: what such a run has learnt from.
+    """
     name = f"{run.settings.data.version}/{LIVE}"
-    fetch = _fetching(run, tournament, {name: _place(_root(run), LIVE, round_now.number)})
-    fetch.until_whole(lambda receipts: run_stage(run, _live_work(receipts)))
-    _note(run, {LIVE: fetch.receipts[name]})
+    fetch = _fetching(run, tournament, {name: _place(_root(run), LIVE, round_now.number)}, LIVE_STAGE)
+    fetch.until_whole(lambda receipts: run_stage(run, _live_work(receipts, data)))
+    _note(run, {LIVE: fetch.receipts[name]}, beside=data_files(run.path))
     return fetch.receipts[name].path
 
 
-def _note(run: Run, receipts: Mapping[str, Receipt]) -> None:
-    """Write down which bytes this run works with: its record tells them, and whoever builds it again compares."""
+def _note(
+    run: Run, receipts: Mapping[str, Receipt], beside: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
+) -> None:
+    """Write down which bytes this run works with: its record tells them, and whoever builds it again compares.
+
+    Args:
+        beside: what was noted before and stays as it is.
+    """
     told = {
         name: {"path": str(receipt.path), "sha256": receipt.sha256, "bytes": receipt.bytes}
         for name, receipt in receipts.items()
     }
-    note_data(run.path, told)
+    note_data(run.path, {**beside, **told})
 
 
-def _fetching(run: Run, tournament: Tournament, places: Mapping[str, Path]) -> Fetching:
+def _fetching(run: Run, tournament: Tournament, places: Mapping[str, Path], stage: str = STAGE) -> Fetching:
     logger = get_run_logger()
     return Fetching(
         tournament.download,
@@ -108,6 +138,7 @@ def _fetching(run: Run, tournament: Tournament, places: Mapping[str, Path]) -> F
         run_dir=run.path,
         log=logger.info,
         warn=logger.warning,
+        stage=stage,
     )
 
 
@@ -129,25 +160,35 @@ def _contract_work(run: Run, receipts: Mapping[str, Receipt]) -> Work:
     return Work(STAGE, "eraflow.numerai.inspection:inspect_round", job, inputs)
 
 
-def _live_work(receipts: Mapping[str, Receipt]) -> Work:
-    """The stage `contract` of a run that only predicts: the live file can be decoded."""
+def _live_work(receipts: Mapping[str, Receipt], data: Data | None) -> Work:
+    """The stage over a live file that came alone: it can be decoded, and is what the run needs."""
     inputs = {name: receipt.sha256 for name, receipt in receipts.items()}
-    return Work(STAGE, "eraflow.numerai.inspection:inspect_live", LiveJob(_fresh(receipts)), inputs)
+    fresh = _fresh(receipts)
+    if data is None:
+        job = LiveJob(fresh)
+    else:
+        [live] = (receipt.path for receipt in receipts.values())
+        job = LiveJob(fresh, live, data.files.features_json, data.contract.features)
+    return Work(LIVE_STAGE, "eraflow.numerai.inspection:inspect_live", job, inputs)
 
 
 def _root(run: Run) -> Path:
     return run.settings.home_path / "data" / source_key(run.settings) / run.settings.data.version
 
 
-def _wanted(tournament: Tournament, version: str) -> list[str]:
+def _wanted(tournament: Tournament, version: str, *, with_live: bool) -> list[str]:
+    """Names of the files to fetch; without the live ones, which are another round's until this one is open."""
     offered = set(tournament.list_files(version))
-    missing = [name for name in MANDATORY if f"{version}/{name}" not in offered]
+    mandatory, optional = (
+        [name for name in names if with_live or not name.startswith("live")] for names in (MANDATORY, OPTIONAL)
+    )
+    missing = [name for name in mandatory if f"{version}/{name}" not in offered]
     if missing:
         raise IncompleteDatasetError(
             f"version {version} has no {', '.join(missing)}; offered: {', '.join(sorted(offered)) or 'nothing'}",
             "set data.version to a version that Numerai lists",
         )
-    return [*MANDATORY, *(name for name in OPTIONAL if f"{version}/{name}" in offered)]
+    return [*mandatory, *(name for name in optional if f"{version}/{name}" in offered)]
 
 
 def _place(root: Path, name: str, round_number: int) -> Path:
@@ -173,7 +214,7 @@ def _data_files(receipts: dict[str, Receipt]) -> DataFiles:
         features_json=Path(receipts["features.json"].path),
         train=Path(receipts["train.parquet"].path),
         validation=Path(receipts["validation.parquet"].path),
-        live=Path(receipts["live.parquet"].path),
+        live=path(LIVE),
         train_benchmark_models=path("train_benchmark_models.parquet"),
         validation_benchmark_models=path("validation_benchmark_models.parquet"),
         live_benchmark_models=path("live_benchmark_models.parquet"),

@@ -13,8 +13,6 @@ from eraflow.data.membereras import longest_horizon, target_of
 from eraflow.errors import SettingsError
 from eraflow.kinds import SEARCHED, find
 from eraflow.machine.estimate import Need
-from eraflow.numerai.client import Tournament
-from eraflow.numerai.rounds import Round
 from eraflow.runs.attempt import Work
 from eraflow.runs.codeversion import learners_of
 from eraflow.runs.searchrecord import REPORT
@@ -30,7 +28,6 @@ from models.search.space import largest_params
 from tasks.alert import tell_people
 from tasks.features import Features
 from tasks.pages.searchpage import search_in_words, show_search
-from tasks.round import wait_for_round
 from tasks.run import Run
 from tasks.searchtracking import track_search
 from tasks.stage import STAGE_TASK, record_or_loss, run_stage
@@ -193,11 +190,6 @@ def search_need(features: Features, model: ModelSettings, cut: SearchEras) -> Ne
         weights=count_weights(model.kind, largest, columns),
         cost=replace(cost, thread_mb=cost.thread_mb + held),
     )
-
-
-def research_round(run: Run, tournament: Tournament) -> Round:
-    """The current round, open or not: nothing is submitted. Between two rounds it waits for the next one."""
-    return tournament.current_round() or wait_for_round(run, tournament)
 
 
 def _contribution(features: Features) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ class Contract:
         horizon_days, purge_weeks: of the target; the purge is the lower bound.
         train_eras, validation_eras: resolved eras of each file: not data_type test, target known in at least one row.
         unresolved_eras: the others, from `first_era` on.
-        live_rows, live_era: of the live file; no rows is not an error here.
+        live_rows, live_era: of the live file; no rows is not an error here, nor is a round that is not open yet.
         benchmarks: columns of the benchmark files; benchmark: the chosen one.
         benchmark_eras, meta_model_eras: eras of train and validation in which they are known, joined by id.
         rows: file name -> rows.
@@ -81,7 +81,7 @@ class Contract:
                 f"{len(self.features)} features, target {self.target} (horizon {self.horizon_days} days, purge "
                 f"{self.purge_weeks} weeks)",
                 f"{len(resolved)} resolved eras {resolved[0]} to {resolved[-1]}, {len(self.unresolved_eras)} not yet",
-                f"live era {self.live_era} with {self.live_rows} rows",
+                f"live era {self.live_era} with {self.live_rows} rows" if LIVE in self.rows else "no live file yet",
                 f"benchmark {self.benchmark or 'none'} in {len(self.benchmark_eras)} eras",
                 f"meta model in {len(self.meta_model_eras)} eras",
                 *(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -83,7 +84,7 @@ def check_contract(
     """Check the files against each other, features.json and the settings.
 
     Args:
-        folder: the files.
+        folder: the files; without a live file, which `check_live` looks at when its round is open.
         data: the run's own target, the features and the benchmark.
         catalog: what features.json defines.
         auxiliary: other targets that members learn, of 20 or 60 days.
@@ -110,8 +111,8 @@ def check_contract(
         train_eras=train_eras,
         validation_eras=validation_eras,
         unresolved_eras=_unresolved(indexes, train_eras + validation_eras, data.first_era),
-        live_rows=live.footer.rows,
-        live_era=live.eras[0] if live.eras else None,
+        live_rows=live.footer.rows if live else 0,
+        live_era=live.eras[0] if live and live.eras else None,
         benchmarks=checked.benchmarks,
         benchmark=checked.benchmark,
         benchmark_eras=_covered(checked.benchmark, footers.benchmarks, checked),
@@ -123,9 +124,34 @@ def check_contract(
     )
 
 
+def check_live(live: Path, features: Sequence[str], catalog: Catalog) -> EraIndex:
+    """Check a live file that came after the others, as `check_contract` does with all of them.
+
+    Args:
+        live: its path.
+        features: those of the run.
+        catalog: what features.json defines.
+
+    Returns:
+        Its one era, or none where it has no rows.
+
+    Raises:
+        MissingColumnError, MissingFeatureError, FeatureTypeError, BadFeatureValueError, BadEraError, NullEraError,
+        NullIdError, DuplicateIdError: as `check_contract`.
+    """
+    footer = read_footer(live)
+    footer.require_id()
+    footer.require([ERA])
+    _check_features(footer, features, catalog)
+    index = _check_live(footer)
+    _check_footer_values([footer], features)
+    check_unique_ids([footer], [id_hashes(footer)])
+    return index
+
+
 @dataclass(frozen=True)
 class _Footers:
-    """Those of train, validation and live; of the benchmark files; of the meta model, where there is one."""
+    """Those of train, validation and live, of the benchmark files, and of the meta model, as far as they are there."""
 
     data: list[Footer]
     benchmarks: list[Footer]
@@ -138,7 +164,7 @@ class _Checked:
 
     Attributes:
         benchmarks, benchmark: columns that both benchmark files hold, and the chosen one.
-        indexes: the eras of train and validation; live: those of the live file.
+        indexes: the eras of train and validation; live: those of the live file, None without one.
         hashes: of the ids, uint64[rows] for each of train, validation and live.
     """
 
@@ -148,7 +174,7 @@ class _Checked:
     benchmarks: tuple[str, ...]
     benchmark: str | None
     indexes: list[EraIndex]
-    live: EraIndex
+    live: EraIndex | None
     hashes: list[Hashes]
 
 
@@ -178,7 +204,7 @@ def _checked_files(
 
 def _read_footers(folder: DataFiles) -> _Footers:
     return _Footers(
-        data=[read_footer(path) for path in (folder.train, folder.validation, folder.live)],
+        data=[read_footer(path) for path in (folder.train, folder.validation, folder.live) if path is not None],
         benchmarks=[read_footer(path) for path in folder.benchmark_files],
         meta_model=[read_footer(folder.meta_model)] if folder.meta_model else [],
     )
@@ -220,12 +246,12 @@ def _check_columns(
             _check_target(footer, other, "the member's target")
 
 
-def _checked_eras(footers: Sequence[Footer]) -> tuple[list[EraIndex], EraIndex]:
-    """Era indexes of train and validation, and of live."""
+def _checked_eras(footers: Sequence[Footer]) -> tuple[list[EraIndex], EraIndex | None]:
+    """Era indexes of train and validation, and of live where it is there."""
     indexes = [read_era_index(footer) for footer in footers[:2]]
     _check_numbered(indexes)
     check_one_sequence(indexes)
-    return indexes, _check_live(footers[2])
+    return indexes, _check_live(footers[2]) if len(footers) > 2 else None
 
 
 def _check_any(resolved: Mapping[str, Sequence[str]], folder: DataFiles) -> None:
@@ -315,7 +341,7 @@ def _notes(checked: _Checked, folder: DataFiles) -> list[str]:
         extra = [name for name in footer.types if name.startswith("feature") and name not in checked.catalog.known]
         if extra:
             notes.append(f"{footer.path.name} has {len(extra)} features that features.json does not know: {extra[:5]}")
-    if not checked.live.eras:
+    if checked.live is not None and not checked.live.eras:
         notes.append("the live file has no rows")
     if checked.benchmark is None:
         notes.append("there is no benchmark, so BMC cannot be computed")

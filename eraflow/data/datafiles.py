@@ -12,12 +12,12 @@ MANDATORY = ("features_json", "train", "validation", "live")
 
 @dataclass(frozen=True)
 class DataFiles:
-    """Paths of a tournament folder; the last four may be None."""
+    """Paths of a tournament folder; the last five may be None. Without a live file its round is not open yet."""
 
     features_json: Path
     train: Path
     validation: Path
-    live: Path
+    live: Path | None = None
     train_benchmark_models: Path | None = None
     validation_benchmark_models: Path | None = None
     live_benchmark_models: Path | None = None

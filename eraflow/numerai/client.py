@@ -122,6 +122,10 @@ class Tournament:
         found = rounds.current_round(self._graphql, self._now())
         return found if found is None else self._noted(found)
 
+    def coming_round(self) -> Round | None:
+        """The round that opens next; None where the API does not tell it ahead."""
+        return rounds.coming_round(self._graphql, self._now())
+
     def wait_for_round(self, wait_seconds: float, poll_seconds: float) -> Round:
         """Poll until a round is open; RoundClosedError after `wait_seconds`."""
         return self._noted(rounds.wait_for_round(self._graphql, wait_seconds, poll_seconds, self._now))

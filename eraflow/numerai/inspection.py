@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from eraflow.data.catalog import Catalog, read_catalog
-from eraflow.data.contractcheck import check_contract
+from eraflow.data.contractcheck import check_contract, check_live
 from eraflow.data.datafiles import DataFiles
 from eraflow.data.readable import MissingFileError, UnreadableFileError, told
 from eraflow.disk.atomic import write_text
@@ -65,9 +65,18 @@ class RoundJob:
 
 @dataclass(frozen=True)
 class LiveJob:
-    """The live file alone: its name and path, where nobody has decoded it yet."""
+    """The live file alone.
+
+    Attributes:
+        fresh: its name and path, where nobody has decoded it yet.
+        live, features_json: paths, where it is to be what a run needs that has learnt already.
+        features: those of that run.
+    """
 
     fresh: How[dict[str, Path]]
+    live: How[Path | None] = None
+    features_json: How[Path | None] = None
+    features: tuple[str, ...] = ()
 
 
 @stage_function(RoundJob)
@@ -92,12 +101,20 @@ def inspect_round(job: RoundJob, out: Path, _: Plan) -> dict[str, Any]:
 
 @stage_function(LiveJob)
 def inspect_live(job: LiveJob, out: Path, _: Plan) -> dict[str, Any]:
-    """Decode the live file alone, for a prediction with the champion; returns its rows.
+    """Decode the live file alone, for the champion or for a run that has learnt already.
+
+    Returns:
+        Its rows, where it was decoded now, and its era, where a run needs it.
 
     Raises:
         SpoiltFilesError: it cannot be decoded.
+        EraflowError: it is not what the run needs, see `check_live`.
     """
-    return {"rows": sum(decode(out, job.fresh, dict.fromkeys(job.fresh, ())))}
+    rows = sum(decode(out, job.fresh, dict.fromkeys(job.fresh, ())))
+    if job.live is None or job.features_json is None:
+        return {"rows": rows}
+    index = check_live(job.live, job.features, read_catalog(job.features_json))
+    return {"rows": rows, "era": index.eras[0] if index.eras else None}
 
 
 def decode(out: Path, fresh: Mapping[str, Path | str], codes: Mapping[str, Collection[str]]) -> list[int]:

@@ -113,6 +113,13 @@ def _rounds(**wanted: Any) -> Callable[[NumerAPI], list[RoundRow | None]]:
     return question(_QUERY, "rounds", list[RoundRow | None], wanted)
 
 
+def coming_round(graphql: GraphQLClient, now: datetime) -> Round | None:
+    """The round that opens next, as far as the API tells it ahead; its multipliers may not be told yet."""
+    rows = graphql.ask("reading the upcoming rounds", _rounds(status="UPCOMING"))
+    ahead = [row for row in rows if row and row.open_time > now and (row.close_staking_time or row.close_time)]
+    return parse_round(min(ahead, key=lambda row: row.open_time), now) if ahead else None
+
+
 def next_opening(graphql: GraphQLClient, now: datetime) -> str:
     """When the next round opens, as far as the API tells: a clause for people."""
     try:

@@ -24,6 +24,8 @@ from eraflow.runs.weekrecord import timed
 
 STAGE = "contract"
 """The stage that decodes what is new and checks the contract."""
+LIVE_STAGE = "contract-live"
+"""The stage that decodes a live file which came alone."""
 SAY_EVERY_SECONDS = 10.0
 
 T = TypeVar("T")
@@ -37,6 +39,7 @@ class Fetching:
         places: name in the data set -> where the file is to lie.
         attempts: of each file.
         run_dir: folder of the run, with the folder of the stage.
+        stage: name of the stage that decodes them.
         log, warn: take lines of text.
 
     Attributes:
@@ -52,8 +55,10 @@ class Fetching:
         run_dir: Path,
         log: Callable[[str], None],
         warn: Callable[[str], None],
+        stage: str = STAGE,
     ) -> None:
-        self._download, self._places, self._attempts, self._run_dir = download, places, attempts, run_dir
+        self._download, self._places, self._attempts = download, places, attempts
+        self._run_dir, self._stage = run_dir, stage
         self._log, self._warn = log, warn
         self.receipts: dict[str, Receipt] = {}
         self._spoilt: dict[str, dict[str, str]] = {name: {} for name in places}  # name -> sha256 -> why
@@ -63,7 +68,7 @@ class Fetching:
         """Fetch, inspect and seal; what is found spoilt is fetched again, within the attempts.
 
         Args:
-            inspect: runs the stage `contract` over the files.
+            inspect: runs the stage over the files.
 
         Raises:
             SpoiltFilesError: files arrived spoilt at every attempt.
@@ -74,7 +79,7 @@ class Fetching:
             try:
                 return self._once(inspect)
             except (SpoiltFilesError, StageCrashed) as error:
-                spoilt = error if isinstance(error, SpoiltFilesError) else _of_crash(self._run_dir / STAGE, error)
+                spoilt = error if isinstance(error, SpoiltFilesError) else _of_crash(self._run_dir / self._stage, error)
                 if spoilt is None:
                     raise
                 self._reject(spoilt.faults)
