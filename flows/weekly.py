@@ -9,6 +9,7 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
+from eraflow.numerai.client import Slot, Tournament
 from eraflow.settings.run import RunSettings
 from tasks.alert import tell_of_trouble
 from tasks.backtest import backtest
@@ -18,6 +19,7 @@ from tasks.compress import compress
 from tasks.deliver import deliver
 from tasks.features import build_features
 from tasks.gate import decide, held, ours
+from tasks.insurance import insured
 from tasks.leaks import look_for_leaks
 from tasks.livescores import fetch_live_scores
 from tasks.offer import check_settings
@@ -25,7 +27,7 @@ from tasks.payout import paid
 from tasks.refresh import live_file, refresh
 from tasks.register import register, track
 from tasks.round import round_ahead, wait_for_round
-from tasks.run import conclude, ended_before, open_run
+from tasks.run import Run, conclude, ended_before, open_run
 from tasks.select import select
 from tasks.submit import find_model, keep_for_later
 from tasks.success import tell_of_success
@@ -56,34 +58,42 @@ def weekly(settings: RunSettings = DEFAULTS) -> dict[str, Any] | State:
         slot = find_model(run, tournament)
         fetch_live_scores(run, tournament, slot)
         check_settings(run, tournament)
-        ahead = round_ahead(run, tournament)
-        data = refresh(run, tournament, ahead)
-        neutralisation = chosen_neutralisation(run, data)
-        features = build_features(run, data)
-        payout = paid(run, ahead)
-        search_first(run, features, payout)
-        chosen = select(run, features)
-        coded = compress(run, features)
-        members = train_all(run, features, chosen, coded)
-        blended = blend(run, features, members, neutralisation, payout)
-        backtested = backtest(run, data, features, members, blended, neutralisation, payout)
-        round_now = wait_for_round(run, tournament)
-        if (payout_now := paid(run, round_now)) != payout:
-            blended = blend(run, features, members, neutralisation, payout_now)
-            backtested = backtest(run, data, features, members, blended, neutralisation, payout_now)
-        tracked = track(run, features, members, blended, backtested)
-        leaks, last = look_for_leaks(run, data, features), champion_scores(run, features, slot)
-        verdict = decide(run, features, members, blended, backtested, last, round_now, leaks)
+        with insured(run, tournament, slot):
+            return _week(run, tournament, slot)
 
-        live = live_file(run, tournament, data, round_now)
-        shipped, why_not = ours(blended, verdict), ""
-        if not verdict.passed and run.settings.gate.on_block == "champion":
-            shipped, why_not = stand_in(run, round_now, slot)
-        if shipped is None:
-            ensemble, made_by = blended.path / "ensemble", verdict.ensemble_signature
-            predicted = keep_for_later(run, slot, round_now, ensemble, made_by, live, verdict)
-            return held(run, verdict, round_now, why_not, predicted=predicted)
-        sent = deliver(run, tournament, slot, round_now, shipped, live)
-        if verdict.passed and sent.state is not None:
-            register(run, blended, backtested, tracked, verdict, round_now, slot)
-        return conclude(run)
+
+def _week(run: Run, tournament: Tournament, slot: Slot) -> dict[str, Any] | State:
+    """The stages of a week, in order."""
+    ahead = round_ahead(run, tournament)
+    data = refresh(run, tournament, ahead)
+    neutralisation = chosen_neutralisation(run, data)
+    features = build_features(run, data)
+    payout = paid(run, ahead)
+    search_first(run, features, payout)
+    chosen = select(run, features)
+    coded = compress(run, features)
+    members = train_all(run, features, chosen, coded)
+    blended = blend(run, features, members, neutralisation, payout)
+    backtested = backtest(run, data, features, members, blended, neutralisation, payout)
+    leaks = look_for_leaks(run, data, features)
+
+    round_now = wait_for_round(run, tournament)
+    if (payout_now := paid(run, round_now)) != payout:
+        blended = blend(run, features, members, neutralisation, payout_now)
+        backtested = backtest(run, data, features, members, blended, neutralisation, payout_now)
+    tracked = track(run, features, members, blended, backtested)
+    last = champion_scores(run, features, slot)
+    verdict = decide(run, features, members, blended, backtested, last, round_now, leaks)
+    live = live_file(run, tournament, data, round_now)
+
+    shipped, why_not = ours(blended, verdict), ""
+    if not verdict.passed and run.settings.gate.on_block == "champion":
+        shipped, why_not = stand_in(run, round_now, slot)
+    if shipped is None:
+        ensemble, made_by = blended.path / "ensemble", verdict.ensemble_signature
+        predicted = keep_for_later(run, slot, round_now, ensemble, made_by, live, verdict)
+        return held(run, verdict, round_now, why_not, predicted=predicted)
+    sent = deliver(run, tournament, slot, round_now, shipped, live)
+    if verdict.passed and sent.state is not None:
+        register(run, blended, backtested, tracked, verdict, round_now, slot)
+    return conclude(run)

@@ -20,7 +20,7 @@ from eraflow.settings.run import RunSettings, merge
 from tasks.recovery.reconcile import our_deployments
 
 POOL, POOL_TYPE = "eraflow", "process"
-SCHEDULED = ("weekly", "daily")
+SCHEDULED = ("weekly", "daily", "insurance")
 PREFECT_FILE = "prefect.yaml"
 DEPLOY_SECONDS = 180.0
 

@@ -27,6 +27,7 @@ from eraflow.numerai.submission_csv import EmptyLiveError, write_submission
 from eraflow.numerai.submission_state import SubmissionState, kept_in_words
 from eraflow.runs.conclusion import RunConcludedError, accepted_submission, unconfirmed_submission
 from eraflow.runs.identity import identity
+from eraflow.runs.insurance import insurances
 from eraflow.runs.stage import StageRecord
 from eraflow.runs.weekrecord import HELD, timed
 from tasks.gate import JudgedEnsemble
@@ -36,7 +37,7 @@ from tasks.prepared import PreparedDelivery
 from tasks.register import known_slot
 from tasks.run import Run
 from tasks.stage import LIGHT_TASK
-from tasks.tournament import destination
+from tasks.tournament import destination, source_key
 
 
 @dataclass(frozen=True)
@@ -186,7 +187,7 @@ def submit(
     """Send what the verdict allows and read back that it arrived. A dry run stops just before.
 
     Two runs at once send once: the second one sees what the first has filed. Another submission of this round is
-    replaced only where `submit.replace` says so.
+    replaced only where `submit.replace` says so, or where it is the champion's that was sent as an insurance.
 
     The signature that must be the verdict's is the one that the prediction itself names, not what the flow believes.
 
@@ -226,7 +227,7 @@ def _send(run: Run, tournament: Tournament, submission: Submission) -> Submissio
                 slot,
                 number,
                 settings.submit.confirm_minutes * 60,
-                replace=settings.submit.replace,
+                replace=settings.submit.replace or insurances(settings.home_path, source_key(settings), slot, number),
                 name=str(identity(run.path)["name"]),
             )
     except Exception as error:

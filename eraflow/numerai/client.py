@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
@@ -117,6 +117,10 @@ class Tournament:
         """How far the tournament's clock is ahead of this machine's; zero when it is not known to differ."""
         return self._now.offset()
 
+    def now(self) -> datetime:
+        """The time at the tournament, UTC: rounds open and close by it."""
+        return self._now()
+
     def current_round(self) -> Round | None:
         """The current round with its multipliers; None between two rounds."""
         found = rounds.current_round(self._graphql, self._now())
@@ -197,9 +201,9 @@ class Tournament:
         """What the submissions of a model have scored by now; see `livescores.live_scores`."""
         return livescores.live_scores(self._graphql, model_id, last_rounds)
 
-    def now(self) -> datetime:
-        """The time at the tournament, UTC."""
-        return self._now()
+    def filed(self, model_id: str, round_now: Round) -> SubmissionState | None:
+        """The submission that counts for a model and an open round by now, whoever filed it; None without one."""
+        return upload.filed_before(self._graphql, model_id, round_now.number, round_now.open_time)
 
     def submit(
         self,
@@ -208,13 +212,14 @@ class Tournament:
         round_number: int,
         confirm_seconds: float,
         *,
-        replace: bool = False,
+        replace: bool | Collection[str] = False,
         name: str = "",
     ) -> SubmissionState:
         """File a CSV for a round and follow it until it is accepted; see `upload.submit`.
 
         What is filed for the round already is not sent again, and other predictions are replaced only when `replace`
-        says so: then the state of what is there is returned, with `already=True`. `name` begins the file's name there.
+        says so, of all or of the submissions with these ids: else the state of what is there is returned, with
+        `already=True`. `name` begins the file's name there.
         """
         current = self.current_round()
         return upload.submit(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -78,7 +78,7 @@ def submit(
     current: Round | None,
     now: datetime,
     *,
-    replace_other: bool = False,
+    replace_other: bool | Collection[str] = False,
     name: str = "",
 ) -> SubmissionState:
     """File `csv` for a model and wait until the tournament has accepted it.
@@ -94,7 +94,8 @@ def submit(
         confirm_seconds: how long to wait for the decision.
         current: the current round, as just read.
         now: when it was read.
-        replace_other: send although other predictions are filed for this round already.
+        replace_other: send although other predictions are filed for this round already: whichever, or only where the
+            id of the submission is among these.
         name: begins the name under which the file is sent, such as that of its run. By what follows it, the round and
             a hash of the content, the same predictions are recognised, whatever name they were sent under.
 
@@ -116,12 +117,12 @@ def submit(
     content = _read(csv)
     stem = _stem(content, round_number)
     opened = current.open_time if current is not None and current.number == round_number else None
-    before = _filed_before(graphql, model_id, round_number, opened)
+    before = filed_before(graphql, model_id, round_number, opened)
     if before is not None and stem in before.filename:
         found = _recognised(graphql, before, content, model_id, round_number, confirm_seconds)
         if found is not None:
             return found
-    elif before is not None and not replace_other:
+    elif before is not None and not _may_replace(before, replace_other):
         return replace(before, already=True, ours=False)
     if current is None or current.number != round_number or not current.is_open:
         raise _not_this_round(graphql, round_number, current, now)
@@ -129,7 +130,11 @@ def submit(
     return replace(state, multipliers=dict(current.multipliers))
 
 
-def _filed_before(
+def _may_replace(before: SubmissionState, allowed: bool | Collection[str]) -> bool:
+    return allowed if isinstance(allowed, bool) else before.id in allowed
+
+
+def filed_before(
     graphql: GraphQLClient, model_id: str, round_number: int, opened: datetime | None
 ) -> SubmissionState | None:
     """The newest submission of the round that was not found faulty: it counts, whoever filed it."""

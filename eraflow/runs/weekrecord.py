@@ -18,8 +18,9 @@ from eraflow.disk.atomic import write_json
 from eraflow.disk.jsonobject import read_object
 from eraflow.errors import EraflowError
 from eraflow.machine.awake import since_boot, this_boot
-from eraflow.runs.conclusion import accepted_submission, check_unfinished, unconfirmed_submission
+from eraflow.runs.conclusion import SUBMISSION, accepted_submission, check_unfinished, unconfirmed_submission
 from eraflow.runs.identity import identity
+from eraflow.runs.insurance import FOLDER as INSURANCE
 from eraflow.runs.onlookers import News, StepState, tell
 from eraflow.runs.rundir import CLOCK
 from eraflow.runs.stage import read_manifest
@@ -32,12 +33,14 @@ LOST = "lost.json"
 LEFT_OUT = "left_out.json"
 ROUND = "round.json"
 HELD = "held.json"
+NOT_NEEDED = "not_needed.json"
+"""In the folder of a run that is an insurance only: what was filed already."""
 SENT = "sent"  # the folder that `eraflow submit` adds
 TRAIN, SEARCH, SELECT, CODE, BLEND = "train-", "search-", "select", "vae", "blend"
 TOLD = ("learns", "purge_weeks", "features")
 FOLDS = ("folds", "folds_kept", "seconds_saved")
 """Of the metrics of a member's training, what its record tells, and what it tells where the stage does."""
-STALE = ("gate/verdict.json", "record.json", TIMES, ERROR, STAGES, LOST, LEFT_OUT, ROUND, HELD)
+STALE = ("gate/verdict.json", "record.json", TIMES, ERROR, STAGES, LOST, LEFT_OUT, ROUND, HELD, NOT_NEEDED)
 
 
 def forget_last_outcome(run_dir: Path) -> None:
@@ -128,8 +131,10 @@ def week_record(run_dir: Path) -> dict[str, Any]:
         each member, or null; lost_models and lost_searches: name to
         error of each that failed for good; lost_selection, lost_code: its error, or null; left_out:
         name to error of each member of the profile that was not begun (no library, too long); submission id and state,
-        that of `eraflow submit` where it sent later; may_be_done: sentences, of a week that is held; seconds,
-        peak MiB and attempts by stage; seconds of the whole flow; error or null.
+        that of `eraflow submit` where it sent later; insurance: the same of the champion's prediction that was sent in
+        its place, or null; not_needed: of a run that is an insurance only, what was filed already, or null;
+        may_be_done: sentences, of a week that is held; seconds, peak MiB and attempts by stage; seconds of the whole
+        flow; error or null.
     """
     later = read_object(run_dir / SENT / "record.json")
     verdict = read_object(run_dir / SENT / "verdict.json" if later else run_dir / "gate" / "verdict.json")
@@ -139,13 +144,15 @@ def week_record(run_dir: Path) -> dict[str, Any]:
     return {
         "run_dir": str(run_dir),
         "identity": identity(run_dir),
-        "outcome": _outcome(verdict, submission, error),
+        "outcome": _outcome(verdict, submission, error, not_needed=(run_dir / NOT_NEEDED).exists()),
         "verdict": verdict,
         "scores": {name: model["summary"] for name, model in (scores or {}).items()},
         "against_benchmark": read_object(run_dir / "backtest" / "comparisons.json") if scores else None,
         "neutralisation": read_object(run_dir / "backtest" / "neutralisation.json") if scores else None,
         "worth": read_object(run_dir / "backtest" / "worth.json") if scores else None,
         "submission": submission,
+        "insurance": read_object(run_dir / INSURANCE / SUBMISSION),
+        "not_needed": read_object(run_dir / NOT_NEEDED),
         "may_be_done": (read_object(run_dir / HELD) or {}).get("may_be_done", []),
         "members": members(run_dir),
         "blend": blended(run_dir),
@@ -192,7 +199,9 @@ def _named(lost: dict[str, Any], prefix: str) -> dict[str, Any]:
     return {stage.removeprefix(prefix): error for stage, error in lost.items() if stage.startswith(prefix)}
 
 
-def _outcome(verdict: Any, submission: Any, error: Any) -> str:
+def _outcome(verdict: Any, submission: Any, error: Any, *, not_needed: bool) -> str:
+    if not_needed and error is None:
+        return "kept"
     if submission is not None and submission["state"] is not None:
         return "submitted" if error is None else "submitted_with_error"
     if submission is not None and submission["sending"]:

@@ -121,6 +121,12 @@ class RunSettings(Section):
             raise ValueError("gate.on_block=champion needs tracking.enabled=true: the champion lives in MLflow")
         return self
 
+    @model_validator(mode="after")
+    def _an_insurance_has_a_time(self) -> RunSettings:
+        if self.round.only_insure and self.round.insurance_minutes is None:
+            raise ValueError("round.only_insure=true needs round.insurance_minutes: when is the champion to be sent?")
+        return self
+
     @property
     def auxiliary_targets(self) -> tuple[str, ...]:
         """Targets that some member learns and that are not the run's own, each once, in the order of the members."""

@@ -11,12 +11,27 @@ from eraflow.settings.section import Section
 
 
 class RoundSettings(Section):
-    """Waiting for the round to open. Opening times drift, so it is polled."""
+    """Waiting for the round to open, and what is done before it closes. Opening times drift, so it is polled."""
 
     wait_minutes: float = Field(
-        360, ge=0, le=YEAR_MINUTES, description="Give up when no round is open after this time."
+        720,
+        ge=0,
+        le=YEAR_MINUTES,
+        description="Give up when no round is open after this time; what needs no live file is done before.",
     )
     poll_seconds: float = Field(60, gt=0, le=DAY_SECONDS, description="Time between two looks.")
+    insurance_minutes: float | None = Field(
+        60,
+        gt=0,
+        le=YEAR_MINUTES,
+        description="When a week has sent nothing this long before its round closes, the champion's prediction is sent "
+        "in its place, and replaced when the week's own passes in time. Empty: never.",
+    )
+    only_insure: bool = Field(
+        False,
+        description="Of a daily run: wait until insurance_minutes before the round closes, and send the champion's "
+        "prediction only where nothing is filed by then.",
+    )
 
 
 PICKLE = "pickle"

@@ -10,7 +10,7 @@ from tests.deployments.serverworker import worker
 from tests.weeks import receiver, tiny
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
-NAMES = ("weekly", "daily")
+NAMES = ("weekly", "daily", "insurance")
 
 
 def told(running, home, *arguments):

@@ -22,13 +22,14 @@ def test_every_deployment_starts_with_parameters_that_its_flow_accepts(name, mon
     assert entry["work_pool"]["name"] == "eraflow"
 
 
-def test_the_weekly_schedule_is_saturday_noon_utc_and_the_daily_one_the_days_between():
+def test_the_week_begins_before_the_round_opens_and_is_insured_before_it_closes():
     schedules = {name: entry.get("schedules", []) for name, entry in DEPLOYMENTS.items()}
     for entries in schedules.values():
         for entry in entries:
             construct_schedule(cron=entry["cron"], timezone=entry["timezone"])
-    assert [(e["cron"], e["timezone"]) for e in schedules["weekly"]] == [("0 12 * * 6", "UTC")]
+    assert [(e["cron"], e["timezone"]) for e in schedules["weekly"]] == [("0 4 * * 6", "UTC")]
     assert [(e["cron"], e["timezone"]) for e in schedules["daily"]] == [("0 12 * * 2-5", "UTC")]
+    assert [(e["cron"], e["timezone"]) for e in schedules["insurance"]] == [("0 12 * * 0", "UTC")]
     assert schedules["sandbox"] == []
 
 

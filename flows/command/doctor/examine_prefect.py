@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 TIMEOUT_SECONDS = 5.0
 POOL = "eraflow"
-SCHEDULED = ("weekly", "daily")
+SCHEDULED = ("weekly", "daily", "insurance")
 DEPLOY = "prefect deploy --all, in the root of the checkout; then eraflow go-live"
 
 

@@ -42,6 +42,8 @@ def summary(record: dict[str, Any], settings: RunSettings, server: str, *, advic
             words(OUTCOMES[outcome], OUTCOME_STYLES.get(outcome, "bold yellow")), words(_what(record, settings), "dim")
         )
     ]
+    if insured := _insurance(record):
+        parts.append(words(insured, "bold"))
     if record.get("error"):
         parts.append(
             words(f"{record['error']['code']}: {record['error']['problem']}\nWhat to do: {record['error']['remedy']}")
@@ -71,6 +73,18 @@ def summary(record: dict[str, Any], settings: RunSettings, server: str, *, advic
     if advice and settings.source.kind == "sandbox" and record["outcome"] == "submitted":
         parts.append(_go_live())
     return parts
+
+
+def _insurance(record: dict[str, Any]) -> str:
+    """What was sent in the place of this week's, or found filed by a run that is an insurance only."""
+    if filed := (record.get("not_needed") or {}).get("filed"):
+        return f"No insurance is needed: submission {filed['id']} is filed for this round."
+    sent = (record.get("insurance") or {}).get("state")
+    if sent is None:
+        return ""
+    last = record["outcome"] in ("submitted", "submitted_with_error")
+    then = "this week's own replaced it" if last else "it counts until this week's own passes"
+    return f"The round was about to close: the champion's was sent as submission {sent['id']}; {then}."
 
 
 def _may_be_done(sentences: list[str]) -> RenderableType:
