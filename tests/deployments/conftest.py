@@ -10,11 +10,8 @@ def deployed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("road")
     with server(folder) as running:
         running.prefect("deploy", "--all")
-        for name in (
-            "weekly",
-            "daily",
-            "insurance",
-        ):  # they are made paused; test_golive.py tells how a person switches them on
+        # They are made paused; test_golive.py tells how a person switches them on.
+        for name in ("weekly", "daily", "insurance"):
             running.patch(f"/deployments/{running.deployment_id(name)}", {"paused": False})
         yield running, folder
 
