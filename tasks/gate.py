@@ -21,7 +21,7 @@ from eraflow.gate.verdict import Verdict
 from eraflow.numerai.rounds import Round
 from eraflow.runs.stage import StageRecord
 from eraflow.runs.weekrecord import HELD, write_outcome
-from eraflow.scoring.backtest import BLEND, read_benchmark, read_scores
+from eraflow.scoring.backtest import BLEND, read_benchmark, read_history, read_scores
 from eraflow.scoring.scoring import ModelScores
 from tasks.features import Features
 from tasks.pages.artifacts import show_verdict
@@ -62,6 +62,7 @@ def decide(
         models_wanted=len(run.settings.models),
         now=datetime.now(UTC),
         bases=adapted_bases(run.path),
+        history=read_history(backtested.path),
         benchmark=read_benchmark(backtested.path, scores),
         leaks=None if leaks is None else read_leaks(leaks.path),
     )

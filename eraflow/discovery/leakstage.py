@@ -1,6 +1,6 @@
 """The stage that looks for features which hold the answer; what it finds is judged by the gate.
 
-out/leaks.json  {"features", "targets": {target: {"eras", "rows", "features": [figures, the most suspicious first]}}}
+out/leaks.json  {"features", "targets": {target: {"eras", "rows", "typical", "features": [the most suspicious first]}}}
 """
 
 from __future__ import annotations
@@ -86,13 +86,13 @@ FIGURES = ("bound", "era_corr", "copy", "copy_score")
 def _told(found: Scan) -> dict[str, Any]:
     """The figures of the most suspicious features of one target.
 
-    Of each feature: `corr`, its mean association; `bound`, how far from zero that is at the least, with `FALSE_ALARM`
-    over all features; `era_corr` and `corr_era`, the largest of a single era; `copy`, about the share of rows that are
-    copied in `copy_eras`: in all eras, a block of them or one, 0 where none is beyond chance; `copy_score`, the largest
-    standard normal score of these.
+    `typical` is the median size of all mean associations. Of each feature: `corr`, its mean association; `bound`, how
+    far from zero that is at the least, with `FALSE_ALARM` over all features; `era_corr` and `corr_era`, the largest of
+    a single era; `copy`, about the share of rows that are copied in `copy_eras`: in all eras, a block of them or one,
+    0 where none is beyond chance; `copy_score`, the largest standard normal score of these.
     """
     if not found.eras:
-        return {"eras": 0, "rows": 0, "features": []}
+        return {"eras": 0, "rows": 0, "typical": 0.0, "features": []}
     association = np.stack(found.association).astype(np.float64)
     tests = mean_tests(association, found.overlap)
     sizes = np.abs(np.where(np.isfinite(association), association, 0.0))
@@ -121,7 +121,8 @@ def _told(found: Scan) -> dict[str, Any]:
                 "copy_eras": _eras_in_words(found.eras, int(span.first[at]), int(span.last[at])),
             }
         )
-    return {"eras": len(found.eras), "rows": found.rows, "features": rows}
+    typical = float(np.median(np.abs(np.nan_to_num(tests.mean))))
+    return {"eras": len(found.eras), "rows": found.rows, "typical": _rounded(typical), "features": rows}
 
 
 def least_means(tests: MeanTests, count: int, least_eras: int) -> FloatArray:

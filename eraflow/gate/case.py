@@ -28,6 +28,7 @@ class Case:
         models_trained, models_wanted: members of the ensemble, and how many the settings name.
         benchmark: the scores of the benchmark on the same eras; None: there is none.
         leaks: what `eraflow.discovery.leakstage` found; None: nobody looked.
+        history: CORR of the benchmark in every era of the data in which it is known.
     """
 
     scores: ModelScores
@@ -38,6 +39,7 @@ class Case:
     models_wanted: int
     benchmark: ModelScores | None = None
     leaks: Mapping[str, Any] | None = None
+    history: EraScores = NO_ERAS
 
     @property
     def overlap(self) -> int:

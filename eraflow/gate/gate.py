@@ -13,7 +13,7 @@ from eraflow.gate.case import Case
 from eraflow.gate.rules import RULES
 from eraflow.gate.verdict import RuleResult, Verdict
 from eraflow.scoring.ranking import ScoreInputError
-from eraflow.scoring.scoring import ModelScores
+from eraflow.scoring.scoring import NO_ERAS, EraScores, ModelScores
 from eraflow.settings.gate import GateSettings
 
 CLOCK_TOLERANCE = timedelta(days=1)
@@ -53,6 +53,7 @@ def judge(
     bases: tuple[AdaptedBase, ...] = (),
     benchmark: ModelScores | None = None,
     leaks: Mapping[str, Any] | None = None,
+    history: EraScores = NO_ERAS,
 ) -> Verdict:
     """Apply every rule that is switched on.
 
@@ -68,11 +69,12 @@ def judge(
         bases: of the members that adapt one; they are told of, no rule asks for them.
         benchmark: scores of the benchmark on the same eras; None: there is none.
         leaks: what the stage that looks for leaks found; None: it did not run.
+        history: CORR of the benchmark in every era of the data in which it is known.
 
     Returns:
         A verdict; it passes when no rule blocks. Rules that had nothing to judge are listed as such.
     """
-    case = Case(scores, champion, settings, horizon_days, models_trained, models_wanted, benchmark, leaks)
+    case = Case(scores, champion, settings, horizon_days, models_trained, models_wanted, benchmark, leaks, history)
     found = tuple(result for rule in RULES for result in rule(case))
     return Verdict(
         passed=all(result.passed for result in found),

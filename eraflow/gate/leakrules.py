@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,9 @@ from eraflow.scoring.statistics import ewc_interval, min_eras
 MOST_ERA_CORR = 0.8
 """Correlation of one feature with the target in one era. Numerai's eras have thousands of rows; of 400 real equities
 the largest of 660,000 was .64 (`python -m benchmarks leaks`)."""
+TYPICAL = 2.0
+"""A feature may in any case go with a target twice as strongly as the median feature does: where all are strong, as in
+a sandbox with a large `signal`, a strong one is no leak."""
 COPY_ERROR = 0.002
 """Chance of a week in which a feature without a copy exceeds the standard normal score of seven that a copy must have:
 see `eraflow.discovery.leakstage.LEAST_SCORE`."""
@@ -29,8 +32,8 @@ def feature_corr(case: Case) -> list[RuleResult]:
         return []
     ask = Ask("feature_corr", "cap", cap, NO_ERAS)
 
-    def suspicious(found: Mapping[str, Any]) -> str | None:
-        if found["bound"] > cap:
+    def suspicious(found: Mapping[str, Any], typical: float) -> str | None:
+        if found["bound"] > max(cap, TYPICAL * typical):
             return f"goes with it by {found['corr']:+.3f} on average, certainly by more than {found['bound']:.3f}"
         if found["era_corr"] > MOST_ERA_CORR:
             return f"goes with it by {found['era_corr']:.2f} in era {found['corr_era']}"
@@ -46,7 +49,7 @@ def feature_copy(case: Case) -> list[RuleResult]:
         return []
     ask = Ask("feature_copy", "alarm", cap, NO_ERAS, COPY_ERROR)
 
-    def suspicious(found: Mapping[str, Any]) -> str | None:
+    def suspicious(found: Mapping[str, Any], _: float) -> str | None:
         if found["copy"] <= cap:
             return None
         return f"holds it as if copied in about {found['copy']:.0%} of the rows of {found['copy_eras']}"
@@ -55,15 +58,21 @@ def feature_copy(case: Case) -> list[RuleResult]:
 
 
 def _of_features(
-    case: Case, ask: Ask, figure: str, suspicious: Callable[[Mapping[str, Any]], str | None], allowed: str
+    case: Case, ask: Ask, figure: str, suspicious: Callable[[Mapping[str, Any], float], str | None], allowed: str
 ) -> RuleResult:
     if case.leaks is None:
         return ask.not_judged(NOT_LOOKED)
-    rows = list(_features(case.leaks))
+    rows = [
+        (target, found, told.get("typical", 0.0))
+        for target, told in case.leaks["targets"].items()
+        for found in told["features"]
+    ]
     if not rows:
         return ask.not_judged("no target is known in enough rows of an era")
-    largest = max(found[figure] for _, found in rows)
-    guilty = [(target, found, said) for target, found in rows if (said := suspicious(found)) is not None]
+    largest = max(found[figure] for _, found, _ in rows)
+    guilty = [
+        (target, found, said) for target, found, typical in rows if (said := suspicious(found, typical)) is not None
+    ]
     if guilty:
         names = list(dict.fromkeys(found["feature"] for _, found, _ in guilty))
         told = "; ".join(f"{found['feature']} and {target}: {said}" for target, found, said in _worst(guilty))
@@ -79,12 +88,6 @@ def _worst(guilty: list[tuple[str, Mapping[str, Any], str]]) -> list[tuple[str, 
     for each in sorted(guilty, key=lambda one: -(one[1]["copy"] + one[1]["bound"])):
         first.setdefault(each[1]["feature"], each)
     return list(first.values())[:NAMED]
-
-
-def _features(leaks: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    for target, told in leaks["targets"].items():
-        for found in told["features"]:
-            yield target, found
 
 
 def lead(case: Case) -> list[RuleResult]:

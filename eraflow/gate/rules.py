@@ -11,9 +11,11 @@ from collections.abc import Callable
 
 import numpy as np
 
+from eraflow.data.eras import era_number
 from eraflow.gate.case import Ask, Case, needed, on_common_eras, too_few
 from eraflow.gate.leakrules import feature_copy, feature_corr, lead
 from eraflow.gate.verdict import RuleResult
+from eraflow.scoring.certificate import certificate
 from eraflow.scoring.scoring import NO_ERAS, EraScores
 from eraflow.scoring.statistics import (
     NEGLIGIBLE,
@@ -23,6 +25,9 @@ from eraflow.scoring.statistics import (
     min_eras,
     paired_comparison,
 )
+
+WITH_HISTORY = ("corr", "bmc")
+"""Certificates for which the benchmark's CORR tells whether the judged eras were good ones: it covers so many."""
 
 
 def models(case: Case) -> list[RuleResult]:
@@ -150,12 +155,29 @@ def _certificate(case: Case, metric: str, threshold: float) -> RuleResult:
         mean = float(np.mean(over.values)) if over.values else None
         return ask.result(False, f"no bound can be given, {why}", mean)
     confidence = case.settings.confidence
-    found = ewc_interval(over.values, case.overlap, confidence)
+    benchmark, before = _history(case, over.eras) if metric in WITH_HISTORY else ((), ())
+    certified = certificate(over.values, case.overlap, confidence, benchmark=benchmark, history=before)
+    found = certified.interval
     text = (
         f"mean {metric.upper()} {found.mean:+.4f}, lower {confidence:.0%} bound {found.low:+.4f}, must lie above "
         f"{threshold:+.4f} (a mean above {threshold + found.mean - found.low:+.4f} would)"
     )
+    if certified.history:
+        text += (
+            f", the bound with {certified.correction:+.4f} for the luck of these eras, told by {certified.history} "
+            f"eras of the benchmark before them (correlation {certified.correlation:.2f})"
+        )
     return ask.result(found.low > threshold, text, found.mean, found.low)
+
+
+def _history(case: Case, own: tuple[str, ...]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """The benchmark's CORR in the judged eras and in those before them; none unless it covers all judged ones."""
+    known = dict(zip(*case.history, strict=True))
+    if not case.settings.benchmark_history or any(era not in known for era in own):
+        return (), ()
+    return tuple(known[era] for era in own), tuple(
+        value for era, value in known.items() if era_number(era) < era_number(own[0])
+    )
 
 
 def _not_negative(case: Case, metric: str) -> RuleResult:

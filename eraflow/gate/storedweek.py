@@ -20,7 +20,7 @@ from eraflow.numerai.submission import SubmissionRecord, check_submission
 from eraflow.numerai.submission_csv import write_submission
 from eraflow.runs.stage import DamagedStageError, StageRecord, require
 from eraflow.runs.weekrecord import members
-from eraflow.scoring.backtest import BLEND, read_benchmark, read_scores
+from eraflow.scoring.backtest import BLEND, read_benchmark, read_history, read_scores
 from eraflow.scoring.scoring import ModelScores
 from eraflow.settings.gate import GateSettings
 from eraflow.settings.run import RunSettings
@@ -89,6 +89,7 @@ class StoredWeek:
             models_wanted=len(self.settings.models),
             now=now,
             bases=adapted_bases(self.path),
+            history=read_history(self.backtested.path),
             benchmark=read_benchmark(self.backtested.path, scored),
             leaks=read_object(self.path / LEAKS_STAGE / LEAKS),
         )

@@ -21,14 +21,19 @@ from eraflow.machine.job import How, stage_function
 from eraflow.machine.plan import Plan
 from eraflow.machine.progress import report
 from eraflow.scoring.memberworth import member_worth
+from eraflow.scoring.metrics import PreparedCorr, SortedPredictions
 from eraflow.scoring.neutralisationworth import JudgedEras, neutralisation_worth
 from eraflow.scoring.neutralise import Neutralisation
 from eraflow.scoring.payout import TODAY, Payout
-from eraflow.scoring.scoring import NO_ERAS, ModelScores, score_predictions
+from eraflow.scoring.ranking import EraGroups
+from eraflow.scoring.scoring import NO_ERAS, EraScores, ModelScores, score_predictions
 from eraflow.scoring.statistics import overlap_weeks, paired_comparison
 
 BLEND = "blend"
 SCORES = "scores.json"
+HISTORY = "history.json"
+HISTORY_ERAS = 50
+"""Eras of the benchmark's history that are scored at once."""
 COMPARISONS = "comparisons.json"
 NEUTRALISATION = "neutralisation.json"
 WORTH = "worth.json"
@@ -76,7 +81,8 @@ def backtest(job: BacktestJob, out: Path, _: Plan) -> dict[str, Any]:
 
     Writes `out/scores.json`: name -> ModelScores. The benchmark's own row is called by its name. With `neutralisation`
     writes `out/neutralisation.json`: what each proportion would be worth, see `neutralisation_worth`. With `without`
-    writes `out/worth.json`: what each member is worth to the blend, see `member_worth`.
+    writes `out/worth.json`: what each member is worth to the blend, see `member_worth`. With a benchmark writes
+    `out/history.json`: its CORR in every era in which it is known, judged or not.
 
     Returns:
         mean CORR and eras of each.
@@ -91,6 +97,8 @@ def backtest(job: BacktestJob, out: Path, _: Plan) -> dict[str, Any]:
     if job.neutralisation is not None and job.unneutralised is not None:
         worth = _worth(job, store, job.unneutralised, job.neutralisation, eras)
         write_json(out / NEUTRALISATION, worth)
+    if job.benchmark is not None:
+        write_json(out / HISTORY, _history(store, job.benchmark, job.target)._asdict())
     overlap = overlap_weeks(job.horizon_days)
     if job.without is not None:
         write_json(out / WORTH, member_worth(job.without, overlap, job.confidence))
@@ -121,6 +129,20 @@ def _scores(
                 horizon_days=job.horizon_days,
             ),
         )
+
+
+def _history(store: EraStore, benchmark: str, target: str) -> EraScores:
+    """CORR of the benchmark in every era of the store in which it is known; few eras lie in memory at a time."""
+    eras: list[str] = []
+    values: list[float] = []
+    for start in range(0, len(store.eras), HISTORY_ERAS):
+        some = store.eras[start : start + HISTORY_ERAS]
+        groups, predictions = EraGroups(store.offsets(some)), store.column(benchmark, some)
+        found = PreparedCorr(store.column(target, some), groups).of(SortedPredictions(predictions, groups))
+        known = np.flatnonzero(np.isfinite(found))
+        eras += [some[place] for place in known]
+        values += found[known].tolist()
+    return EraScores(tuple(eras), tuple(values))
 
 
 def _worth(
@@ -223,3 +245,9 @@ def read_benchmark(folder: Path, scores: Mapping[str, ModelScores]) -> ModelScor
     compared_with = read_object(folder / COMPARISONS) or {}
     named = {compared["benchmark"] for compared in compared_with.values()}
     return next((scores[name] for name in named if name in scores), None)
+
+
+def read_history(folder: Path) -> EraScores:
+    """The benchmark's CORR in every era in which it is known, as `backtest` wrote it; none in an older folder."""
+    written = read_object(folder / HISTORY)
+    return NO_ERAS if written is None else EraScores(tuple(written["eras"]), tuple(written["values"]))

@@ -170,6 +170,12 @@ def cosine_variance(series: FloatArray, count: int) -> FloatArray:
     return np.asarray(np.where(np.ptp(series, axis=0) == 0, 0.0, variance))
 
 
+def cosine_projections(series: FloatArray, count: int) -> FloatArray:
+    """float64[count]: what `cosine_variance` squares, of one series float64[n]; zeros where it does not vary."""
+    found = _cosines(len(series), count) @ series
+    return np.asarray(np.where(np.ptp(series) == 0, 0.0, found))
+
+
 def ewc_interval(scores: npt.ArrayLike, overlap_weeks: int, confidence: float = 0.95) -> Interval:
     """Mean of per-era scores with bounds mean -+ t(confidence, q) sqrt(v / n). See `long_run_variance`.
 

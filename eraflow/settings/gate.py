@@ -20,12 +20,12 @@ class GateSettings(Section):
         0.95, gt=0.5, lt=1, description="One-sided confidence of the bounds of CORR, BMC and MMC (EWC interval)."
     )
     max_feature_corr: float | None = Field(
-        0.02,
+        0.03,
         gt=0,
         le=1,
         description="Cap: the mean correlation of a single feature with a target within eras may not certainly be more "
-        "than this (EWC bound, 99.9% over all features), nor lie above 0.8 in any era. More is a leak; the feature is "
-        "named.",
+        "than this (EWC bound, 99.9% over all features) and twice that of the median feature, nor lie above 0.8 in any "
+        "era. More is a leak; the feature is named.",
     )
     max_copy: float | None = Field(
         0.04,
@@ -45,6 +45,11 @@ class GateSettings(Section):
         0.0,
         description="Certificate: the calibrated lower bound of mean CORR over all out-of-fold eras must lie above "
         "this. Too few eras for a bound: blocked.",
+    )
+    benchmark_history: bool = Field(
+        True,
+        description="The bounds of CORR and BMC make use of what the benchmark scored in eras before the judged ones: "
+        "whether these were good or bad ones. Only where it covers all judged eras and its mean has not changed.",
     )
     bmc_bound: float | None = Field(
         -0.005,

@@ -14,9 +14,10 @@ from eraflow.gate.gate import (
     judge,
 )
 from eraflow.gate.verdict import Verdict
+from eraflow.scoring.certificate import certificate
 from eraflow.scoring.ranking import ScoreInputError
 from eraflow.scoring.scoring import EraScores, ModelScores, score_predictions
-from eraflow.scoring.statistics import ewc_interval, overlap_weeks, summarise
+from eraflow.scoring.statistics import overlap_weeks, summarise
 from eraflow.settings.gate import GateSettings
 from tests.eraflow.scoring.memory_store import MemoryStore
 
@@ -183,13 +184,13 @@ def test_without_enough_meta_model_eras_mmc_is_not_judged_and_says_so(eras):
 def test_a_recent_window_that_is_significantly_worse_raises_the_alarm():
     corr = wave(0.02)
     corr[-52:] -= 0.05
-    verdict = decide(sound(corr=corr), max_drawdown=None)
+    verdict = decide(sound(corr=corr), max_drawdown=None, corr_bound=None)
     assert blocking(verdict) == ["recent"]
     recent = rule(verdict, "recent")
     assert (recent.kind, recent.eras, recent.first_era) == ("alarm", 52, "0279")
     assert recent.figure < recent.bound < 0
     assert "273 eras before" in recent.text, "an overlap of five eras is left out"
-    assert decide(sound(corr=corr), recent_eras=None, max_drawdown=None).passed
+    assert decide(sound(corr=corr), recent_eras=None, max_drawdown=None, corr_bound=None).passed
 
 
 def test_the_recent_window_is_not_judged_on_a_short_history():
@@ -259,7 +260,7 @@ def test_the_horizon_of_the_target_sets_the_width_of_the_bound():
     corr = wave(0.006, h=13, seed=6)
     for days, overlap in ((20, 5), (60, 13)):
         bound = rule(decide(sound(corr=corr), days=days), "corr").bound
-        assert bound == ewc_interval(corr, overlap, 0.95).low
+        assert bound == certificate(corr, overlap, 0.95).interval.low
 
 
 def test_worthless_ensembles_seldom_pass():

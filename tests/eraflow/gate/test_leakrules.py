@@ -35,7 +35,7 @@ def test_a_copy_is_blocked_by_name_with_its_target_and_share():
 
 @pytest.mark.parametrize(
     ("changes", "said"),
-    [({"bound": 0.03, "corr": 0.05}, "+0.050 on average"), ({"era_corr": 0.93}, "by 0.93 in era 0007")],
+    [({"bound": 0.04, "corr": 0.05}, "+0.050 on average"), ({"era_corr": 0.93}, "by 0.93 in era 0007")],
 )
 def test_a_correlation_beyond_belief_is_blocked_by_name(changes, said):
     verdict = decide(sound(), leaks=leaks(figures("feature_secret", **changes)))
@@ -43,6 +43,13 @@ def test_a_correlation_beyond_belief_is_blocked_by_name(changes, said):
     assert said in rule(verdict, "feature_corr").text
     assert "feature_secret" in rule(verdict, "feature_corr").text
     assert decide(sound(), leaks=leaks(figures(**changes)), max_feature_corr=None).passed
+
+
+def test_where_all_features_are_strong_a_strong_one_is_no_leak():
+    world = leaks(figures("feature_strong", bound=0.08, corr=0.15))
+    assert "feature_corr" in blocking(decide(sound(), leaks=world))
+    world["targets"]["target_x_20"]["typical"] = 0.05
+    assert decide(sound(), leaks=world).passed
 
 
 def test_of_many_leaking_features_the_worst_are_named_and_the_others_counted():
