@@ -11,6 +11,7 @@ from eraflow.settings.run import RunSettings
 from tasks.alert import tell_of_trouble
 from tasks.champion import fetch_champion
 from tasks.deliver import deliver
+from tasks.ensembles import send_champions
 from tasks.followmodel import follow_model
 from tasks.insurance import send_champion, wait_until_due
 from tasks.livescores import fetch_live_scores
@@ -45,6 +46,7 @@ def daily(settings: RunSettings = DEFAULTS) -> dict[str, Any]:
         if run.settings.round.only_insure and not wait_until_due(run, tournament, slot, round_now):
             return conclude(run)
         if run.settings.submit.sends_model:
+            send_champions(run, tournament, round_now, None)
             follow_model(run, tournament, slot, round_now)
             return conclude(run)
         if run.settings.round.only_insure:
@@ -52,5 +54,6 @@ def daily(settings: RunSettings = DEFAULTS) -> dict[str, Any]:
             return conclude(run)
         champion = fetch_champion(run, round_now, slot)
         live = refresh_live(run, tournament, round_now)
+        send_champions(run, tournament, round_now, live)
         deliver(run, tournament, slot, round_now, champion, live)
         return conclude(run)

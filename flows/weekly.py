@@ -4,6 +4,7 @@ eraflow run --profile sandbox           from the terminal
 prefect deployment run weekly/weekly    through a worker; the settings are a form in the Prefect UI
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from prefect import flow
@@ -17,6 +18,14 @@ from tasks.blend import blend, chosen_neutralisation
 from tasks.champion import champion_scores, stand_in
 from tasks.compress import compress
 from tasks.deliver import deliver
+from tasks.ensembles import (
+    FurtherEnsemble,
+    begin_ensembles,
+    check_ensembles,
+    make_ensembles,
+    members_of,
+    send_ensembles,
+)
 from tasks.features import build_features
 from tasks.gate import decide, held, ours
 from tasks.insurance import insured
@@ -57,30 +66,35 @@ def weekly(settings: RunSettings = DEFAULTS) -> dict[str, Any] | State:
     with open_run(settings, "weekly") as run, open_tournament(run) as tournament:
         slot = find_model(run, tournament)
         fetch_live_scores(run, tournament, slot)
+        further = begin_ensembles(run, tournament)
         check_settings(run, tournament)
         with insured(run, tournament, slot):
-            return _week(run, tournament, slot)
+            return _week(run, tournament, slot, further)
 
 
-def _week(run: Run, tournament: Tournament, slot: Slot) -> dict[str, Any] | State:
+def _week(run: Run, tournament: Tournament, slot: Slot, further: Sequence[FurtherEnsemble]) -> dict[str, Any] | State:
     """The stages of a week, in order."""
     ahead = round_ahead(run, tournament)
     data = refresh(run, tournament, ahead)
     neutralisation = chosen_neutralisation(run, data)
+    check_ensembles(further, data)
     features = build_features(run, data)
     payout = paid(run, ahead)
     search_first(run, features, payout)
     chosen = select(run, features)
     coded = compress(run, features)
-    members = train_all(run, features, chosen, coded)
+    trained = train_all(run, features, chosen, coded)
+    members = members_of(run.settings, trained)
     blended = blend(run, features, members, neutralisation, payout)
     backtested = backtest(run, data, features, members, blended, neutralisation, payout)
+    made = make_ensembles(further, data, features, trained, payout)
     leaks = look_for_leaks(run, data, features)
 
     round_now = wait_for_round(run, tournament)
     if (payout_now := paid(run, round_now)) != payout:
         blended = blend(run, features, members, neutralisation, payout_now)
         backtested = backtest(run, data, features, members, blended, neutralisation, payout_now)
+        made = make_ensembles(further, data, features, trained, payout_now)
     tracked = track(run, features, members, blended, backtested)
     last = champion_scores(run, features, slot)
     verdict = decide(run, features, members, blended, backtested, last, round_now, leaks)
@@ -89,6 +103,7 @@ def _week(run: Run, tournament: Tournament, slot: Slot) -> dict[str, Any] | Stat
     shipped, why_not = ours(blended, verdict), ""
     if not verdict.passed and run.settings.gate.on_block == "champion":
         shipped, why_not = stand_in(run, round_now, slot)
+    send_ensembles(run, made, features, blended, verdict, tournament, round_now, live, leaks)
     if shipped is None:
         ensemble, made_by = blended.path / "ensemble", verdict.ensemble_signature
         predicted = keep_for_later(run, slot, round_now, ensemble, made_by, live, verdict)

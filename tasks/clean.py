@@ -12,6 +12,7 @@ from typing import Any
 from eraflow.disk.jsonobject import read_object
 from eraflow.errors import EraflowError
 from eraflow.runs.cleaningplan import CleaningPlan, carry_out, now, plan
+from eraflow.runs.ensemblefolders import week_of
 from eraflow.runs.reclaim import (
     AT_WORK,
     COPY,
@@ -117,7 +118,7 @@ def _registered(tracker: Tracker) -> Iterator[str]:
     token = None
     while True:
         page = tracker.link.call("search_model_versions", max_results=1000, page_token=token)
-        yield from (Path(version.tags["run_dir"]).name for version in page if version.tags.get("run_dir"))
+        yield from (week_of(Path(version.tags["run_dir"])).name for version in page if version.tags.get("run_dir"))
         token = page.token
         if not token:
             return

@@ -59,7 +59,7 @@ def decide(
         ensemble_signature=ensemble_signature(blended),
         round_number=round_now.number,
         models_trained=len(members),
-        models_wanted=len(run.settings.models),
+        models_wanted=len(run.settings.blended_models),
         now=datetime.now(UTC),
         bases=adapted_bases(run.path),
         history=read_history(backtested.path),

@@ -13,6 +13,8 @@ from eraflow.numerai.client import Tournament
 from eraflow.numerai.graphql import Endpoint
 from eraflow.numerai.sendlock import NUMERAI
 from eraflow.rehearsal.environment import rehearsal_folder
+from eraflow.runs.continuation import stored_settings
+from eraflow.runs.ensemblefolders import week_of
 from eraflow.sandbox.calendar import RoundSpec
 from eraflow.sandbox.generate import generate
 from eraflow.sandbox.process import sandbox
@@ -21,6 +23,9 @@ from eraflow.settings.run import RunSettings
 from tasks.keys import keys_if_any, numerai_keys
 from tasks.run import Run
 from tasks.runlog import run_log
+
+SANDBOX_SLOT = "eraflow"
+"""The slot that every sandbox's account has."""
 
 
 @contextmanager
@@ -45,6 +50,7 @@ def open_tournament(run: Run, *, sends: bool = True) -> Iterator[Tournament]:
                 own,
                 version=run.settings.data.version,
                 round_spec=spec,
+                models=sandbox_slots(run),
                 rehearsals=rehearsal_folder(run.settings.home_path),
             ) as address,
         ):
@@ -56,6 +62,14 @@ def open_tournament(run: Run, *, sends: bool = True) -> Iterator[Tournament]:
         needed = sends and not run.settings.submit.dry_run
         keys = numerai_keys(source.keys_block) if needed else keys_if_any(source.keys_block)
         yield _client(run, Endpoint(source.url, *(keys or (None, None))))
+
+
+def sandbox_slots(run: Run) -> tuple[str, ...]:
+    """The model slots of a sandbox's account: one for the week, and those that its further ensembles name."""
+    week = week_of(run.path)
+    settings = run.settings if week == run.path else stored_settings(week) or run.settings
+    further = (each.slot for each in settings.ensembles if each.slot is not None)
+    return tuple(dict.fromkeys((SANDBOX_SLOT, *further)))
 
 
 @contextmanager

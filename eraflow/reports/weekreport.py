@@ -8,6 +8,7 @@ from typing import Any
 
 from eraflow.disk.jsonobject import read_object
 from eraflow.reports.charts import cumulative_corr_chart
+from eraflow.reports.ensembletables import ensembles_text
 from eraflow.reports.markdown import markdown_table, png_markdown
 from eraflow.reports.worthtables import worth_text
 from eraflow.runs.outcome import RunOutcome, outcome_of
@@ -44,6 +45,7 @@ def week_report(run_dir: Path, links: Mapping[str, str]) -> str:
         _submission(record.get("submission")),
         _models(record),
         _worth(record),
+        ensembles_text(record),
         *curves(scores),
         _gate(record.get("verdict")),
         _links(run_dir, links),

@@ -20,6 +20,7 @@ WORDS = {
     "ready": "dry run",
     "kept": "another is filed",
     "searched": "done",
+    "judged": "judged, no slot",
 }
 ALREADY = "already filed"
 INTERRUPTED = "interrupted"

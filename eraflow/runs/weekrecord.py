@@ -16,6 +16,7 @@ from typing import Any
 
 from eraflow.disk.atomic import write_json
 from eraflow.disk.jsonobject import read_object
+from eraflow.disk.ownership import RUN_FILE
 from eraflow.errors import EraflowError
 from eraflow.machine.awake import since_boot, this_boot
 from eraflow.runs.conclusion import SUBMISSION, accepted_submission, check_unfinished, unconfirmed_submission
@@ -35,6 +36,7 @@ ROUND = "round.json"
 HELD = "held.json"
 NOT_NEEDED = "not_needed.json"
 """In the folder of a run that is an insurance only: what was filed already."""
+ENSEMBLES, CORRELATIONS = "ensembles", "correlations.json"
 SENT = "sent"  # the folder that `eraflow submit` adds
 TRAIN, SEARCH, SELECT, CODE, BLEND = "train-", "search-", "select", "vae", "blend"
 TOLD = ("learns", "purge_weeks", "features")
@@ -120,6 +122,8 @@ def week_record(run_dir: Path) -> dict[str, Any]:
     """Everything that the folder of a run tells.
 
     Returns:
+        ensembles: the same of each further ensemble, by name (each with its `slot`; its outcome is `judged` where it
+        has none); correlations: how alike their predictions are, see `eraflow.scoring.predictioncorrelation`, or null;
         run_dir; identity, see `eraflow.runs.identity.identity`;
         outcome: `submitted`, `submitted_with_error` (accepted, then something failed), `unconfirmed` (sent,
         not known to be accepted), `ready` (dry run), `kept` (another submission of this round was
@@ -144,7 +148,9 @@ def week_record(run_dir: Path) -> dict[str, Any]:
     return {
         "run_dir": str(run_dir),
         "identity": identity(run_dir),
-        "outcome": _outcome(verdict, submission, error, not_needed=(run_dir / NOT_NEEDED).exists()),
+        "outcome": _outcome(
+            verdict, submission, error, not_needed=(run_dir / NOT_NEEDED).exists(), sends=_sends(run_dir)
+        ),
         "verdict": verdict,
         "scores": {name: model["summary"] for name, model in (scores or {}).items()},
         "against_benchmark": read_object(run_dir / "backtest" / "comparisons.json") if scores else None,
@@ -160,8 +166,18 @@ def week_record(run_dir: Path) -> dict[str, Any]:
         "left_out": read_object(run_dir / LEFT_OUT) or {},
         "stages": stages(run_dir),
         "seconds": (read_object(run_dir / CLOCK) or {}).get("seconds"),
+        **_ensembles(run_dir),
         "error": error,
     }
+
+
+def _ensembles(run_dir: Path) -> dict[str, Any]:
+    """The further ensembles of a week by name, and how alike they are; in the record of one, its slot."""
+    noted = read_object(run_dir / RUN_FILE) or {}
+    if "sent" in noted:
+        return {"slot": noted.get("slot")}
+    found = {path.parent.name: week_record(path.parent) for path in sorted(run_dir.glob(f"{ENSEMBLES}/*/{RUN_FILE}"))}
+    return {"ensembles": found, "correlations": read_object(run_dir / ENSEMBLES / CORRELATIONS) if found else None}
 
 
 def write_outcome(run_dir: Path, error: BaseException | None = None) -> dict[str, Any]:
@@ -199,7 +215,12 @@ def _named(lost: dict[str, Any], prefix: str) -> dict[str, Any]:
     return {stage.removeprefix(prefix): error for stage, error in lost.items() if stage.startswith(prefix)}
 
 
-def _outcome(verdict: Any, submission: Any, error: Any, *, not_needed: bool) -> str:
+def _sends(run_dir: Path) -> bool:
+    """Whether what is made here is sent anywhere: a further ensemble of a week need not have a slot."""
+    return (read_object(run_dir / RUN_FILE) or {}).get("sent") is not False
+
+
+def _outcome(verdict: Any, submission: Any, error: Any, *, not_needed: bool, sends: bool) -> str:
     if not_needed and error is None:
         return "kept"
     if submission is not None and submission["state"] is not None:
@@ -212,6 +233,8 @@ def _outcome(verdict: Any, submission: Any, error: Any, *, not_needed: bool) -> 
         return "failed"
     if submission is not None and not submission.get("held"):
         return "ready"
+    if verdict is not None and not sends:
+        return "judged"
     return "held" if verdict is not None and not verdict["passed"] else "failed"
 
 

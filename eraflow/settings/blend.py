@@ -22,6 +22,9 @@ class BlendSettings(Section):
         "payout, proportional to its positive part (recent-mean), of most payout by two measures, where both confirm "
         "it (payout), or by least squares (stack).",
     )
+    models: list[str] = Field(
+        default_factory=list, description="Members that are blended. Empty: all that are trained."
+    )
     half_life: float = Field(
         52, gt=0, le=10_000, description="Weights that are learnt: weeks after which an era counts half."
     )

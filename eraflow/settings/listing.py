@@ -13,13 +13,14 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from eraflow.settings.bag import BagRecipe
+from eraflow.settings.ensembles import EnsembleSettings
 from eraflow.settings.models import ModelSettings
 from eraflow.settings.profiles import PROFILES
 from eraflow.settings.run import RunSettings
 
 NAME = "NAME"
 """Stands for a model's name: `models.NAME.target`."""
-LISTED: dict[Any, str] = {ModelSettings: "models", BagRecipe: "recipes"}
+LISTED: dict[Any, str] = {ModelSettings: "models", BagRecipe: "recipes", EnsembleSettings: "ensembles"}
 WORDS = {str: "text", int: "whole number", float: "number", bool: "true or false", dict: "names and values"}
 
 

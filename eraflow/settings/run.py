@@ -13,6 +13,7 @@ from eraflow.settings.bag import RUN
 from eraflow.settings.blend import BlendSettings
 from eraflow.settings.clean import CleanSettings
 from eraflow.settings.data import DataSettings
+from eraflow.settings.ensembles import MAIN, EnsembleSettings
 from eraflow.settings.gate import GateSettings
 from eraflow.settings.machine import MachineSettings
 from eraflow.settings.models import ModelSettings, default_models
@@ -53,6 +54,13 @@ class RunSettings(Section):
     selection: SelectionSettings = SelectionSettings()
     search: SearchSettings = SearchSettings()
     blend: BlendSettings = BlendSettings()
+    ensembles: list[EnsembleSettings] = Field(
+        default_factory=list,
+        max_length=50,
+        description="Further ensembles of the same members, as a JSON list: of each its name, and where wanted its "
+        "models, the slot that it is sent to, challenges=true, and how it is blended (method, half_life, equal_share, "
+        "neutralise, neutralise_features) where that is not as in blend.",
+    )
     payout: PayoutSettings = PayoutSettings()
     gate: GateSettings = GateSettings()
     machine: MachineSettings = MachineSettings()
@@ -75,7 +83,7 @@ class RunSettings(Section):
     def _is_group(cls, name: str) -> bool:
         """Whether the field is a group of settings, for which null means that nothing of it is given."""
         field = cls.model_fields.get(name)
-        return name == "models" or (field is not None and isinstance(field.default, Section))
+        return name in ("models", "ensembles") or (field is not None and isinstance(field.default, Section))
 
     @field_validator("models")
     @classmethod
@@ -88,10 +96,41 @@ class RunSettings(Section):
     @model_validator(mode="after")
     def _named_models_are_there(self) -> RunSettings:
         names = [model.name for model in self.models]
-        for where, chosen in (("selection.models", self.selection.models), ("search.models", self.search.models)):
+        for where, chosen in (
+            ("selection.models", self.selection.models),
+            ("search.models", self.search.models),
+            ("blend.models", self.blend.models),
+            *((f"the ensemble {each.name}", each.models) for each in self.ensembles),
+        ):
             unknown = [name for name in chosen if name not in names]
             if unknown:
                 raise ValueError(f"{where} names {unknown[0]!r}; the models are {', '.join(names)}")
+        return self
+
+    @field_validator("ensembles")
+    @classmethod
+    def _ensembles_differ(cls, ensembles: list[EnsembleSettings]) -> list[EnsembleSettings]:
+        for what, found in (
+            ("ensemble names", [each.name for each in ensembles]),
+            ("slots", [each.slot for each in ensembles if each.slot is not None]),
+        ):
+            if len(set(found)) != len(found):
+                raise ValueError(f"{what} must differ; found {', '.join(found)}")
+        if any(each.name == MAIN for each in ensembles):
+            raise ValueError(f"{MAIN} is the name of the week's own ensemble; give this one another")
+        if sum(each.challenges for each in ensembles) > 1:
+            raise ValueError("one ensemble at a time challenges the champion: the error rate is that of one contest")
+        return ensembles
+
+    @model_validator(mode="after")
+    def _ensembles_have_slots_of_their_own(self) -> RunSettings:
+        for each in self.ensembles:
+            if each.slot is not None and self.submit.model is None:
+                raise ValueError(
+                    f"ensembles: {each.name} has a slot of its own, so submit.model must name the main one"
+                )
+            if each.slot is not None and each.slot == self.submit.model:
+                raise ValueError(f"ensembles: {each.name} cannot have the slot {each.slot}: submit.model names it")
         return self
 
     @model_validator(mode="after")
@@ -132,6 +171,12 @@ class RunSettings(Section):
         """Targets that some member learns and that are not the run's own, each once, in the order of the members."""
         wanted = (target for model in self.models for target in (model.target, *model.also_learn))
         return tuple(dict.fromkeys(target for target in wanted if target not in (None, self.data.target)))
+
+    @property
+    def blended_models(self) -> tuple[str, ...]:
+        """Names of the members that the week's own ensemble is made of, in the order of `models`."""
+        wanted = self.blend.models
+        return tuple(model.name for model in self.models if not wanted or model.name in wanted)
 
     @property
     def learns_residual(self) -> bool:

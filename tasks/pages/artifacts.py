@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -16,6 +18,7 @@ from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterId
 
 from eraflow.gate.verdict import Verdict
 from eraflow.reports.charts import cumulative_corr_chart
+from eraflow.reports.ensembletables import correlations_text
 from eraflow.reports.markdown import markdown_table, png_markdown
 from eraflow.scoring.scoring import ModelScores
 from tasks.recovery.presence import server_listens
@@ -70,6 +73,24 @@ def placed(create: Callable[[], object], place: Place) -> object:
     return drawn[-1]
 
 
+_ENSEMBLE: ContextVar[str] = ContextVar("ensemble", default="")
+
+
+@contextmanager
+def pages_of(ensemble: str) -> Iterator[None]:
+    """What is shown meanwhile is about a further ensemble: its pages have keys of their own."""
+    token = _ENSEMBLE.set(ensemble)
+    try:
+        yield
+    finally:
+        _ENSEMBLE.reset(token)
+
+
+def page_key(key: str) -> str:
+    """The key of a page that each ensemble of a week has one of."""
+    return artifact_key(key, _ENSEMBLE.get())
+
+
 def artifact_key(*parts: str) -> str:
     """Prefect takes lower-case letters, digits and dashes only."""
     return re.sub(r"[^a-z0-9]+", "-", "-".join(parts).lower()).strip("-")
@@ -79,7 +100,7 @@ def show_attempts(stage: str, rows: Sequence[Mapping[str, Any]]) -> None:
     """One version of the attempts table of a stage."""
     shown(
         lambda: create_table_artifact(
-            [dict(row) for row in rows], key=artifact_key("attempts", stage), description=f"Attempts at {stage}"
+            [dict(row) for row in rows], key=page_key(f"attempts-{stage}"), description=f"Attempts at {stage}"
         ),
         Place.DETAIL,
     )
@@ -93,7 +114,9 @@ def show_chart(scores: Mapping[str, ModelScores], blend: str, benchmark: str | N
     )
     shown(
         lambda: create_markdown_artifact(
-            png_markdown(png, "Cumulative CORR"), key="cumulative-corr", description="Cumulative CORR, out of fold"
+            png_markdown(png, "Cumulative CORR"),
+            key=page_key("cumulative-corr"),
+            description="Cumulative CORR, out of fold",
         ),
         Place.RESULT,
     )
@@ -105,7 +128,7 @@ def show_models(table: Sequence[Mapping[str, Any]]) -> None:
     shown(
         lambda: create_markdown_artifact(
             markdown_table(headers, [[row[header] for header in headers] for row in table]),
-            key="models",
+            key=page_key("models"),
             description="Models, out of fold",
         ),
         Place.RESULT,
@@ -132,8 +155,16 @@ def show_verdict(verdict: Verdict) -> None:
     words = "\n".join(f"- {text}" for text in told)
     text = f"{head}\n\n{markdown_table(headers, rows)}\n\n{words}\n\n{verdict.note}"
     shown(
-        lambda: create_markdown_artifact(text, key="verdict", description=f"Round {verdict.round_number}"),
+        lambda: create_markdown_artifact(text, key=page_key("verdict"), description=f"Round {verdict.round_number}"),
         Place.RESULT,
+    )
+
+
+def show_correlations(correlations: Mapping[str, Any]) -> None:
+    """How alike the predictions of the week's ensembles are."""
+    text = correlations_text(correlations)
+    shown(
+        lambda: create_markdown_artifact(text, key="correlations", description="How alike the slots are"), Place.RESULT
     )
 
 
@@ -150,7 +181,7 @@ def show_submission(submission: Mapping[str, Any], round_number: int) -> None:
     shown(
         lambda: create_markdown_artifact(
             f"# Round {round_number}\n\n{told}\n\n{markdown_table(['', 'check', ''], rows)}",
-            key="submission",
+            key=page_key("submission"),
             description=f"Round {round_number}",
         ),
         Place.RESULT,

@@ -8,7 +8,7 @@ from typing import Any
 from prefect.artifacts import create_markdown_artifact
 
 from eraflow.reports.markdown import markdown_table
-from tasks.pages.artifacts import shown
+from tasks.pages.artifacts import page_key, shown
 
 METRICS = {
     "corr": "CORR",
@@ -28,7 +28,7 @@ def show_neutralisation(worth: Mapping[str, Any] | None) -> None:
     text = neutralisation_text(worth)
     shown(
         lambda: create_markdown_artifact(
-            text, key="neutralisation", description="What neutralising the blend would be worth, out of fold"
+            text, key=page_key("neutralisation"), description="What neutralising the blend would be worth, out of fold"
         )
     )
 

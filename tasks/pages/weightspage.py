@@ -11,7 +11,7 @@ from eraflow.disk.plainpaths import read_parquet
 from eraflow.reports.charts import weights_chart
 from eraflow.reports.markdown import markdown_table, png_markdown
 from eraflow.reports.weekreport import learnt_in_words
-from tasks.pages.artifacts import shown
+from tasks.pages.artifacts import page_key, shown
 
 
 def show_weights(weights: Path, metrics: dict[str, Any]) -> None:
@@ -23,7 +23,9 @@ def show_weights(weights: Path, metrics: dict[str, Any]) -> None:
     """
     text = weights_text(weights, metrics)
     shown(
-        lambda: create_markdown_artifact(text, key="weights", description="What the members weigh, from the past alone")
+        lambda: create_markdown_artifact(
+            text, key=page_key("weights"), description="What the members weigh, from the past alone"
+        )
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from prefect.artifacts import create_markdown_artifact
 
 from eraflow.reports.worthtables import worth_text
-from tasks.pages.artifacts import shown
+from tasks.pages.artifacts import page_key, shown
 
 
 def show_worth(worth: Mapping[str, Any] | None) -> None:
@@ -18,6 +18,6 @@ def show_worth(worth: Mapping[str, Any] | None) -> None:
         return
     shown(
         lambda: create_markdown_artifact(
-            text, key="members-worth", description="What each member is worth to the blend, out of fold"
+            text, key=page_key("members-worth"), description="What each member is worth to the blend, out of fold"
         )
     )

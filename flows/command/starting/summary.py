@@ -9,6 +9,7 @@ from rich.console import Group, RenderableType
 
 from eraflow.disk.home import home_option
 from eraflow.machine.progress import readable_seconds
+from eraflow.reports.ensembletables import HEAD, PAIR_HEAD, correlations_note, ensemble_rows, pair_rows
 from eraflow.settings.run import RunSettings
 from flows.command.starting.worthparts import worth_parts
 from flows.command.terminal.printing import listed, places, table, whole, words
@@ -21,6 +22,7 @@ OUTCOMES = {
     "held": "Held: the gate blocked, nothing was sent.",
     "submitted_with_error": "Submitted and accepted, but something after that failed.",
     "unconfirmed": "Sent, but not confirmed: look at your model's submissions before you send again.",
+    "judged": "Judged; it has no slot, so nothing of it is sent.",
     "failed": "Failed: no submission was accepted.",
     "unfinished": "Unfinished: it works at this moment, or was ended from outside.",
 }
@@ -63,6 +65,8 @@ def summary(record: dict[str, Any], settings: RunSettings, server: str, *, advic
         parts.append(verdict_in_words(record["verdict"]))
         if caution := _caution(record["verdict"], record.get("against_benchmark")):
             parts.append(words(caution, "yellow"))
+    if record.get("ensembles"):
+        parts.append(_ensembles(record))
     if record.get("stages"):
         parts.append(_stages(record["stages"]))
     if saved := _saved(record.get("members", {})):
@@ -235,6 +239,14 @@ def _caution(verdict: dict[str, Any], compared: dict[str, Any] | None) -> str:
         f"({blend['difference']:+.4f} on {blend['eras']} common eras). The gate asks whether the blend is better than "
         "nothing and does no harm beside the benchmark, not whether it beats it."
     )
+
+
+def _ensembles(record: dict[str, Any]) -> RenderableType:
+    """What came of each further ensemble, and how alike the slots are."""
+    parts: list[RenderableType] = [table(HEAD, ensemble_rows(record["ensembles"]))]
+    if correlations := record.get("correlations"):
+        parts += [table(PAIR_HEAD, pair_rows(correlations)), words(correlations_note(correlations), "dim")]
+    return Group(*parts)
 
 
 def _stages(stages: dict[str, Any]) -> RenderableType:

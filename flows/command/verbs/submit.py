@@ -39,6 +39,9 @@ def add(verbs: Any) -> None:
         help="a threshold to judge by, for example gate.corr_bound=null, which switches that rule off; or "
         "submit.replace=true, which replaces what is filed for this round",
     )
+    verb.add_argument(
+        "--ensemble", metavar="NAME", help="send this further ensemble of the run to its slot, not the week's own"
+    )
     verb.add_argument("--dry-run", action="store_true", help="only verify and judge; nothing is sent nor written")
     add_json(verb)
     verb.set_defaults(verb=submit)
@@ -47,10 +50,13 @@ def add(verbs: Any) -> None:
 def submit(arguments: argparse.Namespace) -> int:
     """Verify, judge, send; returns the exit code."""
     from eraflow.runs.conclusion import SENT_LATER, unconfirmed_submission
+    from eraflow.runs.ensemblefolders import require_ensemble
     from eraflow.runs.rundir import locked
     from eraflow.runs.weekrecord import SENT, week_record
 
     run_dir = Path(arguments.run_dir).expanduser().resolve()
+    if arguments.ensemble is not None:
+        run_dir = require_ensemble(run_dir, arguments.ensemble)
     _refuse_others(run_dir)
     log_to_stderr()
     settings = _settings(run_dir, arguments.set)
