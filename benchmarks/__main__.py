@@ -37,6 +37,7 @@ NAMES = (
     "neuralweek",
     "blendweights",
     "tournaments",
+    "gateerrors",
 )
 
 

@@ -7,8 +7,8 @@ last 100 eras. An edge has a Sharpe of .54 per era in CORR, a third of that in B
 
 The new series is the benchmark's CORR. Its noise is correlated by .7 with that of the edge's CORR, regimes included.
 That is assumed: one LightGBM on real equities and a benchmark that learnt other eras have .53. With that of a worthless
-ensemble it is correlated by 0 or by .7; the worse of the two is printed. It is known in 300 eras before the judged ones
-too, and its Sharpe is .4.
+ensemble it is correlated by 0 or by .7; the worse of the two is printed. It is known in 400 eras before the judged ones
+too, as Numerai's is (from era 0158; nothing before 0575 is judged), and its Sharpe is .4.
 
 Every draw is judged by the project's own `judge` three times: as before `eraflow.scoring.certificate` was there, with
 it, and with it but without the benchmark's history.
@@ -40,7 +40,7 @@ STD = {"corr": 0.02, "bmc": 0.011, "mmc": 0.012}
 SHARED = {"bmc": 0.5, "mmc": 0.6}
 EDGE = {"corr": 0.54, "bmc": 0.54 / 3, "mmc": 0.54 * 2 / 3}
 BENCHMARK_SHARPE, WITH_BENCHMARK = 0.4, 0.7
-EARLIER, MMC_ERAS = 300, 100
+EARLIER, MMC_ERAS = 400, 100
 PHI, REGIME_SHARE = 0.97, 0.1
 HORIZONS = {20: 5, 60: 13}
 COUNTS = (200, 330, 650)

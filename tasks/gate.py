@@ -17,6 +17,7 @@ from eraflow.disk.atomic import write_json
 from eraflow.gate.adaptedbases import adapted_bases
 from eraflow.gate.gate import GateBlockedError, judge
 from eraflow.gate.heldweek import what_may_be_done
+from eraflow.gate.triedconfigurations import tried_configurations
 from eraflow.gate.verdict import Verdict
 from eraflow.numerai.rounds import Round
 from eraflow.runs.stage import StageRecord
@@ -62,6 +63,7 @@ def decide(
         models_wanted=len(run.settings.blended_models),
         now=datetime.now(UTC),
         bases=adapted_bases(run.path),
+        tried=tried_configurations(run.path, run.settings.home_path, features.contract.target),
         history=read_history(backtested.path),
         benchmark=read_benchmark(backtested.path, scores),
         leaks=None if leaks is None else read_leaks(leaks.path),

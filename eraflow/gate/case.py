@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,7 @@ class Case:
         benchmark: the scores of the benchmark on the same eras; None: there is none.
         leaks: what `eraflow.discovery.leakstage` found; None: nobody looked.
         history: CORR of the benchmark in every era of the data in which it is known.
+        tried: CORR of every other configuration that was judged on these eras, this week's first.
     """
 
     scores: ModelScores
@@ -40,6 +41,7 @@ class Case:
     benchmark: ModelScores | None = None
     leaks: Mapping[str, Any] | None = None
     history: EraScores = NO_ERAS
+    tried: Sequence[EraScores] = ()
 
     @property
     def overlap(self) -> int:

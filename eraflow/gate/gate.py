@@ -54,6 +54,7 @@ def judge(
     benchmark: ModelScores | None = None,
     leaks: Mapping[str, Any] | None = None,
     history: EraScores = NO_ERAS,
+    tried: Sequence[EraScores] = (),
 ) -> Verdict:
     """Apply every rule that is switched on.
 
@@ -70,11 +71,14 @@ def judge(
         benchmark: scores of the benchmark on the same eras; None: there is none.
         leaks: what the stage that looks for leaks found; None: it did not run.
         history: CORR of the benchmark in every era of the data in which it is known.
+        tried: CORR of every other configuration that was judged on these eras, this week's first.
 
     Returns:
         A verdict; it passes when no rule blocks. Rules that had nothing to judge are listed as such.
     """
-    case = Case(scores, champion, settings, horizon_days, models_trained, models_wanted, benchmark, leaks, history)
+    case = Case(
+        scores, champion, settings, horizon_days, models_trained, models_wanted, benchmark, leaks, history, tried
+    )
     found = tuple(result for rule in RULES for result in rule(case))
     return Verdict(
         passed=all(result.passed for result in found),

@@ -28,6 +28,7 @@ SWITCHED_OFF = {
     "recent": "gate.recent_eras=null",
     "drawdown": "gate.max_drawdown=null",
     "exposure": "gate.max_exposure=null",
+    "choices": "gate.max_overfit=null",
     "champion": "gate.champion_confidence=null",
 }
 

@@ -16,6 +16,7 @@ from eraflow.gate.case import Ask, Case, needed, on_common_eras, too_few
 from eraflow.gate.leakrules import feature_copy, feature_corr, lead
 from eraflow.gate.verdict import RuleResult
 from eraflow.scoring.certificate import certificate
+from eraflow.scoring.overfitting import LEAST_BLOCKS, judge_choices
 from eraflow.scoring.scoring import NO_ERAS, EraScores
 from eraflow.scoring.statistics import (
     NEGLIGIBLE,
@@ -131,6 +132,28 @@ def exposure(case: Case) -> list[RuleResult]:
     return [ask.result(mean <= cap, f"largest feature exposure {mean:.3f} on average, at most {cap:.3f}", mean)]
 
 
+def choices(case: Case) -> list[RuleResult]:
+    """Cap on what choosing may have cost: blocks where overfitting is likely and the deflated Sharpe ratio is low."""
+    most, least = case.settings.max_overfit, case.settings.min_deflated
+    if most is None:
+        return []
+    over = case.era_scores("corr")
+    found = judge_choices(over, case.tried, case.overlap) if over.eras else None
+    ask = Ask("choices", "cap", most, over)
+    if found is None:
+        return [ask.not_judged("no second configuration is known on these eras, so nothing was chosen")]
+    told = f"{found.configurations} configurations on {found.eras} eras {found.first} to {found.last}"
+    if found.overfitting is None:
+        few = f"too few eras for {LEAST_BLOCKS} blocks of {2 * case.overlap} weeks"
+        return [ask.not_judged(f"{told}: {few}; deflated Sharpe ratio {found.deflated:.2f}")]
+    text = (
+        f"{told}: the probability that the best in one half is no better than the median in the other is "
+        f"{found.overfitting:.2f}, the deflated Sharpe ratio {found.deflated:.2f}; blocks above {most:g} while below "
+        f"{least:g}"
+    )
+    return [ask.result(found.overfitting <= most or found.deflated >= least, text, found.overfitting, found.deflated)]
+
+
 def champion(case: Case) -> list[RuleResult]:
     """Comparison: block when CORR is significantly worse than the champion's on the eras they share."""
     confidence = case.settings.champion_confidence
@@ -216,6 +239,7 @@ RULES: tuple[Callable[[Case], list[RuleResult]], ...] = (
     recent,
     drawdown,
     exposure,
+    choices,
     champion,
 )
 """Every rule, in the order in which a verdict lists them."""

@@ -15,6 +15,7 @@ from eraflow.disk.plainpaths import read_parquet
 from eraflow.errors import EraflowError
 from eraflow.gate.adaptedbases import adapted_bases
 from eraflow.gate.gate import WrongEnsembleError, judge
+from eraflow.gate.triedconfigurations import tried_configurations
 from eraflow.gate.verdict import Verdict, read_verdict
 from eraflow.numerai.submission import SubmissionRecord, check_submission
 from eraflow.numerai.submission_csv import write_submission
@@ -89,6 +90,7 @@ class StoredWeek:
             models_wanted=len(self.settings.blended_models),
             now=now,
             bases=adapted_bases(self.path),
+            tried=tried_configurations(self.path, self.settings.home_path, scores.target),
             history=read_history(self.backtested.path),
             benchmark=read_benchmark(self.backtested.path, scored),
             leaks=read_object(self.path / LEAKS_STAGE / LEAKS),

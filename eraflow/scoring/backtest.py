@@ -98,7 +98,7 @@ def backtest(job: BacktestJob, out: Path, _: Plan) -> dict[str, Any]:
         worth = _worth(job, store, job.unneutralised, job.neutralisation, eras)
         write_json(out / NEUTRALISATION, worth)
     if job.benchmark is not None:
-        write_json(out / HISTORY, _history(store, job.benchmark, job.target)._asdict())
+        write_json(out / HISTORY, _history(store, job.benchmark, job.target))
     overlap = overlap_weeks(job.horizon_days)
     if job.without is not None:
         write_json(out / WORTH, member_worth(job.without, overlap, job.confidence))
@@ -131,7 +131,7 @@ def _scores(
         )
 
 
-def _history(store: EraStore, benchmark: str, target: str) -> EraScores:
+def _history(store: EraStore, benchmark: str, target: str) -> dict[str, Any]:
     """CORR of the benchmark in every era of the store in which it is known; few eras lie in memory at a time."""
     eras: list[str] = []
     values: list[float] = []
@@ -142,7 +142,7 @@ def _history(store: EraStore, benchmark: str, target: str) -> EraScores:
         known = np.flatnonzero(np.isfinite(found))
         eras += [some[place] for place in known]
         values += found[known].tolist()
-    return EraScores(tuple(eras), tuple(values))
+    return {"eras": eras, "values": values}
 
 
 def _worth(

@@ -3,9 +3,9 @@
 Two things are added to the EWC interval of `eraflow.scoring.statistics`.
 
 *Slow regimes.* With 20-day labels the cosines reach up to a cycle in 26 weeks, and a regime that lasts for a year moves
-the mean more than they tell. So the variance is the larger one of theirs and of that of the first four, and Student's t
-has at most five degrees of freedom, ten where labels overlap as long as those of 60 days: figures that a simulation
-chose, with regimes and without.
+the mean more than they tell. So, from eleven cosines on, the variance is the larger one of theirs and of that of the
+first four, and Student's t has four degrees of freedom, ten where labels overlap as long as those of 60 days: figures
+that a simulation chose, with regimes and without. Fewer cosines are slow enough by themselves.
 
 *The benchmark's history* (control variate; Lavenberg, Welch, Management Science 1981). Scores of one era share their
 luck. Where a benchmark is scored in the judged eras and in many before, its mean there tells whether the judged eras
@@ -40,7 +40,9 @@ from eraflow.scoring.statistics import (
 SLOW_COSINES = 4
 LONG_OVERLAP = 13
 """Weeks; the cosines of such an overlap see slow regimes rather well by themselves."""
-MOST_DEGREES, MOST_DEGREES_LONG = 5, 10
+MOST_DEGREES, MOST_DEGREES_LONG = 4, 10
+ENOUGH_COSINES = 10
+"""Up to so many are slow enough by themselves."""
 LEAST_HISTORY = 52
 """Eras before the judged ones from which a history is used."""
 CHANGED = 0.99
@@ -111,7 +113,7 @@ def slow_variance(projections: FloatArray, eras: int, overlap: int) -> float:
 
 def _bands(eras: int, overlap: int) -> tuple[int, ...]:
     count = cosine_count(eras, overlap)
-    return count, min(count, SLOW_COSINES)
+    return (count,) if count <= ENOUGH_COSINES else (count, SLOW_COSINES)
 
 
 def _most(eras: int, overlap: int) -> int:
@@ -120,7 +122,10 @@ def _most(eras: int, overlap: int) -> int:
 
 def degrees(eras: int, overlap: int) -> int:
     """Degrees of freedom of Student's t."""
-    return min(cosine_count(eras, overlap), MOST_DEGREES if overlap < LONG_OVERLAP else MOST_DEGREES_LONG)
+    count = cosine_count(eras, overlap)
+    if count <= ENOUGH_COSINES:
+        return count
+    return MOST_DEGREES if overlap < LONG_OVERLAP else MOST_DEGREES_LONG
 
 
 def _around(plain: Interval, middle: float, variance_of_mean: float, overlap: int) -> Interval:
@@ -145,7 +150,8 @@ def _corrected(plain: Interval, own: FloatArray, other: FloatArray, every: Float
     of_left, of_other = (cosine_projections(each, _most(n, overlap)) for each in (left, other))
     of_every = cosine_projections(every, _most(total, overlap))
     found = []
-    for here, there in zip(_bands(n, overlap), _bands(total, overlap), strict=True):
+    for place, here in enumerate(_bands(n, overlap)):
+        there = _bands(total, overlap)[place]  # a longer series has no fewer bands
         alone = float(np.mean(of_left[:here] ** 2)) / n
         shared = 2 * slope * float(np.mean(of_left[:here] * of_other[:here])) / total
         remembered = slope**2 * float(np.mean(of_every[:there] ** 2)) / total

@@ -84,6 +84,20 @@ class GateSettings(Section):
         description="Mean over eras of the largest absolute correlation with any single feature. At 0.7 one feature "
         "explains half of the variance of the predictions.",
     )
+    max_overfit: float | None = Field(
+        0.25,
+        gt=0,
+        le=1,
+        description="Cap: the probability of backtest overfitting (CSCV) over all configurations that were judged, "
+        "this week and before. Blocks above it while the deflated Sharpe ratio is below gate.min_deflated.",
+    )
+    min_deflated: float = Field(
+        0.9,
+        ge=0,
+        le=1,
+        description="Deflated Sharpe ratio of CORR, a probability, from which choices are no harm, whatever the "
+        "probability of overfitting.",
+    )
     champion_confidence: float | None = Field(
         0.95,
         gt=0.5,

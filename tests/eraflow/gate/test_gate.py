@@ -47,10 +47,11 @@ def sound(**changes):
 
 
 def decide(
-    scores, *, champion=None, days=20, trained=3, wanted=3, now=NOW, benchmark=None, leaks=None, **changes
+    scores, *, champion=None, days=20, trained=3, wanted=3, now=NOW, benchmark=None, leaks=None, tried=(), **changes
 ) -> Verdict:
     return judge(
         scores,
+        tried=tried,
         benchmark=benchmark,
         leaks=leaks,
         champion=champion,
@@ -75,8 +76,10 @@ def blocking(verdict):
 def test_a_sound_ensemble_passes_and_every_rule_says_on_what():
     honest = {"feature": "feature_a", "corr": 0.01, "bound": 0.0, "era_corr": 0.2, "copy": 0.0}
     looked = {"features": 1, "targets": {"target_x_20": {"features": [honest]}}}
-    benchmark = measured(wave(0.015, seed=4))
-    verdict = decide(sound(), champion=sound(corr=wave(0.019, seed=3)), benchmark=benchmark, leaks=looked)
+    benchmark, others = measured(wave(0.015, seed=4)), measured(wave(0.01, seed=5)).per_era["corr"]
+    verdict = decide(
+        sound(), champion=sound(corr=wave(0.019, seed=3)), benchmark=benchmark, leaks=looked, tried=[others]
+    )
     assert verdict.passed
     assert verdict.reasons() == []
     assert [found.name for found in verdict.rules] == [
@@ -92,6 +95,7 @@ def test_a_sound_ensemble_passes_and_every_rule_says_on_what():
         "recent",
         "drawdown",
         "exposure",
+        "choices",
         "champion",
     ]
     for found in verdict.rules:
@@ -113,7 +117,7 @@ def test_the_note_tells_the_chance_of_a_wrong_block():
     assert "10 rules were judged" in note
     assert "bmc_not_negative 5%, mmc_not_negative 5%, recent 1%, champion 5%" in note
     assert "about 15% together" in note  # 1 - .95^3 x .99 = .151
-    assert "Not judged: feature_copy, feature_corr, lead, champion" in decide(sound()).note
+    assert "Not judged: feature_copy, feature_corr, lead, choices, champion" in decide(sound()).note
 
 
 def test_each_alarm_and_comparison_carries_its_own_error_rate():
