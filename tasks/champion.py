@@ -6,8 +6,6 @@ and two slots or targets never take each other's.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from prefect import get_run_logger, task
 
 from eraflow.errors import EraflowError
@@ -15,6 +13,7 @@ from eraflow.gate.gate import check_may_submit
 from eraflow.gate.verdict import Verdict
 from eraflow.numerai.client import Slot
 from eraflow.numerai.rounds import Round
+from eraflow.runs.outcome import now_there
 from eraflow.scoring.backtest import BLEND
 from eraflow.scoring.scoring import ModelScores
 from eraflow.tracking.registry import Champion, champion_info, load_champion, seats
@@ -73,7 +72,7 @@ def fetch_champion(run: Run, round_now: Round, slot: Slot) -> JudgedEnsemble:
     get_run_logger().info("champion version %s, shipped for round %s", champion.version, champion.round_number)
     verdict = Verdict.from_dict(champion.verdict).carried_to(round_now.number)
     # Asked again at the upload; here so that a champion that is too old is told of before anything is fetched.
-    check_may_submit(verdict, champion.signature, round_now.number, datetime.now(UTC), run.settings.gate)
+    check_may_submit(verdict, champion.signature, round_now.number, now_there(run.path), run.settings.gate)
     return JudgedEnsemble(folder, champion.signature, verdict)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from eraflow.gate.heldweek import what_may_be_done
 from eraflow.gate.triedconfigurations import tried_configurations
 from eraflow.gate.verdict import Verdict
 from eraflow.numerai.rounds import Round
+from eraflow.runs.outcome import now_there
 from eraflow.runs.stage import StageRecord
 from eraflow.runs.weekrecord import HELD, write_outcome
 from eraflow.scoring.backtest import BLEND, read_benchmark, read_history, read_scores
@@ -61,7 +61,7 @@ def decide(
         round_number=round_now.number,
         models_trained=len(members),
         models_wanted=len(run.settings.blended_models),
-        now=datetime.now(UTC),
+        now=now_there(run.path),
         bases=adapted_bases(run.path),
         tried=tried_configurations(run.path, run.settings.home_path, features.contract.target),
         history=read_history(backtested.path),

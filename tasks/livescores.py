@@ -6,14 +6,19 @@ from prefect import task
 
 from eraflow.data.eras import target_horizon
 from eraflow.errors import EraflowError
-from eraflow.livescores.promise import keep_promise, promise_of
+from eraflow.livescores.alarms import alarm_text, new_alarms, note_alarm
+from eraflow.livescores.promise import keep_promise, promise_of, promises
 from eraflow.livescores.store import SlotScores, rounds_to_ask, slot_scores
+from eraflow.livescores.table import live_lines
+from eraflow.livescores.watch import scored_rounds, standing
 from eraflow.numerai.client import Slot, Tournament
 from eraflow.scoring.backtest import BLEND, SCORES, read_scores
 from eraflow.scoring.scoring import ModelScores
 from eraflow.settings.run import RunSettings
 from eraflow.tracking.registry import champion_info
+from tasks.alert import tell_people
 from tasks.gate import JudgedEnsemble
+from tasks.pages.livepage import show_live
 from tasks.register import seat_of, tracker
 from tasks.run import Run
 from tasks.runlog import run_log
@@ -34,7 +39,9 @@ def fetch_live_scores(run: Run, tournament: Tournament, slot: Slot) -> int:
     if not slot.id:  # a dry run without keys
         return 0
     try:
-        return fetched(run, tournament, slot)
+        fresh = fetched(run, tournament, slot)
+        watch_scores(run, slot)
+        return fresh
     except Exception as error:  # noqa: BLE001 - a damaged file has errors of its library, and none may cost the week
         run_log().error("the live scores of %s are not up to date: %s", slot.name, error)
         return 0
@@ -54,6 +61,18 @@ def fetched(run: Run, tournament: Tournament, slot: Slot) -> int:
     fresh = kept.add(told, tournament.now()) if told else 0
     run_log().info("live scores of %s: %s values are new or revised", slot.name, fresh)
     return fresh
+
+
+def watch_scores(run: Run, slot: Slot) -> None:
+    """Compare the live scores with what was promised; say once a year of rounds that they are lower than it allows."""
+    kept = scores_of(run, slot)
+    years = [standing(each) for each in scored_rounds(kept.newest(), promises(kept.folder))]
+    for raised in new_alarms(kept.folder, years):
+        text = alarm_text(raised, slot.name)
+        run_log().warning("%s", text)
+        tell_people(run, f"Eraflow: live scores of {slot.name} are lower than promised", text)
+        note_alarm(kept.folder, raised)
+    show_live(slot.name, live_lines(kept), years)
 
 
 def note_promise(run: Run, slot: Slot, shipped: JudgedEnsemble, sent: Submission) -> None:

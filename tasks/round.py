@@ -41,7 +41,7 @@ def wait_for_round(run: Run, tournament: Tournament) -> Round:
     """The open round. Opening times drift, so it is polled until the deadline of the settings."""
     waiting = run.settings.round
     found = tournament.wait_for_round(waiting.wait_minutes * 60, waiting.poll_seconds)
-    note_round(run.path, found.number)
+    note_round(run.path, found.number, tournament.clock_offset())
     name_run(run.path, RUNNING)
     get_run_logger().info(
         "round %s is open until %s; multipliers %s, cut at %s",

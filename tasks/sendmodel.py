@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 from prefect import task
@@ -109,7 +108,7 @@ def check_model(
     run: Run, tournament: Tournament, round_now: Round, shipped: JudgedEnsemble, prepared: PreparedDelivery
 ) -> None:
     """Whether a model may be sent; the errors are those of `send_model`."""
-    check_may_submit(shipped.verdict, prepared.signature, round_now.number, datetime.now(UTC), run.settings.gate)
+    check_may_submit(shipped.verdict, prepared.signature, round_now.number, tournament.now(), run.settings.gate)
     pickle = Path(prepared.file.path)
     verdict = read_object(verdict_path(pickle)) or {}
     found = file_sha256(pickle)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -195,7 +194,7 @@ def submit(
         GateBlockedError, StaleVerdictError, WrongEnsembleError: the verdict does not allow it.
     """
     signature, record = prepared.signature, prepared.file
-    now = datetime.now(UTC)
+    now = tournament.now()
     check_may_submit(shipped.verdict, signature, round_now.number, now, run.settings.gate)
     write_json(run.path / "submission" / "verdict.json", shipped.verdict.as_dict())
     submission = Submission(record, signature, round_now.number, slot.id)

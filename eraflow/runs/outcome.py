@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -50,9 +51,15 @@ class RunOutcome:
         return f"{self.flow}{number} {self.words}{' (sandbox)' if self.sandbox else ''}"
 
 
-def note_round(run_dir: Path, number: int) -> None:
-    """Note in the run's folder which round it works for."""
-    write_json(run_dir / ROUND, {"number": number})
+def note_round(run_dir: Path, number: int, ahead: timedelta = timedelta(0)) -> None:
+    """Note in the run's folder which round it works for, and how far the tournament's clock is ahead of this one."""
+    write_json(run_dir / ROUND, {"number": number, "ahead_seconds": ahead.total_seconds()})
+
+
+def now_there(run_dir: Path) -> datetime:
+    """The time at the tournament that a run works for, UTC: by it the ages of verdicts count."""
+    ahead = (read_object(run_dir / ROUND) or {}).get("ahead_seconds")
+    return datetime.now(UTC) + timedelta(seconds=ahead if isinstance(ahead, int | float) else 0.0)
 
 
 def outcome_of(run_dir: Path, words: str | None = None) -> RunOutcome:

@@ -265,10 +265,10 @@ def generate(folder: Path, settings: SandboxSettings, version: str = "v5.3", *, 
         _sweep(folder)
     generator = Generator(settings, version, seed=seed)
     train, end = settings.train_eras, generator.last
-    write_json(folder / "features.json", _catalogue(generator))
-    _write_part(folder, "train", generator, range(train), int(BENCHMARK_FROM * train))
-    _write_part(folder, "validation", generator, range(train, end), train)
-    _write_part(folder, "live", generator, range(end, end + 1), end)
+    write_json(folder / "features.json", catalogue(generator))
+    write_part(folder, "train", generator, range(train), int(BENCHMARK_FROM * train))
+    write_part(folder, "validation", generator, range(train, end), train)
+    write_part(folder, "live", generator, range(end, end + 1), end)
     write_outcome(folder, "live", generator.outcome(end))
     files = {path.name: path.stat().st_size for path in sorted(folder.glob("*.parquet"))}
     write_json(folder / STAMP, {**wanted, "files": files})
@@ -298,14 +298,15 @@ def _stamp(settings: SandboxSettings, version: str, seed: int) -> dict[str, Any]
     return {"generator": GENERATOR, "version": version, "settings": {**settings.identity(), "seed": seed}}
 
 
-def _catalogue(generator: Generator) -> dict[str, Any]:
+def catalogue(generator: Generator) -> dict[str, Any]:
+    """The content of features.json."""
     return {
         "feature_sets": {name: list(members) for name, members in generator.features.sets.items()},
         "targets": ["target", *COLUMNS],
     }
 
 
-def _write_part(folder: Path, part: str, generator: Generator, positions: range, benchmark_from: int) -> None:
+def write_part(folder: Path, part: str, generator: Generator, positions: range, benchmark_from: int) -> None:
     """Write `part`.parquet and what goes beside it; all of them appear together, at the end."""
     with ExitStack() as stack:
 

@@ -58,10 +58,11 @@ def make_app(
     def now() -> float:
         return clock() + armed.clock_offset
 
-    data = DataFolder(folder, version)
     spec = round_spec or RoundSpec()
-    if (told := told_tournament(data.folder, spec)) is not None:
+    if (told := told_tournament(folder, spec)) is not None:
         spec, armed.clock_offset = told.round, round(told.now.timestamp() - clock())
+        version = told.version or version
+    data = DataFolder(folder, version)
     operations = Operations(data, Records(state_dir), spec, models, now, rehearsals)
     app = FastAPI(title="Eraflow sandbox", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.operations, app.state.faults = operations, armed

@@ -27,15 +27,21 @@ class TournamentFileError(EraflowError):
 
 @dataclass(frozen=True)
 class ServedMoment:
-    """The moment at which the sandbox begins, with its time zone, and the round then."""
+    """The moment at which the sandbox begins, with its time zone, the round then, and the version of the data.
+
+    The version is None where whoever starts the sandbox says it.
+    """
 
     now: datetime
     round: RoundSpec
+    version: str | None = None
 
 
 def tell_tournament(folder: Path, told: ServedMoment) -> Path:
     """Write it; the sandboxes that are started from now on begin there."""
-    return write_json(folder / FILE, {"now": told.now.isoformat(), "round": asdict(told.round)})
+    return write_json(
+        folder / FILE, {"now": told.now.isoformat(), "round": asdict(told.round), "version": told.version}
+    )
 
 
 def told_tournament(folder: Path, otherwise: RoundSpec) -> ServedMoment | None:
@@ -56,4 +62,5 @@ def told_tournament(folder: Path, otherwise: RoundSpec) -> ServedMoment | None:
             raise ValueError("a time without a time zone")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise TournamentFileError(f"{path} cannot be understood ({error})", "remove it, or write it anew") from error
-    return ServedMoment(now, spec)
+    version = values.get("version")
+    return ServedMoment(now, spec, version if isinstance(version, str) else None)

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from eraflow.errors import SettingsError
+from flows.command.terminal.options import add_json
+from flows.command.terminal.outputs import tell
 
 
 def add(verbs: Any) -> None:
@@ -34,6 +36,42 @@ def add(verbs: Any) -> None:
         help="what the server does wrong, and how often, for example server_500=3; an unknown name lists them all",
     )
     parser.set_defaults(verb=serve)
+    _add_season(inner)
+
+
+def _add_season(inner: Any) -> None:
+    parser = inner.add_parser(
+        "season",
+        help="play weeks of a season in one go, and tell what came of them",
+        description="Play a season on generated data at a small size, with the real flows: the data grow weekly, live "
+        "scores come late and are revised, a round is missed, the data version and the round's target change, a "
+        "feature breaks, and a member loses its skill. Killed at any moment and given again, it goes on where it was.",
+    )
+    parser.add_argument("--weeks", type=int, default=26, metavar="N", help="how many weeks (default 26)")
+    parser.add_argument("--seed", type=int, default=3, metavar="N", help="of the world (default 3)")
+    parser.add_argument("--out", metavar="DIR", help="folder of the season (default: HOME/sandbox/season)")
+    parser.add_argument("--home", metavar="DIR", help="home folder in which the season lies, where --out is not given")
+    parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="a setting of the participant")
+    add_json(parser)
+    parser.set_defaults(verb=season)
+
+
+def season(arguments: argparse.Namespace) -> int:
+    """Play the season, write its page and print the summary; returns the exit code.
+
+    Raises:
+        SettingsError: a number of weeks that is no season, or an unknown setting.
+    """
+    from eraflow.disk.home import home_folder
+    from eraflow.sandbox.season import open_season
+    from flows.command.starting.season import play
+
+    if not 2 <= arguments.weeks <= 520:
+        raise SettingsError(f"--weeks {arguments.weeks} is no season", "give 2 to 520 weeks")
+    out = arguments.out or home_folder(arguments.home) / "sandbox" / "season"
+    played = open_season(Path(out).expanduser().resolve(), arguments.weeks, arguments.seed)
+    play(played, arguments.set, tell)
+    return 0
 
 
 def serve(arguments: argparse.Namespace) -> int:
