@@ -38,6 +38,8 @@ NAMES = (
     "blendweights",
     "tournaments",
     "gateerrors",
+    "livescores",
+    "livealarm",
 )
 
 

@@ -66,13 +66,14 @@ def fetched(run: Run, tournament: Tournament, slot: Slot) -> int:
 def watch_scores(run: Run, slot: Slot) -> None:
     """Compare the live scores with what was promised; say once a year of rounds that they are lower than it allows."""
     kept = scores_of(run, slot)
-    years = [standing(each) for each in scored_rounds(kept.newest(), promises(kept.folder))]
+    promised = promises(kept.folder)
+    years = [standing(each) for each in scored_rounds(kept.newest(), promised)]
     for raised in new_alarms(kept.folder, years):
         text = alarm_text(raised, slot.name)
         run_log().warning("%s", text)
         tell_people(run, f"Eraflow: live scores of {slot.name} are lower than promised", text)
         note_alarm(kept.folder, raised)
-    show_live(slot.name, live_lines(kept), years)
+    show_live(slot.name, live_lines(kept, promised), years)
 
 
 def note_promise(run: Run, slot: Slot, shipped: JudgedEnsemble, sent: Submission) -> None:

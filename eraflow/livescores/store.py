@@ -131,14 +131,16 @@ def _frame(told: Sequence[ScoreRow], now: datetime) -> pl.DataFrame:
         "submission": [row.submission_id for row in told],
         "score": [row.name for row in told],
         "day": [row.day for row in told],
-        "date": [row.date for row in told],
+        "date": [row.date[:19].replace(" ", "T") for row in told],
         "value": [row.value for row in told],
         "percentile": [row.percentile for row in told],
         "resolved": [row.resolved for row in told],
         "seen": [now] * len(told),
     }
-    frame = pl.DataFrame(columns, schema=SCHEMA)
-    return frame.unique(subset=list(KEY), keep="first", maintain_order=True)
+    frame = pl.DataFrame(columns, schema={**SCHEMA, "date": pl.String()}).with_columns(
+        pl.col("date").str.to_datetime("%Y-%m-%dT%H:%M:%S", time_unit="us", time_zone="UTC", strict=False)
+    )
+    return frame.drop_nulls("date").unique(subset=list(KEY), keep="first", maintain_order=True)
 
 
 def _fresh(before: pl.DataFrame, told: pl.DataFrame) -> pl.DataFrame:

@@ -53,9 +53,9 @@ class LiveLine:
         return asdict(self)
 
 
-def live_lines(slot: SlotScores) -> list[LiveLine]:
-    """The submissions of a slot, the newest round first."""
-    promised = promises(slot.folder)
+def live_lines(slot: SlotScores, promised: Mapping[str, LivePromise] | None = None) -> list[LiveLine]:
+    """The submissions of a slot, the newest round first; the promises are read where they are not given."""
+    promised = promises(slot.folder) if promised is None else promised
     newest = slot.newest().sort("day").group_by("round", "submission", "score", maintain_order=True).last()
     lines = [
         _line(slot, int(str(number)), str(submission), rows, promised.get(str(submission)))

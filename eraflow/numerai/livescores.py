@@ -36,21 +36,42 @@ _QUERY = """
 """
 
 
-class ScoreRow(Answer):
-    """One score of one submission on one day; what is None is not known."""
+Count = Annotated[int, Field(strict=True, ge=0, le=10**9)]
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+UtcText = Annotated[str, Field(strict=True, pattern=r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)?$")]
 
-    submission_id: Id = Field(alias="submissionId")
-    round_number: Whole = Field(alias="roundNumber")
-    name: Text = Field(alias="displayName")
+
+class ScoreRow(Answer):
+    """One score of one submission on one day; what is None is not known.
+
+    Years of them are hundreds of thousands, so they are read strictly; what is written in another way is read once
+    more, see `readable`.
+    """
+
+    submission_id: Annotated[str, Field(strict=True, min_length=1, max_length=200)] = Field(alias="submissionId")
+    round_number: Count = Field(alias="roundNumber")
+    name: Annotated[str, Field(strict=True, min_length=1, max_length=200)] = Field(alias="displayName")
+    day: Count
+    date: UtcText
+    value: Number
+    percentile: Number | None = None
+    resolved: StrictBool | None = None
+
+
+class LooseRow(Answer):
+    """The same, where numbers may be texts, and times be written in any way of ISO 8601."""
+
+    submissionId: Id
+    roundNumber: Whole
+    displayName: Text
     day: Whole
     date: Moment
-    value: Figure | None = None
+    value: Figure
     percentile: Annotated[Figure | None, WrapValidator(or_none)] = None
     resolved: StrictBool | None = None
 
 
 _ROWS = TypeAdapter(list[ScoreRow])
-_ROW = TypeAdapter(ScoreRow)
 
 
 def live_scores(graphql: GraphQLClient, model_id: str, last_rounds: int | None = None) -> tuple[list[ScoreRow], int]:
@@ -86,6 +107,7 @@ def readable(told: Sequence[dict[str, Any] | None]) -> tuple[list[ScoreRow], int
 
 def _read(row: dict[str, Any]) -> ScoreRow | None:
     try:
-        return _ROW.validate_python(row)
+        loose = LooseRow.model_validate(row)
+        return ScoreRow.model_validate({**loose.model_dump(), "date": f"{loose.date:%Y-%m-%dT%H:%M:%S}Z"})
     except ValidationError:
         return None

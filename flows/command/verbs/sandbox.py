@@ -9,7 +9,7 @@ from typing import Any
 
 from eraflow.errors import SettingsError
 from flows.command.terminal.options import add_json
-from flows.command.terminal.outputs import tell
+from flows.command.terminal.outputs import print_record, tell
 
 
 def add(verbs: Any) -> None:
@@ -65,12 +65,20 @@ def season(arguments: argparse.Namespace) -> int:
     from eraflow.disk.home import home_folder
     from eraflow.sandbox.season import open_season
     from flows.command.starting.season import play
+    from flows.command.starting.seasonpage import season_parts, season_record, write_page
 
     if not 2 <= arguments.weeks <= 520:
         raise SettingsError(f"--weeks {arguments.weeks} is no season", "give 2 to 520 weeks")
     out = arguments.out or home_folder(arguments.home) / "sandbox" / "season"
     played = open_season(Path(out).expanduser().resolve(), arguments.weeks, arguments.seed)
     play(played, arguments.set, tell)
+    page = write_page(played)
+    if arguments.json:
+        print_record(season_record(played, page))
+    else:
+        from flows.command.terminal.printing import show
+
+        show(season_parts(played, page))
     return 0
 
 

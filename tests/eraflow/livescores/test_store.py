@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eraflow.livescores import store
@@ -46,6 +46,7 @@ def test_a_value_that_is_put_back_is_told_last(tmp_path):
     assert slot.newest()["value"].to_list() == [0.1]
 
 
+@settings(deadline=None, max_examples=25)
 @given(st.lists(st.tuples(st.integers(1, 3), st.integers(1, 4), st.sampled_from([0.1, 0.2, 0.3])), max_size=12))
 def test_the_newest_value_of_each_day_is_the_one_told_last(tmp_path_factory, told):
     slot = slot_scores(tmp_path_factory.mktemp("home"), "numerai", "slot-1")
