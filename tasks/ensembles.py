@@ -267,7 +267,7 @@ def send_champions(run: Run, tournament: Tournament, round_now: Round, live: Pat
             continue
         with costs_itself(each):
             copy_notes(run.path, each.run.path)
-            note_round(each.run.path, round_now.number)
+            note_round(each.run.path, round_now.number, tournament.clock_offset())
             if live is None:
                 follow_model(each.run, tournament, each.slot, round_now)
             else:

@@ -32,19 +32,23 @@ MARGIN = 40
 
 @task(name="live-scores", task_run_name="live-scores", **LIGHT_TASK)
 def fetch_live_scores(run: Run, tournament: Tournament, slot: Slot) -> int:
-    """Keep what the tournament tells of the slot's past submissions; how many values are new or revised.
+    """Keep what the tournament tells of past submissions, of this slot and those of further ensembles.
+
+    Returns how many values are new or revised.
 
     A failure costs nobody the week: it is an error in the log, and the next run fetches what is lacking.
     """
     if not slot.id:  # a dry run without keys
         return 0
-    try:
-        fresh = fetched(run, tournament, slot)
-        watch_scores(run, slot)
-        return fresh
-    except Exception as error:  # noqa: BLE001 - a damaged file has errors of its library, and none may cost the week
-        run_log().error("the live scores of %s are not up to date: %s", slot.name, error)
-        return 0
+    fresh = 0
+    for name in (slot.name, *(each.slot for each in run.settings.ensembles if each.slot is not None)):
+        try:
+            each = slot if name == slot.name else tournament.slot(name)
+            fresh += fetched(run, tournament, each)
+            watch_scores(run, each)
+        except Exception as error:  # noqa: BLE001 - a damaged file has its library's errors, and none may cost the week
+            run_log().error("the live scores of %s are not up to date: %s", name, error)
+    return fresh
 
 
 def fetched(run: Run, tournament: Tournament, slot: Slot) -> int:

@@ -48,7 +48,7 @@ def kept(tmp_path, values):
 
 @pytest.mark.parametrize(("horizon", "regimes"), [(20, False), (60, True)])
 def test_false_alarms_of_a_year_stay_below_the_stated_rate(horizon, regimes):
-    """120 draws: a rate of 5 % gives more than 9 % in one of 40 such tests. The benchmark has 500 draws, and all cells."""
+    """Of 120 draws a rate of 5 % raises more than 9 % once in 40 such tests; the benchmark has 500 draws, all cells."""
     assert alarm_rate(horizon, 330, 1.0, regimes=regimes, draws=120).alarms <= RATE + 0.04
 
 
