@@ -24,7 +24,7 @@ def round_ahead(run: Run, tournament: Tournament) -> Round:
     if found is None:
         get_run_logger().info("the API names no round that comes; the run goes on when one is open")
         return wait_for_round(run, tournament)
-    note_round(run.path, found.number)
+    note_round(run.path, found.number, tournament.clock_offset())
     name_run(run.path, RUNNING)
     if not found.is_open:
         get_run_logger().info(
