@@ -9,7 +9,7 @@ from typing import Any
 
 from eraflow.disk.atomic import write_json
 from eraflow.disk.jsonobject import read_object
-from eraflow.livescores.watch import RATE, Standing
+from eraflow.livescores.watch import RATE, LiveStanding
 
 FILE = "alarms.json"
 
@@ -35,7 +35,7 @@ class LiveAlarm:
     level: float
 
 
-def new_alarms(folder: Path, years: Sequence[Standing]) -> list[LiveAlarm]:
+def new_alarms(folder: Path, years: Sequence[LiveStanding]) -> list[LiveAlarm]:
     """The alarms that were not raised before; a year of rounds raises one."""
     known = {each.first_round for each in raised_alarms(folder)}
     return [_alarm(year, look) for year in years if (look := year.alarm) is not None and year.rounds[0] not in known]
@@ -69,7 +69,7 @@ def alarm_text(alarm: LiveAlarm, slot: str) -> str:
     )
 
 
-def _alarm(year: Standing, look: int) -> LiveAlarm:
+def _alarm(year: LiveStanding, look: int) -> LiveAlarm:
     return LiveAlarm(
         year.rounds[0],
         year.rounds[-1],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from eraflow.livescores.table import LiveLine
-from eraflow.livescores.watch import RATE, Standing
+from eraflow.livescores.watch import RATE, LiveStanding
 from eraflow.reports.livechart import LiveCourse, live_chart
 from eraflow.reports.markdown import markdown_table, png_markdown
 
@@ -13,20 +13,20 @@ SHOWN = 30
 HEAD = ["round", "day", "CORR", "MMC", "BMC", "payout", "percentile", "promised CORR (nine of ten eras)", "final"]
 
 
-def live_text(slot: str, lines: Sequence[LiveLine], years: Sequence[Standing]) -> str:
+def live_text(slot: str, lines: Sequence[LiveLine], years: Sequence[LiveStanding]) -> str:
     """The page of a slot's live scores."""
     picture = png_markdown(picture_of(slot, years), f"live scores of {slot}")
     rows = [_row(line) for line in lines[:SHOWN]]
     return "\n\n".join([f"### Live scores of {slot}", picture, *map(year_in_words, years), markdown_table(HEAD, rows)])
 
 
-def picture_of(slot: str, years: Sequence[Standing]) -> bytes:
+def picture_of(slot: str, years: Sequence[LiveStanding]) -> bytes:
     """The curve with the band, a PNG."""
     courses = [LiveCourse(year.dates, year.total, year.expected, year.band, year.alarm) for year in years]
     return live_chart(courses, title=f"Live CORR of {slot}, and what was promised")
 
 
-def year_in_words(year: Standing) -> str:
+def year_in_words(year: LiveStanding) -> str:
     """Where a year of rounds stands."""
     told = (
         f"Rounds {year.rounds[0]} to {year.rounds[-1]}: {year.total[-1]:+.3f} in sum, {year.expected[-1]:+.3f} was "

@@ -69,7 +69,7 @@ class ScoredRounds:
 
 
 @dataclass(frozen=True)
-class Standing:
+class LiveStanding:
     """Where the live scores of a year stand, look by look.
 
     Attributes:
@@ -97,7 +97,7 @@ class Standing:
         return int(low[0]) if low.size else None
 
 
-def standing(rounds: ScoredRounds, rate: float = RATE) -> Standing:
+def standing(rounds: ScoredRounds, rate: float = RATE) -> LiveStanding:
     """Compare with the promise at every look."""
     share = rounds.days / rounds.horizon
     grown = np.sqrt(share) * rounds.values
@@ -108,7 +108,7 @@ def standing(rounds: ScoredRounds, rate: float = RATE) -> Standing:
     deviation = np.sqrt(np.maximum(variance, 1e-12))
     chance = np.where(exposed > 0, stdtr(rounds.degrees, gap / deviation), 0.5)
     scale = float(np.mean(rounds.omega)) if len(rounds.omega) else 0.0
-    return Standing(
+    return LiveStanding(
         np.busday_offset("1970-01-01", rounds.today, roll="forward").astype("datetime64[D]"),
         rounds.numbers,
         grown.sum(axis=0),

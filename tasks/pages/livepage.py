@@ -8,11 +8,11 @@ from prefect.artifacts import create_markdown_artifact
 
 from eraflow.livescores.livetext import live_text
 from eraflow.livescores.table import LiveLine
-from eraflow.livescores.watch import Standing
+from eraflow.livescores.watch import LiveStanding
 from tasks.pages.artifacts import shown
 
 
-def show_live(slot: str, lines: Sequence[LiveLine], years: Sequence[Standing]) -> None:
+def show_live(slot: str, lines: Sequence[LiveLine], years: Sequence[LiveStanding]) -> None:
     """The page of a slot; nothing where nothing is scored yet."""
     if not lines:
         return

@@ -15,7 +15,7 @@ from eraflow.livescores.livetext import picture_of, year_in_words
 from eraflow.livescores.promise import promises
 from eraflow.livescores.store import SlotScores, slots_with_scores
 from eraflow.livescores.table import LiveLine, live_lines
-from eraflow.livescores.watch import Standing, scored_rounds, standing
+from eraflow.livescores.watch import LiveStanding, scored_rounds, standing
 from eraflow.reports.markdown import markdown_table
 from eraflow.runs.identity import identity
 from eraflow.sandbox.season import SeasonState
@@ -153,7 +153,7 @@ def _tracker(season: SeasonState) -> Tracker:
     return Tracker(season.home, tracking.model_copy(update={"registered_model": name}))
 
 
-def _years(slot: SlotScores) -> list[Standing]:
+def _years(slot: SlotScores) -> list[LiveStanding]:
     return [standing(each) for each in scored_rounds(slot.newest(), promises(slot.folder))]
 
 
