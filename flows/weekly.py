@@ -18,6 +18,7 @@ from tasks.blend import blend, chosen_neutralisation
 from tasks.champion import champion_scores, stand_in
 from tasks.compress import compress
 from tasks.deliver import deliver
+from tasks.drift import look_at_drift, previous_ensemble
 from tasks.ensembles import (
     FurtherEnsemble,
     begin_ensembles,
@@ -27,7 +28,7 @@ from tasks.ensembles import (
     send_ensembles,
 )
 from tasks.features import build_features
-from tasks.gate import decide, held, ours
+from tasks.gate import JudgedEnsemble, decide, held, ours
 from tasks.insurance import insured
 from tasks.leaks import look_for_leaks
 from tasks.livescores import fetch_live_scores
@@ -107,8 +108,14 @@ def _week(run: Run, tournament: Tournament, slot: Slot, further: Sequence[Furthe
     if shipped is None:
         ensemble, made_by = blended.path / "ensemble", verdict.ensemble_signature
         predicted = keep_for_later(run, slot, round_now, ensemble, made_by, live, verdict)
+        if predicted:
+            own = JudgedEnsemble(ensemble, made_by, verdict)
+            look_at_drift(run, features, live, own, previous_ensemble(run, slot, made_by), tracked)
         return held(run, verdict, round_now, why_not, predicted=predicted)
     sent = deliver(run, tournament, slot, round_now, shipped, live)
+    previous = previous_ensemble(run, slot, verdict.ensemble_signature)
     if verdict.passed and sent.state is not None:
         register(run, blended, backtested, tracked, verdict, round_now, slot)
+    if verdict.passed:
+        look_at_drift(run, features, live, shipped, previous, tracked)
     return conclude(run)

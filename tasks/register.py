@@ -219,6 +219,21 @@ def _log_stage(logged: TrackedRun, record: StageRecord, scores: ModelScores, mod
     logged.log_metrics(figures, model_id)
 
 
+def log_drift(run: Run, tracked: str | None, found: Mapping[str, Any]) -> None:
+    """What was found about the live era, beside the ensemble's other figures; a store that fails costs nothing else."""
+    if tracked is None:
+        return
+    figures = {
+        "live_max_exposure": found["exposure"]["max"],
+        "previous_week_corr": found["previous_corr"],
+        "features_unlike_before": float(found["unlike"]),
+    }
+    try:
+        TrackedRun(tracker(run).link, tracked).log_metrics(figures)
+    except EraflowError as error:
+        run_log().error("%s", error)
+
+
 @task(name="register", task_run_name="register", **LIGHT_TASK)
 def register(
     run: Run,

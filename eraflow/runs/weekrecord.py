@@ -136,7 +136,8 @@ def week_record(run_dir: Path) -> dict[str, Any]:
         error of each that failed for good; lost_selection, lost_code: its error, or null; left_out:
         name to error of each member of the profile that was not begun (no library, too long); submission id and state,
         that of `eraflow submit` where it sent later; insurance: the same of the champion's prediction that was sent in
-        its place, or null; not_needed: of a run that is an insurance only, what was filed already, or null;
+        its place, or null; not_needed: of a run that is an insurance only, what was filed already, or null; drift: what
+        was found about the live era, or null;
         may_be_done: sentences, of a week that is held; seconds, peak MiB and attempts by stage; seconds of the whole
         flow; error or null.
     """
@@ -159,6 +160,7 @@ def week_record(run_dir: Path) -> dict[str, Any]:
         "submission": submission,
         "insurance": read_object(run_dir / INSURANCE / SUBMISSION),
         "not_needed": read_object(run_dir / NOT_NEEDED),
+        "drift": read_object(run_dir / "drift" / "drift.json") if "drift" in _noted(run_dir) else None,
         "may_be_done": (read_object(run_dir / HELD) or {}).get("may_be_done", []),
         "members": members(run_dir),
         "blend": blended(run_dir),

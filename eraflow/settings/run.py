@@ -13,6 +13,7 @@ from eraflow.settings.bag import RUN
 from eraflow.settings.blend import BlendSettings
 from eraflow.settings.clean import CleanSettings
 from eraflow.settings.data import DataSettings
+from eraflow.settings.drift import DriftSettings
 from eraflow.settings.ensembles import MAIN, EnsembleSettings
 from eraflow.settings.gate import GateSettings
 from eraflow.settings.machine import MachineSettings
@@ -63,6 +64,7 @@ class RunSettings(Section):
     )
     payout: PayoutSettings = PayoutSettings()
     gate: GateSettings = GateSettings()
+    drift: DriftSettings = DriftSettings()
     machine: MachineSettings = MachineSettings()
     round: RoundSettings = RoundSettings()
     submit: SubmitSettings = SubmitSettings()

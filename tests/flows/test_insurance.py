@@ -103,6 +103,10 @@ def test_the_champion_stands_in_for_a_late_week_and_is_replaced_when_it_passes(w
     assert record["outcome"] == "submitted"
     assert record["insurance"]["file"]["sha256"] == champion != own
     assert world.received() == [(champion, False), (own, True)]
+    live = record["drift"]
+    assert live["rows"] == TINY["sandbox"]["rows_per_era"]
+    assert 0.2 < live["previous_corr"] < 1  # the champion before, on the same live era
+    assert live["past_eras"] > 100
 
 
 def test_a_week_that_is_held_late_sends_the_champion(world, champion):

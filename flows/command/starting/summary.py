@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.console import Group, RenderableType
 
+from eraflow.discovery.driftalarms import drift_alarms
 from eraflow.disk.home import home_option
 from eraflow.machine.progress import readable_seconds
 from eraflow.reports.ensembletables import HEAD, PAIR_HEAD, correlations_note, ensemble_rows, pair_rows
@@ -67,6 +68,8 @@ def summary(record: dict[str, Any], settings: RunSettings, server: str, *, advic
             parts.append(words(caution, "yellow"))
     if record.get("ensembles"):
         parts.append(_ensembles(record))
+    if record.get("drift"):
+        parts += [words(alarm, "yellow") for alarm in drift_alarms(record["drift"], settings.drift)]
     if record.get("stages"):
         parts.append(_stages(record["stages"]))
     if saved := _saved(record.get("members", {})):
