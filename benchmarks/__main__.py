@@ -40,6 +40,7 @@ NAMES = (
     "gateerrors",
     "livescores",
     "livealarm",
+    "leaks",
 )
 
 

@@ -25,6 +25,9 @@ TINY = {
         "max_exposure": None,
         "max_drawdown": None,
         "recent_eras": None,
+        "max_feature_corr": None,
+        "max_lead": None,
+        "max_overfit": None,
     },
 }
 

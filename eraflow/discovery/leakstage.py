@@ -1,6 +1,6 @@
 """The stage that looks for features which hold the answer; what it finds is judged by the gate.
 
-out/leaks.json  {"features", "targets": {target: {"eras", "rows", "typical", "features": [the most suspicious first]}}}
+out/leaks.json  {"features", "targets": {target: {"eras", "rows", "strong", "features": [the most suspicious first]}}}
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ OTHERS_EVERY = 4
 LEAST_SCORE = 7.0
 """Beyond chance: a standard normal score is larger once in 390,000 million; the largest data there are, 3,555 features
 in 1,200 eras with 40 targets, have 680 million of single eras, so that one exceeds it in one of 600 weeks."""
+STRONG = 0.9
+"""Quantile of the features: where a tenth is strong, a strong one is no leak."""
 FALSE_ALARM = 0.001
 """Chance with which, over all features of a target, some bound lies above the true mean."""
 
@@ -86,13 +88,13 @@ FIGURES = ("bound", "era_corr", "copy", "copy_score")
 def _told(found: Scan) -> dict[str, Any]:
     """The figures of the most suspicious features of one target.
 
-    `typical` is the median size of all mean associations. Of each feature: `corr`, its mean association; `bound`, how
-    far from zero that is at the least, with `FALSE_ALARM` over all features; `era_corr` and `corr_era`, the largest of
-    a single era; `copy`, about the share of rows that are copied in `copy_eras`: in all eras, a block of them or one,
-    0 where none is beyond chance; `copy_score`, the largest standard normal score of these.
+    `strong` is the size of mean association that a tenth of the features exceed. Of each feature: `corr`, its mean
+    association; `bound`, how far from zero that is at the least, with `FALSE_ALARM` over all features; `era_corr` and
+    `corr_era`, the largest of a single era; `copy`, about the share of rows that are copied in `copy_eras`: in all
+    eras, a block of them or one, 0 where none is beyond chance; `copy_score`, the largest standard normal score.
     """
     if not found.eras:
-        return {"eras": 0, "rows": 0, "typical": 0.0, "features": []}
+        return {"eras": 0, "rows": 0, "strong": 0.0, "features": []}
     association = np.stack(found.association).astype(np.float64)
     tests = mean_tests(association, found.overlap)
     sizes = np.abs(np.where(np.isfinite(association), association, 0.0))
@@ -121,8 +123,8 @@ def _told(found: Scan) -> dict[str, Any]:
                 "copy_eras": _eras_in_words(found.eras, int(span.first[at]), int(span.last[at])),
             }
         )
-    typical = float(np.median(np.abs(np.nan_to_num(tests.mean))))
-    return {"eras": len(found.eras), "rows": found.rows, "typical": _rounded(typical), "features": rows}
+    strong = float(np.quantile(np.abs(np.nan_to_num(tests.mean)), STRONG, method="lower"))
+    return {"eras": len(found.eras), "rows": found.rows, "strong": _rounded(strong), "features": rows}
 
 
 def least_means(tests: MeanTests, count: int, least_eras: int) -> FloatArray:

@@ -10,7 +10,8 @@ from typing import Any
 from eraflow.errors import EraflowError
 from eraflow.gate.adaptedbases import AdaptedBase
 from eraflow.gate.case import Case
-from eraflow.gate.rules import RULES
+from eraflow.gate.rules import RULES, uses_history
+from eraflow.gate.simulatederrors import whole_gate_in_words
 from eraflow.gate.verdict import RuleResult, Verdict
 from eraflow.scoring.ranking import ScoreInputError
 from eraflow.scoring.scoring import NO_ERAS, EraScores, ModelScores
@@ -87,7 +88,7 @@ def judge(
         round_number=round_number,
         created_at=_utc(now).isoformat(),
         target=scores.target,
-        note=_note(found, settings),
+        note=_note(found, case),
         bases=bases,
     )
 
@@ -141,7 +142,7 @@ def _check_age(verdict: Verdict, now: datetime, settings: GateSettings) -> None:
         )
 
 
-def _note(found: Sequence[RuleResult], settings: GateSettings) -> str:
+def _note(found: Sequence[RuleResult], case: Case) -> str:
     """How likely the tests together are to block wrongly, and what was not judged."""
     tests = [(rule.name, rule.error_rate) for rule in found if rule.judged and rule.error_rate is not None]
     together = 1 - math.prod(1 - error for _, error in tests)
@@ -149,15 +150,17 @@ def _note(found: Sequence[RuleResult], settings: GateSettings) -> str:
         f"{sum(rule.judged for rule in found)} rules were judged; several at once raise the chance of a wrong block. "
     )
     if tests:
-        named = ", ".join(f"{name} {error:.0%}" for name, error in tests)
+        named = ", ".join(f"{name} {100 * error:.3g}%" for name, error in tests)
         note += (
             f"Each alarm or comparison stops an ensemble that is just harmless at its rate ({named}): about "
             f"{together:.0%} together if independent, up to twice that in a slow regime, less for a better ensemble. "
         )
     note += (
         "A certificate errs the other way: a worthless ensemble gets it in about "
-        f"{1 - settings.confidence:.0%} of cases, and one with a small edge often does not."
+        f"{1 - case.settings.confidence:.0%} of cases, and one with a small edge often does not. "
     )
+    eras = len(case.era_scores("corr").eras)
+    note += whole_gate_in_words(case.horizon_days, eras, history=uses_history(case))
     skipped = [rule.name for rule in found if not rule.judged]
     return f"{note} Not judged: {', '.join(skipped)}." if skipped else note
 

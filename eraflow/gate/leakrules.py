@@ -15,9 +15,9 @@ from eraflow.scoring.statistics import ewc_interval, min_eras
 MOST_ERA_CORR = 0.8
 """Correlation of one feature with the target in one era. Numerai's eras have thousands of rows; of 400 real equities
 the largest of 660,000 was .64 (`python -m benchmarks leaks`)."""
-TYPICAL = 2.0
-"""A feature may in any case go with a target twice as strongly as the median feature does: where all are strong, as in
-a sandbox with a large `signal`, a strong one is no leak."""
+BEYOND = 1.5
+"""A feature may in any case go with a target half as strongly again as the feature that a tenth of all exceed: where
+many are strong, as in a sandbox with a large `signal`, a strong one is no leak. A leak stands alone."""
 COPY_ERROR = 0.002
 """Chance of a week in which a feature without a copy exceeds the standard normal score of seven that a copy must have:
 see `eraflow.discovery.leakstage.LEAST_SCORE`."""
@@ -32,8 +32,8 @@ def feature_corr(case: Case) -> list[RuleResult]:
         return []
     ask = Ask("feature_corr", "cap", cap, NO_ERAS)
 
-    def suspicious(found: Mapping[str, Any], typical: float) -> str | None:
-        if found["bound"] > max(cap, TYPICAL * typical):
+    def suspicious(found: Mapping[str, Any], strong: float) -> str | None:
+        if found["bound"] > max(cap, BEYOND * strong):
             return f"goes with it by {found['corr']:+.3f} on average, certainly by more than {found['bound']:.3f}"
         if found["era_corr"] > MOST_ERA_CORR:
             return f"goes with it by {found['era_corr']:.2f} in era {found['corr_era']}"
@@ -63,7 +63,7 @@ def _of_features(
     if case.leaks is None:
         return ask.not_judged(NOT_LOOKED)
     rows = [
-        (target, found, told.get("typical", 0.0))
+        (target, found, told.get("strong", 0.0))
         for target, told in case.leaks["targets"].items()
         for found in told["features"]
     ]
@@ -71,7 +71,7 @@ def _of_features(
         return ask.not_judged("no target is known in enough rows of an era")
     largest = max(found[figure] for _, found, _ in rows)
     guilty = [
-        (target, found, said) for target, found, typical in rows if (said := suspicious(found, typical)) is not None
+        (target, found, said) for target, found, strong in rows if (said := suspicious(found, strong)) is not None
     ]
     if guilty:
         names = list(dict.fromkeys(found["feature"] for _, found, _ in guilty))

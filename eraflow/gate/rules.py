@@ -193,6 +193,14 @@ def _certificate(case: Case, metric: str, threshold: float) -> RuleResult:
     return ask.result(found.low > threshold, text, found.mean, found.low)
 
 
+def uses_history(case: Case) -> bool:
+    """Whether the benchmark's history goes into the bound of CORR."""
+    over = case.era_scores("corr")
+    benchmark, before = _history(case, over.eras) if over.eras else ((), ())
+    found = certificate(over.values, case.overlap, case.settings.confidence, benchmark=benchmark, history=before)
+    return found.history > 0
+
+
 def _history(case: Case, own: tuple[str, ...]) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """The benchmark's CORR in the judged eras and in those before them; none unless it covers all judged ones."""
     known = dict(zip(*case.history, strict=True))

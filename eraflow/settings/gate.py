@@ -24,8 +24,8 @@ class GateSettings(Section):
         gt=0,
         le=1,
         description="Cap: the mean correlation of a single feature with a target within eras may not certainly be more "
-        "than this (EWC bound, 99.9% over all features) and twice that of the median feature, nor lie above 0.8 in any "
-        "era. More is a leak; the feature is named.",
+        "than this (EWC bound, 99.9% over all features) and half as much again as a tenth of the features have, nor "
+        "lie above 0.8 in any era. More is a leak; the feature is named.",
     )
     max_copy: float | None = Field(
         0.04,

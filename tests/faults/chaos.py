@@ -44,6 +44,9 @@ WEEK = {
     "gate.max_exposure": "null",
     "gate.recent_eras": "null",
     "gate.bmc_bound": "-1",
+    "gate.max_feature_corr": "null",
+    "gate.max_lead": "null",
+    "gate.max_overfit": "null",
 }
 
 

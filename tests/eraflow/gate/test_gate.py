@@ -16,7 +16,7 @@ from eraflow.gate.gate import (
 from eraflow.gate.verdict import Verdict
 from eraflow.scoring.certificate import certificate
 from eraflow.scoring.ranking import ScoreInputError
-from eraflow.scoring.scoring import EraScores, ModelScores, score_predictions
+from eraflow.scoring.scoring import NO_ERAS, EraScores, ModelScores, score_predictions
 from eraflow.scoring.statistics import overlap_weeks, summarise
 from eraflow.settings.gate import GateSettings
 from tests.eraflow.scoring.memory_store import MemoryStore
@@ -47,11 +47,23 @@ def sound(**changes):
 
 
 def decide(
-    scores, *, champion=None, days=20, trained=3, wanted=3, now=NOW, benchmark=None, leaks=None, tried=(), **changes
+    scores,
+    *,
+    champion=None,
+    days=20,
+    trained=3,
+    wanted=3,
+    now=NOW,
+    benchmark=None,
+    leaks=None,
+    tried=(),
+    history=NO_ERAS,
+    **changes,
 ) -> Verdict:
     return judge(
         scores,
         tried=tried,
+        history=history,
         benchmark=benchmark,
         leaks=leaks,
         champion=champion,
@@ -290,6 +302,18 @@ def test_shuffled_targets_are_blocked():
     shuffled = score_predictions(store, store.signal, **asked)
     assert shuffled.summary["corr"].low < 0 < shuffled.summary["corr"].high
     assert "corr" in blocking(decide(shuffled, **settings))
+
+
+def test_the_gate_holds_twenty_of_twenty_weeks_of_shuffled_targets():
+    held = []
+    for seed in range(20):
+        store = MemoryStore(seed=seed, n_eras=120, rows=40)
+        rng = np.random.default_rng(100 + seed)
+        for start in range(0, len(store.signal), store.rows_per_era):
+            rng.shuffle(store.columns["target_x_20"][start : start + store.rows_per_era])
+        asked = {"eras": store.eras, "target": "target_x_20", "horizon_days": 20, "benchmark": "bench"}
+        held.append(not decide(score_predictions(store, store.signal, **asked)).passed)
+    assert sum(held) == 20  # one by one a worthless ensemble passes in some 2 of 100 weeks
 
 
 def may_submit(verdict, *, signature="blend-1", round_number=1404, now=NOW, **changes):

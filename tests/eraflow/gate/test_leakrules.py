@@ -48,7 +48,7 @@ def test_a_correlation_beyond_belief_is_blocked_by_name(changes, said):
 def test_where_all_features_are_strong_a_strong_one_is_no_leak():
     world = leaks(figures("feature_strong", bound=0.08, corr=0.15))
     assert "feature_corr" in blocking(decide(sound(), leaks=world))
-    world["targets"]["target_x_20"]["typical"] = 0.05
+    world["targets"]["target_x_20"]["strong"] = 0.06
     assert decide(sound(), leaks=world).passed
 
 
