@@ -7,6 +7,7 @@ from prefect import task
 from eraflow.data.eras import target_horizon
 from eraflow.errors import EraflowError
 from eraflow.livescores.alarms import alarm_text, new_alarms, note_alarm
+from eraflow.livescores.livetracking import log_live_scores
 from eraflow.livescores.promise import keep_promise, promise_of, promises
 from eraflow.livescores.store import SlotScores, rounds_to_ask, slot_scores
 from eraflow.livescores.table import live_lines
@@ -46,6 +47,7 @@ def fetch_live_scores(run: Run, tournament: Tournament, slot: Slot) -> int:
             each = slot if name == slot.name else tournament.slot(name)
             fresh += fetched(run, tournament, each)
             watch_scores(run, each)
+            track_scores(run, each)
         except Exception as error:  # noqa: BLE001 - a damaged file has its library's errors, and none may cost the week
             run_log().error("the live scores of %s are not up to date: %s", name, error)
     return fresh
@@ -78,6 +80,18 @@ def watch_scores(run: Run, slot: Slot) -> None:
         tell_people(run, f"Eraflow: live scores of {slot.name} are lower than promised", text)
         note_alarm(kept.folder, raised)
     show_live(slot.name, live_lines(kept, promised), years)
+
+
+def track_scores(run: Run, slot: Slot) -> None:
+    """Log the newest scores in MLflow; a store that cannot be written is an error in the log."""
+    kept = scores_of(run, slot)
+    lines = live_lines(kept)
+    if not lines or not run.settings.tracking.enabled:
+        return
+    try:
+        log_live_scores(tracker(run), kept.folder, slot.name, lines)
+    except EraflowError as error:
+        run_log().error("the live scores are not in MLflow: %s", error)
 
 
 def note_promise(run: Run, slot: Slot, shipped: JudgedEnsemble, sent: Submission) -> None:

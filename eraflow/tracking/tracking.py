@@ -36,7 +36,7 @@ PER_ERA = "per_era/"  # MLflow draws the metrics before a slash as one group
 METRICS_PER_CALL = 1000  # MLflow's limits: mlflow.utils.validation.MAX_METRICS_PER_BATCH, MAX_PARAMS_TAGS_PER_BATCH
 PARAMS_PER_CALL = 100
 
-RunKind = Literal["model", "ensemble", "search"]
+RunKind = Literal["model", "ensemble", "search", "live"]
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,7 @@ class Tracker:
 
         Args:
             name: shown in MLflow's table.
-            kind: `model`, `ensemble` or `search`.
+            kind: `model`, `ensemble`, `search` or `live`.
             tags: run_dir, signature, data_signature, round and the like; None values are left out.
             parent_run_id: nests the run under another one.
 
