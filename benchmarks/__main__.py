@@ -41,6 +41,7 @@ NAMES = (
     "livescores",
     "livealarm",
     "leaks",
+    "contest",
 )
 
 

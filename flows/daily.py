@@ -10,6 +10,7 @@ from prefect import flow
 from eraflow.settings.run import RunSettings
 from tasks.alert import tell_of_trouble
 from tasks.champion import fetch_champion
+from tasks.contest import seated
 from tasks.deliver import deliver
 from tasks.ensembles import send_champions
 from tasks.followmodel import follow_model
@@ -45,6 +46,7 @@ def daily(settings: RunSettings = DEFAULTS) -> dict[str, Any]:
         round_now = wait_for_round(run, tournament)
         if run.settings.round.only_insure and not wait_until_due(run, tournament, slot, round_now):
             return conclude(run)
+        run = seated(run, slot)
         if run.settings.submit.sends_model:
             send_champions(run, tournament, round_now, None)
             follow_model(run, tournament, slot, round_now)

@@ -17,6 +17,7 @@ from tasks.backtest import backtest
 from tasks.blend import blend, chosen_neutralisation
 from tasks.champion import champion_scores, stand_in
 from tasks.compress import compress
+from tasks.contest import hold_contest, seated
 from tasks.deliver import deliver
 from tasks.drift import look_at_drift, previous_ensemble
 from tasks.ensembles import (
@@ -67,6 +68,7 @@ def weekly(settings: RunSettings = DEFAULTS) -> dict[str, Any] | State:
     with open_run(settings, "weekly") as run, open_tournament(run) as tournament:
         slot = find_model(run, tournament)
         fetch_live_scores(run, tournament, slot)
+        run = seated(run, slot)
         further = begin_ensembles(run, tournament)
         check_settings(run, tournament)
         with insured(run, tournament, slot):
@@ -105,6 +107,7 @@ def _week(run: Run, tournament: Tournament, slot: Slot, further: Sequence[Furthe
     if not verdict.passed and run.settings.gate.on_block == "champion":
         shipped, why_not = stand_in(run, round_now, slot)
     send_ensembles(run, made, features, blended, verdict, tournament, round_now, live, leaks)
+    hold_contest(run, slot, features, backtested, made, round_now)
     if shipped is None:
         ensemble, made_by = blended.path / "ensemble", verdict.ensemble_signature
         predicted = keep_for_later(run, slot, round_now, ensemble, made_by, live, verdict)

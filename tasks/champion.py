@@ -9,6 +9,7 @@ from __future__ import annotations
 from prefect import get_run_logger, task
 
 from eraflow.errors import EraflowError
+from eraflow.gate.championage import REFIT, champion_age
 from eraflow.gate.gate import check_may_submit
 from eraflow.gate.verdict import Verdict
 from eraflow.numerai.client import Slot
@@ -18,6 +19,7 @@ from eraflow.scoring.backtest import BLEND
 from eraflow.scoring.scoring import ModelScores
 from eraflow.tracking.registry import Champion, champion_info, load_champion, seats
 from models.ensembles.ensemble import read_ensemble
+from tasks.alert import tell_people
 from tasks.features import Features
 from tasks.gate import JudgedEnsemble
 from tasks.register import seat_of, tracker
@@ -73,7 +75,17 @@ def fetch_champion(run: Run, round_now: Round, slot: Slot) -> JudgedEnsemble:
     verdict = Verdict.from_dict(champion.verdict).carried_to(round_now.number)
     # Asked again at the upload; here so that a champion that is too old is told of before anything is fetched.
     check_may_submit(verdict, champion.signature, round_now.number, now_there(run.path), run.settings.gate)
+    _tell_of_age(run, verdict, slot)
     return JudgedEnsemble(folder, champion.signature, verdict)
+
+
+def _tell_of_age(run: Run, verdict: Verdict, slot: Slot) -> None:
+    """A champion that is soon too old is told of while there is time to refit it, not on the day."""
+    age = champion_age(verdict, now_there(run.path), run.settings.gate)
+    if age.soon:
+        get_run_logger().warning("the champion of slot %s: %s; %s", slot.name or slot.id, age.words, REFIT)
+        subject = f"Eraflow: the champion of slot {slot.name or slot.id} is soon too old"
+        tell_people(run, subject, f"{age.words}; {REFIT}")
 
 
 def stand_in(run: Run, round_now: Round, slot: Slot) -> tuple[JudgedEnsemble | None, str]:

@@ -296,7 +296,8 @@ def costs_itself(each: FurtherEnsemble) -> Iterator[None]:
 def _own_prediction(run: Run, blended: StageRecord, verdict: Verdict, live: Path) -> Path | None:
     """The week's own live prediction, which its delivery finds finished; None where it is not what is sent."""
     settings = run.settings
-    if settings.submit.sends_model or (not verdict.passed and settings.gate.on_block == "champion"):
+    contested = any(each.challenges for each in settings.ensembles)
+    if (settings.submit.sends_model and not contested) or (not verdict.passed and settings.gate.on_block == "champion"):
         return None
     try:
         judged = JudgedEnsemble(blended.path / "ensemble", verdict.ensemble_signature, verdict)

@@ -23,7 +23,18 @@ NOTHING = re.compile(
     r"\.lock|\.writable|\.\.writable\.[0-9a-f]{8}\.tmp|\.run\.json\.[0-9a-f]{8}\.tmp|\.\.eraflow-home\.[0-9a-f]{8}\.tmp"
     r"|lost\+found|\.DS_Store|desktop\.ini|Thumbs\.db"
 )
-OURS_IN_A_HOME = ("runs", "data", "cache", "search", "sandbox", "uploads", "reproductions", "mlartifacts", "mlflow.db")
+OURS_IN_A_HOME = (
+    "runs",
+    "contests",
+    "data",
+    "cache",
+    "search",
+    "sandbox",
+    "uploads",
+    "reproductions",
+    "mlartifacts",
+    "mlflow.db",
+)
 SHOWN = 3
 
 

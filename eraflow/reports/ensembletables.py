@@ -57,6 +57,8 @@ def ensembles_text(record: Mapping[str, Any]) -> str:
     parts += [f"- **{name}**: {why}" for name, one in ensembles.items() if (why := _why(one))]
     if correlations := record.get("correlations"):
         parts.append(correlations_text(correlations))
+    if record.get("contest"):
+        parts.append(contest_words(record["contest"]))
     return "\n\n".join(parts)
 
 
@@ -64,6 +66,12 @@ def correlations_text(correlations: Mapping[str, Any]) -> str:
     """The correlations of the slots as Markdown."""
     table = markdown_table(list(PAIR_HEAD), [list(row) for row in pair_rows(correlations)])
     return f"{table}\n\n{correlations_note(correlations)}"
+
+
+def contest_words(contest: Mapping[str, Any]) -> str:
+    """What the week decided about the challenger, and why."""
+    outcome = "takes the champion's place from the next round on" if contest["promoted"] else "stays the challenger"
+    return f"Challenger {contest['challenger']}, against {contest['champion']}: it {outcome}. {contest['why']}."
 
 
 def _why(record: Mapping[str, Any]) -> str:

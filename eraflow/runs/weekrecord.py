@@ -36,13 +36,26 @@ ROUND = "round.json"
 HELD = "held.json"
 NOT_NEEDED = "not_needed.json"
 """In the folder of a run that is an insurance only: what was filed already."""
+CONTEST, RECIPE = "contest.json", "recipe.json"
 ENSEMBLES, CORRELATIONS = "ensembles", "correlations.json"
 SENT = "sent"  # the folder that `eraflow submit` adds
 TRAIN, SEARCH, SELECT, CODE, BLEND = "train-", "search-", "select", "vae", "blend"
 TOLD = ("learns", "purge_weeks", "features")
 FOLDS = ("folds", "folds_kept", "seconds_saved")
 """Of the metrics of a member's training, what its record tells, and what it tells where the stage does."""
-STALE = ("gate/verdict.json", "record.json", TIMES, ERROR, STAGES, LOST, LEFT_OUT, ROUND, HELD, NOT_NEEDED)
+STALE = (
+    "gate/verdict.json",
+    "record.json",
+    TIMES,
+    ERROR,
+    STAGES,
+    LOST,
+    LEFT_OUT,
+    ROUND,
+    HELD,
+    NOT_NEEDED,
+    CONTEST,
+)
 
 
 def forget_last_outcome(run_dir: Path) -> None:
@@ -123,7 +136,8 @@ def week_record(run_dir: Path) -> dict[str, Any]:
 
     Returns:
         ensembles: the same of each further ensemble, by name (each with its `slot`; its outcome is `judged` where it
-        has none); correlations: how alike their predictions are, see `eraflow.scoring.predictioncorrelation`, or null;
+        has none); recipe: which one the main slot ships; contest: the look at its challenger and what it decides, or
+        null; correlations: how alike their predictions are, see `eraflow.scoring.predictioncorrelation`, or null;
         run_dir; identity, see `eraflow.runs.identity.identity`;
         outcome: `submitted`, `submitted_with_error` (accepted, then something failed), `unconfirmed` (sent,
         not known to be accepted), `ready` (dry run), `kept` (another submission of this round was
@@ -178,8 +192,14 @@ def _ensembles(run_dir: Path) -> dict[str, Any]:
     noted = read_object(run_dir / RUN_FILE) or {}
     if "sent" in noted:
         return {"slot": noted.get("slot")}
-    found = {path.parent.name: week_record(path.parent) for path in sorted(run_dir.glob(f"{ENSEMBLES}/*/{RUN_FILE}"))}
-    return {"ensembles": found, "correlations": read_object(run_dir / ENSEMBLES / CORRELATIONS) if found else None}
+    folders = [path.parent for path in sorted(run_dir.glob(f"{ENSEMBLES}/*/{RUN_FILE}"))]
+    found = {folder.name: week_record(folder) for folder in folders}
+    told = {"recipe": (read_object(run_dir / RECIPE) or {}).get("name"), "contest": read_object(run_dir / CONTEST)}
+    return {
+        **told,
+        "ensembles": found,
+        "correlations": read_object(run_dir / ENSEMBLES / CORRELATIONS) if found else None,
+    }
 
 
 def write_outcome(run_dir: Path, error: BaseException | None = None) -> dict[str, Any]:

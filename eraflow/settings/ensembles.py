@@ -9,6 +9,8 @@ from eraflow.settings.section import Section
 
 MAIN = "main"
 """How the week's own ensemble is called beside the further ones."""
+FORMER = "former"
+"""How the recipe is called that a promoted challenger has taken the place of."""
 FOLDER_NAME = r"^[a-z0-9][a-z0-9_-]{0,39}$"
 OVERRIDES = ("method", "half_life", "equal_share", "neutralise", "neutralise_features")
 """Settings of an ensemble that are laid on those of `blend` where they are given."""

@@ -114,3 +114,9 @@ class GateSettings(Section):
         le=36_500,
         description="The same for the champion's own verdict when it is carried over to a later round.",
     )
+    champion_warn_days: float = Field(
+        14,
+        ge=0,
+        le=36_500,
+        description="So many days before the champion is too old to be sent people are told, each time that it is.",
+    )

@@ -12,9 +12,10 @@ from eraflow.settings.alert import AlertSettings
 from eraflow.settings.bag import RUN
 from eraflow.settings.blend import BlendSettings
 from eraflow.settings.clean import CleanSettings
+from eraflow.settings.contest import ContestSettings
 from eraflow.settings.data import DataSettings
 from eraflow.settings.drift import DriftSettings
-from eraflow.settings.ensembles import MAIN, EnsembleSettings
+from eraflow.settings.ensembles import FORMER, MAIN, EnsembleSettings
 from eraflow.settings.gate import GateSettings
 from eraflow.settings.machine import MachineSettings
 from eraflow.settings.models import ModelSettings, default_models
@@ -62,6 +63,7 @@ class RunSettings(Section):
         "models, the slot that it is sent to, challenges=true, and how it is blended (method, half_life, equal_share, "
         "neutralise, neutralise_features) where that is not as in blend.",
     )
+    contest: ContestSettings = ContestSettings()
     payout: PayoutSettings = PayoutSettings()
     gate: GateSettings = GateSettings()
     drift: DriftSettings = DriftSettings()
@@ -118,8 +120,8 @@ class RunSettings(Section):
         ):
             if len(set(found)) != len(found):
                 raise ValueError(f"{what} must differ; found {', '.join(found)}")
-        if any(each.name == MAIN for each in ensembles):
-            raise ValueError(f"{MAIN} is the name of the week's own ensemble; give this one another")
+        if taken := [each.name for each in ensembles if each.name in (MAIN, FORMER)]:
+            raise ValueError(f"{taken[0]} is what the week calls an ensemble of its own; give this one another name")
         if sum(each.challenges for each in ensembles) > 1:
             raise ValueError("one ensemble at a time challenges the champion: the error rate is that of one contest")
         return ensembles

@@ -19,7 +19,7 @@ from eraflow.tracking.championseat import Seat
 from eraflow.tracking.mlflowlink import NothingThereError
 from eraflow.tracking.tracking import Tracker
 
-Kind = Literal["shipped", "promoted", "rolled back", "challenger"]
+Kind = Literal["shipped", "promoted", "rolled back", "challenger", "recipe"]
 LONGEST = 200
 """Entries that are kept: four years of weeks, in less than a third of what MLflow takes in a tag (100,000 signs)."""
 WHY_LENGTH = 200

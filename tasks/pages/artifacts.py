@@ -18,7 +18,7 @@ from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterId
 
 from eraflow.gate.verdict import Verdict
 from eraflow.reports.charts import cumulative_corr_chart
-from eraflow.reports.ensembletables import correlations_text
+from eraflow.reports.ensembletables import contest_words, correlations_text
 from eraflow.reports.markdown import markdown_table, png_markdown
 from eraflow.scoring.scoring import ModelScores
 from tasks.recovery.presence import server_listens
@@ -158,6 +158,12 @@ def show_verdict(verdict: Verdict) -> None:
         lambda: create_markdown_artifact(text, key=page_key("verdict"), description=f"Round {verdict.round_number}"),
         Place.RESULT,
     )
+
+
+def show_contest(contest: Mapping[str, Any]) -> None:
+    """What was decided about the challenger."""
+    text = contest_words(contest)
+    shown(lambda: create_markdown_artifact(text, key="contest", description="Champion and challenger"), Place.RESULT)
 
 
 def show_correlations(correlations: Mapping[str, Any]) -> None:

@@ -13,6 +13,7 @@ from eraflow.errors import EraflowError
 from eraflow.machine.loopback import UnusableProxy
 from eraflow.settings.source import SourceSettings
 from flows.command.doctor.examine import Finding
+from flows.command.doctor.examine_champion import examine_champions
 from flows.command.doctor.examine_history import examine_history, examine_proxies, examine_rights
 from flows.command.doctor.examine_leftovers import examine_leftovers
 from flows.command.doctor.examine_machine import examine_machine
@@ -47,5 +48,6 @@ def examine_computer(home: Path, put_aside: Sequence[UnusableProxy]) -> Iterator
         return  # everything below keeps something there
     yield examine_rights(home)
     yield from examine_leftovers(home)
+    yield from examine_champions(home)
     yield from examine_history(home, os.environ)
     yield from examine_proxies(put_aside)

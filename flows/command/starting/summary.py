@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from eraflow.discovery.driftalarms import drift_alarms
 from eraflow.disk.home import home_option
 from eraflow.machine.progress import readable_seconds
-from eraflow.reports.ensembletables import HEAD, PAIR_HEAD, correlations_note, ensemble_rows, pair_rows
+from eraflow.reports.ensembletables import HEAD, PAIR_HEAD, contest_words, correlations_note, ensemble_rows, pair_rows
 from eraflow.settings.run import RunSettings
 from flows.command.starting.worthparts import worth_parts
 from flows.command.terminal.printing import listed, places, table, whole, words
@@ -249,6 +249,8 @@ def _ensembles(record: dict[str, Any]) -> RenderableType:
     parts: list[RenderableType] = [table(HEAD, ensemble_rows(record["ensembles"]))]
     if correlations := record.get("correlations"):
         parts += [table(PAIR_HEAD, pair_rows(correlations)), words(correlations_note(correlations), "dim")]
+    if record.get("contest"):
+        parts.append(words(contest_words(record["contest"])))
     return Group(*parts)
 
 

@@ -42,7 +42,10 @@ def add(verbs: Any) -> None:
     )
     challenger = _action(acts, "challenger", _challenger, "make a version the challenger; the champion stays")
     challenger.add_argument("version", metavar="VERSION", type=int, help="its number")
-    for one in (promote, rollback, challenger):
+    recipe = _action(acts, "recipe", _recipe, "choose which recipe a slot ships from the next week on")
+    recipe.add_argument("name", metavar="NAME", help="`main`, or the ensemble of the settings that challenges it")
+    recipe.add_argument("--slot", metavar="NAME", help="the slot, where champions of several are registered")
+    for one in (promote, rollback, challenger, recipe):
         one.add_argument("--why", metavar="TEXT", default="", help="a reason, which is kept with the decision")
     register = _action(acts, "register", _register, "register later what a run could not register")
     register.add_argument("run_dir", metavar="RUN_DIR", help="folder of a run that has ended")
@@ -118,6 +121,17 @@ def _challenger(arguments: argparse.Namespace) -> int:
     row = name_challenger(_tracker(arguments), arguments.version, arguments.why)
     text = f"Version {row.version} is now the challenger of {row.seat or 'all slots'}; the champion stays."
     return _tell(arguments, row, "challenger", text)
+
+
+def _recipe(arguments: argparse.Namespace) -> int:
+    from eraflow.tracking.seatrecipe import choose_recipe
+
+    seat = choose_recipe(_tracker(arguments), arguments.name, arguments.slot, arguments.why)
+    if arguments.json:
+        print_record({"outcome": "recipe", "recipe": arguments.name, "slot": seat.slot_name or seat.slot})
+    else:
+        say(f"From the next week on {seat} ships the recipe {arguments.name}.")
+    return 0
 
 
 def _register(arguments: argparse.Namespace) -> int:

@@ -35,7 +35,7 @@ def test_they_are_given_on_the_command_line_and_stored_as_they_are():
         ([{"name": "a", "slot": "s"}, {"name": "b", "slot": "s"}], "slots must differ"),
         ([{"name": "a", "slot": "week"}], "submit.model names it"),
         ([{"name": "../a"}], "name"),
-        ([{"name": "main"}], "the week's own ensemble"),
+        ([{"name": "main"}], "an ensemble of its own"),
         ([{"name": "a", "challenges": True}, {"name": "b", "challenges": True}], "one ensemble at a time"),
     ],
 )
