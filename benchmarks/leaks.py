@@ -111,7 +111,7 @@ def leaks_found(folder: Path, target: str, work: Path) -> tuple[int, int]:
             files = leaked(folder, guilty, Path(into), values, share, noise, every)
             said = blocked(looked_through(files, features, target, targets[1:], work), target)
         named = any(guilty in text for text in said)
-        alone = all(text.split(": ", 1)[1].startswith("1 features") for text in said)
+        alone = all(text.split(": ", 1)[1].startswith("one feature") for text in said)
         exact += named and noise == 0
         found += named
         print(f"  {name:55} {'named' if named else 'NOT FOUND'}{'' if alone else ', others too'}", flush=True)

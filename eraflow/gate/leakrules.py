@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -77,9 +77,13 @@ def _of_features(
         names = list(dict.fromkeys(found["feature"] for _, found, _ in guilty))
         told = "; ".join(f"{found['feature']} and {target}: {said}" for target, found, said in _worst(guilty))
         more = f"; and {len(names) - NAMED} more features" if len(names) > NAMED else ""
-        return ask.result(False, f"{len(names)} features give the answer away: {told}{more}", largest)
+        return ask.result(False, f"{_counted(names)} the answer away: {told}{more}", largest)
     text = f"none of {case.leaks['features']} features has {allowed} {ask.threshold:g} with any target"
     return ask.result(True, text, largest)
+
+
+def _counted(names: Sequence[str]) -> str:
+    return "one feature gives" if len(names) == 1 else f"{len(names)} features give"
 
 
 def _worst(guilty: list[tuple[str, Mapping[str, Any], str]]) -> list[tuple[str, Mapping[str, Any], str]]:

@@ -57,6 +57,30 @@ def test_a_week_on_shuffled_targets_is_held(tmp_path):
     assert abs(corr["mean"]) < 0.02
 
 
+@pytest.mark.server
+@pytest.mark.usefixtures("prefect_server")
+def test_a_week_with_a_feature_that_holds_the_target_in_part_of_the_rows_is_held_and_names_it(tmp_path):
+    settings = tiny(
+        tmp_path / "home", run_dir=str(tmp_path / "run"), source={"data_dir": str(tmp_path / "data")}, gate={}
+    )
+    folder = generate(tmp_path / "data", settings.sandbox)
+    feature = read_catalog(folder / "features.json").features("all")[7]
+    rng = np.random.default_rng(11)
+    for name in ("train.parquet", "validation.parquet"):
+        frame = pl.read_parquet(folder / name)
+        answer = frame["target_ender_20"].cast(pl.Float64).fill_null(np.nan).to_numpy()
+        rows = (rng.random(len(answer)) < 0.3) & np.isfinite(answer)
+        codes = np.where(rows, np.rint(np.nan_to_num(answer) * 4), frame[feature].to_numpy())
+        frame.with_columns(pl.Series(feature, codes.astype(np.int8))).write_parquet(folder / name)
+    state = weekly(settings, return_state=True)
+    record = json.loads((tmp_path / "run" / "record.json").read_text())
+    assert state.name == "Held"
+    [found] = [rule for rule in record["verdict"]["rules"] if rule["name"] == "feature_copy"]
+    assert not found["passed"]
+    assert f"one feature gives the answer away: {feature} and target_ender_20" in found["text"]
+    assert any("gate.max_copy=null" in sentence for sentence in record["may_be_done"])
+
+
 @pytest.mark.skipif(not MARKET.is_dir(), reason="the folder of real equities is not beside this checkout")
 @pytest.mark.parametrize("shuffled", [False, True])
 def test_on_real_equities_the_score_vanishes_with_the_order_of_the_targets(shuffled, tmp_path):
