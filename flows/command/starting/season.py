@@ -36,7 +36,8 @@ MEMBERS = [
 ]
 TOO_FEW = {"bmc_bound": None, "mmc_floor": None, "max_exposure": None}
 """Rules that cannot be met at this size: hundreds of eras would certify them, hundreds of features share exposure."""
-MOST_GB = 0.6
+MOST_GB = 0.25
+"""Of the home: cleaning goes by size, because in a season that lasts minutes nothing is days old."""
 
 
 def play(season: SeasonState, assignments: Sequence[str], say: Callable[[str], object]) -> None:

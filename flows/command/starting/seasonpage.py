@@ -125,12 +125,13 @@ def _not_sent(season: SeasonState) -> list[str]:
 
 
 def _decisions(season: SeasonState) -> list[str]:
-    """What the registry's log says, the oldest first."""
+    """What the registry's log says, the oldest first. A daily run ships nothing new, so weekly ones alone are named."""
     try:
         versions = listed(_tracker(season))
     except EraflowError as error:
         return [f"The registry cannot be read: {error}"]
-    weeks = {_name(season.home / "runs" / name): name for name in season.done}
+    shipped = [name for name, record in season.done.items() if not record["step"]["midweek"]]
+    weeks = {_name(season.home / "runs" / name): name for name in shipped}
     told = [(decision.at, each, decision) for each in versions for decision in each.decisions]
     return [
         f"Version {each.version} ({_week(each, weeks)}, {each.seat.target if each.seat else 'any target'}) "
