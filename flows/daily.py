@@ -12,9 +12,9 @@ from tasks.alert import tell_of_trouble
 from tasks.champion import fetch_champion
 from tasks.contest import seated
 from tasks.deliver import deliver
-from tasks.ensembles import send_champions
+from tasks.ensembles import insure_ensembles, send_champions
 from tasks.followmodel import follow_model
-from tasks.insurance import send_champion, wait_until_due
+from tasks.insurance import send_where_nothing_is_filed, wait_until_due
 from tasks.livescores import fetch_live_scores
 from tasks.offer import check_settings
 from tasks.refresh import refresh_live
@@ -44,15 +44,15 @@ def daily(settings: RunSettings = DEFAULTS) -> dict[str, Any]:
         fetch_live_scores(run, tournament, slot)
         check_settings(run, tournament, trains=False)
         round_now = wait_for_round(run, tournament)
-        if run.settings.round.only_insure and not wait_until_due(run, tournament, slot, round_now):
+        if run.settings.round.only_insure:
+            wait_until_due(run, tournament, round_now)
+            insure_ensembles(run, tournament, round_now)
+            send_where_nothing_is_filed(run, tournament, slot, round_now)
             return conclude(run)
         run = seated(run, slot)
         if run.settings.submit.sends_model:
             send_champions(run, tournament, round_now, None)
             follow_model(run, tournament, slot, round_now)
-            return conclude(run)
-        if run.settings.round.only_insure:
-            send_champion(run, tournament, slot, round_now)
             return conclude(run)
         champion = fetch_champion(run, round_now, slot)
         live = refresh_live(run, tournament, round_now)

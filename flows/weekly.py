@@ -71,7 +71,8 @@ def weekly(settings: RunSettings = DEFAULTS) -> dict[str, Any] | State:
         run = seated(run, slot)
         further = begin_ensembles(run, tournament)
         check_settings(run, tournament)
-        with insured(run, tournament, slot):
+        slots = [(run, slot), *((each.run, each.slot) for each in further if each.slot is not None)]
+        with insured(run, tournament, slots):
             return _week(run, tournament, slot, further)
 
 

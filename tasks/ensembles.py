@@ -44,6 +44,7 @@ from tasks.deliver import deliver
 from tasks.features import Features
 from tasks.followmodel import follow_model
 from tasks.gate import JudgedEnsemble, decide, held, ours
+from tasks.insurance import send_where_nothing_is_filed
 from tasks.pages.artifacts import pages_of, show_correlations
 from tasks.predict import predict_live
 from tasks.refresh import Data
@@ -273,6 +274,18 @@ def send_champions(run: Run, tournament: Tournament, round_now: Round, live: Pat
             else:
                 champion = fetch_champion(each.run, round_now, each.slot)
                 deliver(each.run, tournament, each.slot, round_now, champion, live)
+            conclude(each.run)
+
+
+def insure_ensembles(run: Run, tournament: Tournament, round_now: Round) -> None:
+    """Shortly before a round closes: each further slot's champion is sent where nothing is filed."""
+    for each in begin_ensembles(run, tournament, trains=False):
+        if each.slot is None or conclusion(each.run.path) is not None:
+            continue
+        with costs_itself(each):
+            copy_notes(run.path, each.run.path)
+            note_round(each.run.path, round_now.number, tournament.clock_offset())
+            send_where_nothing_is_filed(each.run, tournament, each.slot, round_now)
             conclude(each.run)
 
 

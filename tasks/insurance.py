@@ -7,7 +7,7 @@ thread any more: for it `eraflow daily --set round.only_insure=true` does the sa
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass, field
@@ -51,12 +51,17 @@ def seconds_until_due(run: Run, tournament: Tournament, round_now: Round) -> flo
 
 
 @contextmanager
-def insured(run: Run, tournament: Tournament, slot: Slot) -> Iterator[None]:
-    """While the block works, see that the champion's prediction is sent in time where nothing else was."""
+def insured(run: Run, tournament: Tournament, slots: Sequence[tuple[Run, Slot]]) -> Iterator[None]:
+    """While the block works, see that the champion's prediction is sent in time where nothing else was.
+
+    Args:
+        run, tournament: of the week.
+        slots: each slot that the week sends to, with the run that makes what goes there.
+    """
     if not is_insured(run.settings):
         yield
         return
-    watch = _Watch(run, tournament, slot)
+    watch = _Watch(run, tournament, slots)
     context = copy_context()  # the tasks of the insurance belong to the flow's run
     thread = threading.Thread(target=context.run, args=(watch.look_until_done,), name="insurance", daemon=True)
     thread.start()
@@ -78,7 +83,7 @@ class _Watch:
 
     run: Run
     tournament: Tournament
-    slot: Slot
+    slots: Sequence[tuple[Run, Slot]]
     done: threading.Event = field(default_factory=threading.Event)
     settled: set[int] = field(default_factory=set)
 
@@ -106,7 +111,8 @@ class _Watch:
         if left > 0:
             return min(left, MOST_SECONDS_BETWEEN_LOOKS)
         self.settled.add(found.number)
-        insure(self.run, self.tournament, self.slot, found)
+        for run, slot in self.slots:
+            insure(run, self.tournament, slot, found)
         return self.run.settings.round.poll_seconds
 
 
@@ -118,7 +124,8 @@ def insure(run: Run, tournament: Tournament, slot: Slot, round_now: Round) -> Su
         if filed is not None:
             log.info("round %s: %s is filed, so no insurance is needed", round_now.number, filed.id)
             return None
-        log.warning("round %s closes at %s and nothing is filed yet", round_now.number, round_now.close_time)
+        named = f" for slot {slot.name}" if slot.name else ""
+        log.warning("round %s closes at %s and nothing is filed yet%s", round_now.number, round_now.close_time, named)
         sent = send_champion(Run(run.settings, run.path / FOLDER), tournament, slot, round_now)
     except NoChampionError as error:
         log.warning("nothing can be sent in place of this week: %s", error)
@@ -146,15 +153,19 @@ def send_champion(run: Run, tournament: Tournament, slot: Slot, round_now: Round
     return sent
 
 
-def wait_until_due(run: Run, tournament: Tournament, slot: Slot, round_now: Round) -> bool:
-    """Wait for the time of the insurance; whether nothing is filed by then, so that it is needed."""
+def wait_until_due(run: Run, tournament: Tournament, round_now: Round) -> None:
+    """Wait for the time of the insurance."""
     pause = threading.Event()
     while (left := seconds_until_due(run, tournament, round_now)) > 0:
         get_run_logger().info("round %s: looking again in %.0f min", round_now.number, left / 60)
         pause.wait(min(left, MOST_SECONDS_BETWEEN_LOOKS))
+
+
+def send_where_nothing_is_filed(run: Run, tournament: Tournament, slot: Slot, round_now: Round) -> None:
+    """Send the champion's prediction to a slot, or note what is filed there already."""
     filed = tournament.filed(slot.id, round_now)
     if filed is None:
-        return True
+        send_champion(run, tournament, slot, round_now)
+        return
     get_run_logger().info("round %s: %s is filed, so no insurance is needed", round_now.number, filed.id)
     write_json(run.path / NOT_NEEDED, {"round": round_now.number, "filed": filed.as_dict()})
-    return False

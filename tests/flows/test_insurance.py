@@ -19,6 +19,8 @@ from tests.weeks import TINY, tiny
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("prefect_server")]
 HALF_AN_HOUR = 1800  # less than the 60 minutes of round.insurance_minutes
 OTHER = [{"kind": "lightgbm", "params": {"n_estimators": 25, "learning_rate": 0.1}}]
+FIRST = {"model": "eraflow"}
+SECOND = [{"name": "twin", "slot": "second"}]  # the same ensemble for a second slot
 
 
 class World:
@@ -39,11 +41,19 @@ class World:
     def received(self):
         """What was filed for this round, the oldest first: (sha256, whether it counts)."""
         found = requests.get(f"{self.url}/sandbox/submissions", timeout=10).json()
-        return [(row["sha256"], row["selected"]) for row in found if row["round"] == self.number]
+        first = next(row["model"] for row in found)  # of the first week, whose own ensemble is sent last
+        mine = [row for row in found if row["round"] == self.number]
+        return [(row["sha256"], row["selected"]) for row in mine if row["model"] != first]
+
+    def received_by_second(self):
+        """What was filed for the second slot in this round."""
+        found = requests.get(f"{self.url}/sandbox/submissions", timeout=10).json()
+        first = next(row["model"] for row in found)
+        return [row["sha256"] for row in found if row["round"] == self.number and row["model"] == first]
 
     def settings(self, name, **changes):
         source = {"url": self.url, "call_seconds": 5, "attempts": 3}
-        usual = {"run_dir": str(self.home / name), "source": source, "tracking": {"enabled": True}}
+        usual = {"run_dir": str(self.home / name), "source": source, "tracking": {"enabled": True}, "submit": FIRST}
         return tiny(self.home, **{**usual, **changes})
 
 
@@ -51,7 +61,7 @@ class World:
 def world(tmp_path_factory, prefect_server):
     home, server = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("server")
     data = generate(server / "data", SandboxSettings(**TINY["sandbox"]), version="v5.3")
-    with sandbox(data, server / "state") as address:
+    with sandbox(data, server / "state", models=("eraflow", "second")) as address:
         yield World(address.url, home)
 
 
@@ -59,7 +69,7 @@ def world(tmp_path_factory, prefect_server):
 def champion(world):
     """The hash of the champion's prediction; its week began before the round was open."""
     world.open_round(state="closed")
-    hurried = world.settings("first", round={"wait_minutes": 0.01, "poll_seconds": 0.1})
+    hurried = world.settings("first", round={"wait_minutes": 0.01, "poll_seconds": 0.1}, ensembles=SECOND)
     assert weekly(hurried, return_state=True).is_failed()
     before = stages(hurried)
     assert {"features", "train-lightgbm", "blend", "backtest"} <= before.keys()
@@ -67,7 +77,8 @@ def champion(world):
     assert record_of(hurried)["error"]["code"] == "round_closed"
     world.number -= 1
     world.open_round(open_seconds=86_400, multipliers={"corr60": 4.0, "mmc60": 10.0})
-    record = weekly(world.settings("first"))
+    record = weekly(world.settings("first", ensembles=SECOND))
+    assert record["ensembles"]["twin"]["outcome"] == "submitted"
     assert record["outcome"] == "submitted"
     assert record["insurance"] is None
     after = stages(hurried)
@@ -124,9 +135,11 @@ def test_a_week_that_is_held_late_sends_the_champion(world, champion):
 def test_a_schedule_of_its_own_insures_a_week_of_which_nothing_is_left(world, champion):
     world.open_round()
     alone = {"only_insure": True, "insurance_minutes": 45}
-    first = daily(world.settings("alone", round=alone))
-    assert first["outcome"] == "submitted"
-    again = daily(world.settings("again", round=alone))
+    first = daily(world.settings("alone", round=alone, ensembles=SECOND))
+    assert first["outcome"] == first["ensembles"]["twin"]["outcome"] == "submitted"
+    assert world.received_by_second() == [champion]
+    again = daily(world.settings("again", round=alone, ensembles=SECOND))
+    assert again["ensembles"]["twin"]["outcome"] == "kept"
     assert (again["outcome"], again["submission"]) == ("kept", None)
     assert again["not_needed"]["filed"]["id"] == first["submission"]["state"]["id"]
     record = weekly(world.settings("resurrected", models=OTHER, windows={"folds": 3}))
