@@ -1,4 +1,4 @@
-"""How often the gate errs: `python -m benchmarks gateerrors [--draws 500]`.
+"""How often the gate errs: `python -m benchmarks gateerrors [--draws 500] [--seed 0]`.
 
 Per-era scores are drawn as overlapping labels make them: moving averages with equal weights over the weeks that labels
 overlap (5 for 20 days, 13 for 60). In regimes an AR(1) of .97 holds a tenth of the variance. Standard deviations are
@@ -113,9 +113,12 @@ def cells() -> Iterator[tuple[int, int, bool]]:
                 yield days, eras, regimes
 
 
-def passes(days: int, eras: int, draws: int, *, regimes: bool, edge: bool, correlation: float) -> dict[str, float]:
+def passes(
+    days: int, eras: int, draws: int, *, regimes: bool, edge: bool, correlation: float, seed: int = 0
+) -> dict[str, float]:
     """How many of the draws pass, before, with and without history; and how many each rule blocks with it."""
-    rng = np.random.default_rng([days, eras, int(regimes), int(edge), round(10 * correlation)])
+    cell = [days, eras, int(regimes), int(edge), round(10 * correlation)]
+    rng = np.random.default_rng([*cell, *([seed] if seed else [])])
     counted: Counter[str] = Counter()
     for _ in range(draws):
         scores, history = draw(rng, eras, days, regimes=regimes, edge=edge, correlation=correlation)
@@ -131,7 +134,9 @@ def main() -> None:
     """Print every cell."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--draws", type=int, default=500)
-    draws = parser.parse_args().draws
+    parser.add_argument("--seed", type=int, default=0, help="other draws than those that the bounds were made with")
+    arguments = parser.parse_args()
+    draws, seed = arguments.draws, arguments.seed
     print(f"{draws} draws a cell; standard error of a rate near 5 %: {np.sqrt(0.05 * 0.95 / draws):.1%}")
     print("passes:                worthless                          edge, Sharpe .54")
     print(
@@ -139,9 +144,12 @@ def main() -> None:
     )
     missed = []
     for days, eras, regimes in cells():
-        nothing = [passes(days, eras, draws, regimes=regimes, edge=False, correlation=r) for r in (0.0, WITH_BENCHMARK)]
+        nothing = [
+            passes(days, eras, draws, regimes=regimes, edge=False, correlation=r, seed=seed)
+            for r in (0.0, WITH_BENCHMARK)
+        ]
         worthless = {name: max(each.get(name, 0.0) for each in nothing) for name in ("before", "now", "without")}
-        edge = passes(days, eras, draws, regimes=regimes, edge=True, correlation=WITH_BENCHMARK)
+        edge = passes(days, eras, draws, regimes=regimes, edge=True, correlation=WITH_BENCHMARK, seed=seed)
         stopped = {
             name.removeprefix("blocked by "): share for name, share in edge.items() if name.startswith("blocked")
         }

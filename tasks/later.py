@@ -24,6 +24,8 @@ from eraflow.runs.weekrecord import SENT
 from eraflow.scoring.backtest import BLEND
 from eraflow.scoring.scoring import ModelScores
 from eraflow.tracking.registry import champion_info
+from tasks.gate import JudgedEnsemble
+from tasks.livescores import note_promise
 from tasks.register import known_slot, seat_of, ship, tracker
 from tasks.run import Run
 from tasks.runlog import run_log
@@ -75,6 +77,9 @@ def send_later(run: Run, week: StoredWeek, verdict: Verdict) -> Submission:
         with only_sender(run.settings.home_path, destination(run.settings), slot.id, round_now.number, run_log().info):
             submission = _send(run, tournament, submission, verdict)
     if submission.state is not None:
+        if week.blended is not None:
+            judged = JudgedEnsemble(run.path / BLEND / "ensemble", week.signature, verdict)
+            note_promise(run, slot, judged, submission)
         _register(run, week, verdict, slot)
     return submission
 

@@ -106,6 +106,8 @@ def test_a_held_week_is_judged_anew_and_sent_once(week: Path, stub: Stub, capsys
     after = content(week)
     assert {name: after[name] for name in before} == before
     assert {name for name in after if name not in before} == {"sent/record.json", "sent/verdict.json"}
+    [promised] = (week.parent / "home").glob("livescores/**/promises/*.json")
+    assert json.loads(promised.read_text())["submission"] == "sub-1"
     assert conclusion(week) == "submitted"
     code, record, _ = typed(capsys, week, *SEND)
     assert (code, record["error"]["code"]) == (2, "run_concluded")
