@@ -16,20 +16,21 @@ from tests.weeks import TINY, receiver, tiny
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 
 
-def test_scheduled_runs_appear_for_both_deployments(road):
+def test_scheduled_runs_appear_for_all_scheduled_deployments(road):
     """With a wrong sqlalchemy the scheduler stays silent for ever and manual runs still work."""
     running, _ = road
-    wanted = {running.deployment_id("weekly"), running.deployment_id("daily")}
+    times = {running.deployment_id(name): "12:00" for name in ("daily", "insurance")}
+    times[running.deployment_id("weekly")] = "04:00"
     deadline = time.monotonic() + 60
     while True:
         runs = running.post("/flow_runs/filter", {"flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}})
         scheduled = [run for run in runs if run["auto_scheduled"]]
-        if wanted <= {run["deployment_id"] for run in scheduled}:
+        if times.keys() <= {run["deployment_id"] for run in scheduled}:
             break
         assert time.monotonic() < deadline, runs
         time.sleep(1)
     assert running.deployment_id("sandbox") not in {run["deployment_id"] for run in scheduled}
-    assert {run["expected_start_time"][11:16] for run in scheduled} == {"12:00"}
+    assert {run["deployment_id"]: run["expected_start_time"][11:16] for run in scheduled} == times
 
 
 def test_a_run_from_the_command_line_finishes(road):
