@@ -92,7 +92,7 @@ class GateSettings(Section):
         "this week and before. Blocks above it while the deflated Sharpe ratio is below gate.min_deflated.",
     )
     min_deflated: float = Field(
-        0.9,
+        0.8,
         ge=0,
         le=1,
         description="Deflated Sharpe ratio of CORR, a probability, from which choices are no harm, whatever the "
