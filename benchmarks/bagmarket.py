@@ -172,15 +172,21 @@ def report(options: argparse.Namespace) -> None:
         table.line("blend of the example settings", rank_gaussian_blend(np.column_stack(examples), groups), None)
 
 
-def main() -> None:
-    """Read the options and report."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def market_options(description: str | None) -> argparse.ArgumentParser:
+    """What a comparison of boosters in retrained windows of a market is told."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--market", type=Path, required=True, help="folder in tournament layout")
     parser.add_argument("--work", type=Path, required=True, help="what is done is kept here")
     parser.add_argument("--kinds", type=lambda text: text.split(","), default=["lightgbm", "xgboost", "catboost"])
-    parser.add_argument("--example", type=lambda text: text.split(","), default=["lightgbm"])
     parser.add_argument("--folds", type=int, default=5)
     parser.set_defaults(target="target_a_20", benchmark="v52_lgbm_a20", features="all", first="0546")
+    return parser
+
+
+def main() -> None:
+    """Read the options and report."""
+    parser = market_options(__doc__)
+    parser.add_argument("--example", type=lambda text: text.split(","), default=["lightgbm"])
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
     report(options)

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.bagmarket import EXAMPLE, SEED, Table
+from benchmarks.bagmarket import EXAMPLE, SEED, Table, market_options
 from benchmarks.networkmarket import Market, Values, lay_out
 from benchmarks.ownprocess import in_child
 from eraflow.disk.atomic import write_bytes, write_json
@@ -120,13 +120,8 @@ def report(options: argparse.Namespace) -> None:
 
 def main() -> None:
     """Read the options and report."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--market", type=Path, required=True, help="folder in tournament layout")
-    parser.add_argument("--work", type=Path, required=True, help="what is done is kept here")
-    parser.add_argument("--kinds", type=lambda text: text.split(","), default=list(FITS))
+    parser = market_options(__doc__)
     parser.add_argument("--eras", type=int, default=52, help="new eras that the base has not seen")
-    parser.add_argument("--folds", type=int, default=5)
-    parser.set_defaults(target="target_a_20", benchmark="v52_lgbm_a20", features="all", first="0546")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
     report(options)

@@ -20,6 +20,7 @@ from eraflow.errors import EraflowError
 from eraflow.numerai.client import Slot, Tournament
 from eraflow.numerai.errors import TournamentError
 from eraflow.numerai.rounds import Round
+from eraflow.numerai.submission_state import SubmissionState
 from eraflow.runs.insurance import FOLDER, note_insurance
 from eraflow.runs.weekrecord import NOT_NEEDED
 from eraflow.settings.run import RunSettings
@@ -120,9 +121,7 @@ def insure(run: Run, tournament: Tournament, slot: Slot, round_now: Round) -> Su
     """Send the champion's prediction unless something is filed already; a failure is told, and ends nothing else."""
     log = get_run_logger()
     try:
-        filed = tournament.filed(slot.id, round_now)
-        if filed is not None:
-            log.info("round %s: %s is filed, so no insurance is needed", round_now.number, filed.id)
+        if _filed(tournament, slot, round_now) is not None:
             return None
         named = f" for slot {slot.name}" if slot.name else ""
         log.warning("round %s closes at %s and nothing is filed yet%s", round_now.number, round_now.close_time, named)
@@ -163,9 +162,16 @@ def wait_until_due(run: Run, tournament: Tournament, round_now: Round) -> None:
 
 def send_where_nothing_is_filed(run: Run, tournament: Tournament, slot: Slot, round_now: Round) -> None:
     """Send the champion's prediction to a slot, or note what is filed there already."""
-    filed = tournament.filed(slot.id, round_now)
+    filed = _filed(tournament, slot, round_now)
     if filed is None:
         send_champion(run, tournament, slot, round_now)
-        return
-    get_run_logger().info("round %s: %s is filed, so no insurance is needed", round_now.number, filed.id)
-    write_json(run.path / NOT_NEEDED, {"round": round_now.number, "filed": filed.as_dict()})
+    else:
+        write_json(run.path / NOT_NEEDED, {"round": round_now.number, "filed": filed.as_dict()})
+
+
+def _filed(tournament: Tournament, slot: Slot, round_now: Round) -> SubmissionState | None:
+    """What is filed for the slot already, which is said in the log."""
+    filed = tournament.filed(slot.id, round_now)
+    if filed is not None:
+        get_run_logger().info("round %s: %s is filed, so no insurance is needed", round_now.number, filed.id)
+    return filed

@@ -19,7 +19,6 @@ from eraflow.numerai.sendlock import only_sender
 from eraflow.numerai.submission_state import kept_in_words
 from eraflow.runs.conclusion import SENT_LATER, unconfirmed_submission
 from eraflow.runs.identity import identity
-from eraflow.runs.insurance import insurances
 from eraflow.runs.weekrecord import SENT
 from eraflow.scoring.backtest import BLEND
 from eraflow.scoring.scoring import ModelScores
@@ -29,8 +28,8 @@ from tasks.livescores import note_promise
 from tasks.register import known_slot, seat_of, ship, tracker
 from tasks.run import Run
 from tasks.runlog import run_log
-from tasks.submit import Submission
-from tasks.tournament import destination, open_tournament, source_key
+from tasks.submit import Submission, may_be_replaced
+from tasks.tournament import destination, open_tournament
 
 
 def allowing_verdict(run: Run, week: StoredWeek) -> Verdict:
@@ -108,10 +107,7 @@ def _send(run: Run, tournament: Tournament, submission: Submission, verdict: Ver
             submission.model_id,
             submission.round_number,
             asked.confirm_minutes * 60,
-            replace=asked.replace
-            or insurances(
-                run.settings.home_path, source_key(run.settings), submission.model_id, submission.round_number
-            ),
+            replace=may_be_replaced(run.settings, submission.model_id, submission.round_number),
             name=str(identity(run.path)["name"]),
         )
     except Exception as error:

@@ -29,6 +29,7 @@ from eraflow.runs.identity import identity
 from eraflow.runs.insurance import insurances
 from eraflow.runs.stage import StageRecord
 from eraflow.runs.weekrecord import HELD, timed
+from eraflow.settings.run import RunSettings
 from tasks.gate import JudgedEnsemble
 from tasks.pages.artifacts import show_submission
 from tasks.predict import predict_twice
@@ -226,7 +227,7 @@ def _send(run: Run, tournament: Tournament, submission: Submission) -> Submissio
                 slot,
                 number,
                 settings.submit.confirm_minutes * 60,
-                replace=settings.submit.replace or insurances(settings.home_path, source_key(settings), slot, number),
+                replace=may_be_replaced(settings, slot, number),
                 name=str(identity(run.path)["name"]),
             )
     except Exception as error:
@@ -240,6 +241,11 @@ def _send(run: Run, tournament: Tournament, submission: Submission) -> Submissio
         return replace(submission, kept=state)
     logger.info("submission %s for round %s: %s", state.id, number, state.status)
     return replace(submission, state=state)
+
+
+def may_be_replaced(settings: RunSettings, slot: str, round_number: int) -> bool | frozenset[str]:
+    """What of the submissions that are filed for a slot and round may be replaced: all, or those with these ids."""
+    return settings.submit.replace or insurances(settings.home_path, source_key(settings), slot, round_number)
 
 
 def write_down(run: Run, submission: Submission | None) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +32,7 @@ MAD_TO_STD = 1.4826
 
 Codes = npt.NDArray[np.int8]
 Figures = npt.NDArray[np.float32]
+Values = npt.NDArray[Any]
 
 
 class TooFewPastErasError(EraflowError):
@@ -70,7 +72,7 @@ def directions(codes: Codes, count: int = COMPONENTS, seed: int = 0) -> Figures:
     Returns:
         float32[f, count].
     """
-    standard = _standardised(codes)
+    standard = standardised(codes.astype(np.float32))
     count = min(count, min(standard.shape) - 1)
     if count < 1:
         return np.zeros((codes.shape[1], 0), dtype=np.float32)
@@ -92,7 +94,7 @@ def behaviour(codes: Codes, along: Figures) -> Figures:
         two does not vary.
     """
     shares = np.stack([np.mean(codes == code, axis=0, dtype=np.float64) for code in range(CODES)], axis=1)
-    standard = _standardised(codes)
+    standard = standardised(codes.astype(np.float32))
     common = standard @ along
     sizes = np.sqrt(np.mean(common**2, axis=0))
     common = np.divide(common, sizes, out=np.zeros_like(common), where=sizes > 0)
@@ -187,9 +189,12 @@ def figure_name(position: int) -> str:
     return f"correlation with direction {position - CODES}" if position > CODES else "correlation with all directions"
 
 
-def _standardised(codes: Codes) -> Figures:
-    """float32[n, f] with mean 0 and variance 1; 0 for a feature that does not vary."""
-    values = codes.astype(np.float32)
-    values -= values.mean(axis=0)
-    sizes = np.sqrt(np.mean(values**2, axis=0))
-    return np.divide(values, sizes, out=np.zeros_like(values), where=sizes > 0)
+def standardised(values: Values) -> Values:
+    """Columns with mean 0 and variance 1; 0 for one that does not vary.
+
+    Args:
+        values: float[n, f] with n at least 1; the result has its dtype.
+    """
+    away = values - values.mean(axis=0)
+    sizes = np.sqrt(np.mean(away**2, axis=0))
+    return np.asarray(np.divide(away, sizes, out=np.zeros_like(away), where=sizes > 0))

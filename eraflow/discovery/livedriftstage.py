@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from eraflow.discovery.livedrift import Codes, Figures, behaviour, directions, unlike_before
+from eraflow.discovery.livedrift import Codes, Figures, behaviour, directions, standardised, unlike_before
 from eraflow.disk.atomic import write_json
 from eraflow.disk.plainpaths import read_parquet
 from eraflow.erastore.erareader import EraStore
@@ -120,8 +120,10 @@ def _past(store: EraStore, eras: tuple[str, ...], place: int, features: tuple[st
 
 def _exposure(job: DriftJob, ids: pl.Series, codes: Codes) -> dict[str, Any]:
     """Correlation of the predictions with each feature, as `numerai_tools.scoring.max_feature_correlation` has it."""
-    predicted = _standardised(_predictions(job.predictions, ids)[:, None])[:, 0]
-    correlations = predicted @ _standardised(codes.astype(np.float64)) / max(len(codes), 1)
+    if len(codes) == 0:
+        return {"max": 0.0, "rms": 0.0, "features": dict.fromkeys(job.features[:KEPT], 0.0)}
+    predicted = standardised(_predictions(job.predictions, ids)[:, None])[:, 0]
+    correlations = predicted @ standardised(codes.astype(np.float64)) / len(codes)
     order = np.argsort(-np.abs(correlations), kind="stable")[:KEPT]
     return {
         "max": _rounded(np.abs(correlations).max(initial=0.0)),
@@ -134,7 +136,7 @@ def _previous_corr(job: DriftJob, ids: pl.Series) -> float | None:
     """The rank correlation of this week's predictions and those of the ensemble before, of the same rows."""
     if job.previous is None or len(ids) < 2:
         return None
-    ranks = [_standardised(_ranked(_predictions(path, ids))[:, None])[:, 0] for path in (job.predictions, job.previous)]
+    ranks = [standardised(_ranked(_predictions(path, ids))[:, None])[:, 0] for path in (job.predictions, job.previous)]
     return _rounded(float(np.mean(ranks[0] * ranks[1])))
 
 
@@ -146,12 +148,6 @@ def _predictions(path: Path, ids: pl.Series) -> FloatArray:
 
 def _ranked(values: FloatArray) -> FloatArray:
     return pl.Series(values).rank("average").to_numpy().astype(np.float64)
-
-
-def _standardised(values: FloatArray) -> FloatArray:
-    away = values - values.mean(axis=0) if len(values) else values
-    sizes = np.sqrt(np.mean(away**2, axis=0)) if len(values) else np.zeros(values.shape[1])
-    return np.divide(away, sizes, out=np.zeros_like(away), where=sizes > 0)
 
 
 def _rounded(value: float) -> float:

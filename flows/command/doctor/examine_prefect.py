@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 TIMEOUT_SECONDS = 5.0
 POOL = "eraflow"
-SCHEDULED = ("weekly", "daily", "insurance")
 DEPLOY = "prefect deploy --all, in the root of the checkout; then eraflow go-live"
 
 
@@ -60,6 +59,7 @@ def _without_server(alert: str | None) -> Iterator[Finding]:
 def _with_server(url: str, alert: str | None) -> Iterator[Finding]:
     from prefect.client.orchestration import get_client
 
+    from tasks.golive import SCHEDULED
     from tasks.recovery.reconcile import our_deployments
 
     with get_client(sync_client=True) as client:
